@@ -1,0 +1,1 @@
+"""The kuwa command: one verb per thing a person does."""
