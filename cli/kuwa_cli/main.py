@@ -1,11 +1,77 @@
 """The ``kuwa`` command: a table of verbs, each in a module that is imported only when it is used."""
 
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
 import typer
 
-app = typer.Typer()
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb.
+
+    Its module has a function ``command`` with typer's annotations, and may have ``CONTEXT_SETTINGS``
+    for typer (say, to pass unknown options on). A verb with verbs below it has ``app``, a
+    ``typer.Typer``, in place of ``command``.
+    """
+
+    name: str
+    module: str
+    help: str
 
 
-@app.command()
-def version() -> None:
-    """Say which version this is."""
-    print("kuwa 0.1.0")
+# In the order of the help page: what a newcomer needs first.
+VERBS = (
+    Verb("sim", "kuwa_cli.sim", "Run a scenario in simulation and write a report."),
+    Verb("scenarios", "kuwa_cli.scenarios", "List the scenarios there are."),
+    Verb("doctor", "kuwa_cli.doctor", "Say what was found on this computer and what is wrong."),
+    Verb("test", "kuwa_cli.test", "Run the checks and the tests."),
+    Verb("bench", "kuwa_cli.bench", "Measure one of the figures that Kuwa promises."),
+    Verb("setup", "kuwa_cli.setup", "Install and build what is missing, and do no more."),
+    Verb("exec", "kuwa_cli.execute", "Run any program in Kuwa's environment."),
+    Verb("env", "kuwa_cli.env", "Print Kuwa's environment for a shell to evaluate."),
+)
+
+
+def _stub() -> None:
+    """Stand for a verb on the help page, where its module is not needed."""
+
+
+def build(arguments: list[str]) -> typer.Typer:
+    """Return the command line, with the verb that ``arguments`` name loaded and the others named only."""
+    app = typer.Typer(
+        name="kuwa",
+        help="Robot control for construction and farm machines on ROS 2.",
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    for verb in VERBS:
+        command: Callable[..., None] = _stub
+        settings: dict[str, object] | None = None
+        if arguments[:1] == [verb.name]:
+            module = import_module(verb.module)
+            if hasattr(module, "app"):
+                app.add_typer(module.app, name=verb.name, help=verb.help)
+                continue
+            command = module.command
+            settings = getattr(module, "CONTEXT_SETTINGS", None)
+        app.command(verb.name, help=command.__doc__ if settings else verb.help, context_settings=settings)(command)
+    return app
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app = build(sys.argv[1:])
+    from kuwa_machines.errors import KuwaError
+
+    try:
+        app(prog_name="kuwa")
+    except KuwaError as error:
+        print(f"kuwa: {error}", file=sys.stderr)
+        sys.exit(1)
