@@ -1,0 +1,65 @@
+"""Deformable ground and the bucket that digs it: numpy arrays and numba kernels, no MuJoCo.
+
+Two rates. Every physics step the *contact* turns the bucket's motion into a wrench; every tick the
+*ground* is cut, pushed, filled into the bucket, spilled and levelled to its angle of repose::
+
+    terrain = Terrain(load_soil(path), BucketShape(...))      # owns every array; bound once
+    terrain.reset(seed=0, height=0.0)                         # flat, or an (nx, ny) array
+    for each tick:
+        for each physics step:
+            tool_forces(*terrain.force_args, pose, out)   # njit: call it from your own kernel
+        tool_tick(*terrain.tick_args, pose, tick)             # njit: once per tick
+
+``pose``, shape (18,), world frame, of the middle of the cutting edge ("tip") and the bucket body:
+
+    ======  ==========================================================================
+    0:3     tip position [m]
+    3:6     tip velocity [m/s]
+    6:9     angular velocity of the bucket [rad/s]
+    9:12    bucket x axis in the world: from the pin to the tip
+    12:15   bucket y axis: along the cutting edge (machine's left)
+    15:18   bucket z axis: from the mouth towards the shell (up when the bucket lies along +x)
+    ======  ==========================================================================
+
+``out``, shape (16,), all in the world frame:
+
+    ======  ==========================================================================
+    0:3     force of the ground on the bucket [N]
+    3:6     its moment about the tip [N·m]
+    6:9     weight of the carried soil [N] (leave it out if you change the body's mass instead)
+    9:12    its moment about the tip [N·m]
+    12      depth of the edge below the ground in front of it [m], >= 0
+    13      rake: angle of the bucket floor against that ground [rad]
+    14      earth-moving resistance of the ground ahead [N] (the yield, not the momentary force)
+    15      bearing yield of the edge [N]
+    ======  ==========================================================================
+
+A wrench about the centre of mass ``c`` is ``(F, M + (tip - c) x F)``.
+
+``terrain.load``, shape (8,): see :mod:`kuwa_sim.soil.layout` (mass, centre, capacity, ...).
+``surface_height(height, prm, x, y)`` and ``surface_normal(height, prm, x, y, n)`` are njit and
+serve track contact; ``prm`` is ``terrain.prm``.
+"""
+
+from __future__ import annotations
+
+from kuwa_sim.soil.bucket import BucketShape
+from kuwa_sim.soil.contact import tool_forces
+from kuwa_sim.soil.excavation import tool_tick
+from kuwa_sim.soil.field import surface_height, surface_normal
+from kuwa_sim.soil.parameters import SoilError, SoilParameters, load_soil
+from kuwa_sim.soil.terrain import Terrain
+from kuwa_sim.soil.warm import warm
+
+__all__ = [
+    "BucketShape",
+    "SoilError",
+    "SoilParameters",
+    "Terrain",
+    "load_soil",
+    "surface_height",
+    "surface_normal",
+    "tool_forces",
+    "tool_tick",
+    "warm",
+]

@@ -1,0 +1,310 @@
+"""What the bucket does to the ground, once a tick: cut, fill, push aside, spill, level.
+
+The edge is a line in plan. A column of ground is cut when the line passes over the column's centre
+between two ticks, down to the height at which it passed: every centre is passed exactly once, so no
+column is skipped or cut twice at any speed, and a pass is as many cells wide as the bucket.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from kuwa_sim.soil.bucket import capacity_at, centre_at
+from kuwa_sim.soil.contact import AHEAD, depth_ahead
+from kuwa_sim.soil.field import cell_of, cut_column, level, put_down
+from kuwa_sim.soil.layout import (
+    CAPACITY,
+    CELL,
+    CENTRE_X,
+    CENTRE_Z,
+    CUT,
+    FLOW_TIME,
+    GAMMA,
+    GRAVITY,
+    LIP_X,
+    LIP_Z,
+    M_TIP,
+    M_VALID,
+    M_Y,
+    MASS,
+    MOUTH_X,
+    MOUTH_Z,
+    PUSHED,
+    SINK,
+    SPILLED,
+    SWELL,
+    VOLUME,
+    WIDTH,
+    X0,
+    Y0,
+)
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.uint8]
+Counters = NDArray[np.int64]
+
+PUSH = 0.15
+"""Half-length of the strip on which pushed or spilled soil is laid [m]."""
+JUMP = 0.5
+"""An edge that moved further than this in a tick was placed there, and cuts nothing [m]."""
+REST = 1e-6
+"""Less than this in excess of what the bucket can hold leaves at once [m³]."""
+
+
+@njit(cache=True)
+def _cut(
+    bank: Array,
+    loose: Array,
+    height: Array,
+    tiles: Flags,
+    prm: Array,
+    motion: Array,
+    pose: Array,
+) -> float:
+    """Cut the columns that the edge passed since the last tick; return their volume [bank m³]."""
+    cell = prm[CELL]
+    half = 0.5 * prm[WIDTH]
+    ax = motion[M_TIP]
+    ay = motion[M_TIP + 1]
+    az = motion[M_TIP + 2]
+    ux = motion[M_Y]
+    uy = motion[M_Y + 1]
+    uz = motion[M_Y + 2]
+    x_low = min(ax - half * abs(ux), pose[0] - half * abs(pose[12]))
+    x_high = max(ax + half * abs(ux), pose[0] + half * abs(pose[12]))
+    y_low = min(ay - half * abs(uy), pose[1] - half * abs(pose[13]))
+    y_high = max(ay + half * abs(uy), pose[1] + half * abs(pose[13]))
+    nx, ny = height.shape
+    taken = 0.0
+    for i in range(
+        max(int(math.ceil((x_low - prm[X0]) / cell)), 0),
+        min(int(math.floor((x_high - prm[X0]) / cell)), nx - 1) + 1,
+    ):
+        x = prm[X0] + i * cell
+        for j in range(
+            max(int(math.ceil((y_low - prm[Y0]) / cell)), 0),
+            min(int(math.floor((y_high - prm[Y0]) / cell)), ny - 1) + 1,
+        ):
+            y = prm[Y0] + j * cell
+            # On which side of the line, then and now; half-open, so that each crossing counts once.
+            before = (x - ax) * uy - (y - ay) * ux
+            after = (x - pose[0]) * pose[13] - (y - pose[1]) * pose[12]
+            if (before > 0.0) == (after > 0.0):
+                continue
+            t = before / (before - after)
+            along = (1.0 - t) * ((x - ax) * ux + (y - ay) * uy)
+            along += t * ((x - pose[0]) * pose[12] + (y - pose[1]) * pose[13])
+            if abs(along) > half:
+                continue
+            z = (1.0 - t) * (az + along * uz) + t * (pose[2] + along * pose[14])
+            taken += cut_column(bank, loose, height, tiles, prm, i, j, z)
+    return taken * cell * cell
+
+
+@njit(cache=True)
+def _displace(
+    bank: Array,
+    loose: Array,
+    height: Array,
+    tiles: Flags,
+    prm: Array,
+    outline: Array,
+    pose: Array,
+    rx: float,
+    ry: float,
+    moved_r: float,
+    moved_v: float,
+) -> float:
+    """Take the ground that the shell has been pressed into and lay it beside the bucket.
+
+    Only ground deeper in than SINK moves, since what is pressed in less carries the contact. It
+    goes to the side to which the bucket moves, else behind it: in front it would be cut again.
+    (rx, ry) points away from the mouth; ``moved_r`` and ``moved_v`` are the motion along it and
+    sideways [m]. Returns the volume [bank m³].
+    """
+    n = outline.shape[0]
+    cell = prm[CELL]
+    nx, ny = height.shape
+    # Side view of the shell in the world, relative to the tip: s along (rx, ry), z up.
+    s_low = 0.0
+    s_high = 0.0
+    z_low = 0.0
+    xs = pose[9] * rx + pose[10] * ry
+    zs = pose[15] * rx + pose[16] * ry
+    for k in range(n):
+        s = outline[k, 0] * xs + outline[k, 1] * zs
+        z = outline[k, 0] * pose[11] + outline[k, 1] * pose[17]
+        s_low = min(s_low, s)
+        s_high = max(s_high, s)
+        z_low = min(z_low, z)
+    half = 0.5 * prm[WIDTH]
+    middle = 0.5 * (s_low + s_high)
+    length = 0.5 * (s_high - s_low)
+    cx = pose[0] + middle * rx
+    cy = pose[1] + middle * ry
+    reach_x = length * abs(rx) + half * abs(ry)
+    reach_y = length * abs(ry) + half * abs(rx)
+    floor = pose[2] + z_low + prm[SINK]
+    taken = 0.0
+    for i in range(
+        cell_of(cx - reach_x, prm[X0], cell, nx), cell_of(cx + reach_x, prm[X0], cell, nx) + 1
+    ):
+        dx = prm[X0] + i * cell - pose[0]
+        for j in range(
+            cell_of(cy - reach_y, prm[Y0], cell, ny), cell_of(cy + reach_y, prm[Y0], cell, ny) + 1
+        ):
+            if height[i, j] <= floor:
+                continue
+            dy = prm[Y0] + j * cell - pose[1]
+            along = dy * rx - dx * ry
+            if abs(along) > half:
+                continue
+            s = dx * rx + dy * ry
+            # The lowest side of the shell over this column; a column under the mouth has none.
+            lowest = math.inf
+            for k in range(n - 1):
+                sa = outline[k, 0] * xs + outline[k, 1] * zs
+                sb = outline[k + 1, 0] * xs + outline[k + 1, 1] * zs
+                if sa == sb or (s < sa) == (s < sb):
+                    continue
+                za = outline[k, 0] * pose[11] + outline[k, 1] * pose[17]
+                zb = outline[k + 1, 0] * pose[11] + outline[k + 1, 1] * pose[17]
+                lowest = min(lowest, za + (s - sa) / (sb - sa) * (zb - za))
+            # The mouth: soil that stands in it from below is on its way into the bucket.
+            sm = outline[n - 1, 0] * xs + outline[n - 1, 1] * zs
+            if sm != 0.0 and (s < 0.0) != (s < sm):
+                zm = outline[n - 1, 0] * pose[11] + outline[n - 1, 1] * pose[17]
+                if s / sm * zm < lowest:
+                    continue
+            if lowest < math.inf:
+                z = pose[2] + lowest + along * pose[14] + prm[SINK]
+                taken += cut_column(bank, loose, height, tiles, prm, i, j, z)
+    volume = taken * cell * cell
+    if volume > 0.0:
+        if abs(moved_v) > abs(moved_r):
+            side = math.copysign(half + PUSH, moved_v)
+            put_down(
+                bank, loose, height, tiles, prm, cx - side * ry, cy + side * rx, rx, ry,
+                max(length, cell), PUSH - 0.01, volume,
+            )  # fmt: skip
+        else:
+            put_down(
+                bank, loose, height, tiles, prm, pose[0] + (s_high + PUSH) * rx,
+                pose[1] + (s_high + PUSH) * ry, rx, ry, PUSH - 0.01, half, volume,
+            )  # fmt: skip
+    return volume
+
+
+@njit(cache=True)
+def _spill(
+    bank: Array,
+    loose: Array,
+    height: Array,
+    tiles: Flags,
+    prm: Array,
+    load: Array,
+    pose: Array,
+    rx: float,
+    ry: float,
+    dt: float,
+) -> None:
+    """Let what the bucket cannot hold at its attitude run out over its lower lip."""
+    excess = load[VOLUME] - load[CAPACITY]
+    if excess <= 0.0:
+        return
+    out = excess if excess < REST else excess * (1.0 - math.exp(-dt / prm[FLOW_TIME]))
+    lip_s = prm[LIP_X] * (pose[9] * rx + pose[10] * ry) + prm[LIP_Z] * (
+        pose[15] * rx + pose[16] * ry
+    )
+    lip_z = prm[LIP_X] * pose[11] + prm[LIP_Z] * pose[17]
+    inside_s = prm[MOUTH_X] * (pose[9] * rx + pose[10] * ry) + prm[MOUTH_Z] * (
+        pose[15] * rx + pose[16] * ry
+    )
+    s = 0.0 if lip_z >= 0.0 else lip_s
+    s -= math.copysign(0.5 * PUSH, inside_s)
+    load[VOLUME] -= out
+    load[SPILLED] += out
+    put_down(
+        bank, loose, height, tiles, prm, pose[0] + s * rx, pose[1] + s * ry, rx, ry, PUSH,
+        0.5 * prm[WIDTH], out,
+    )  # fmt: skip
+
+
+@njit(cache=True)
+def tool_tick(
+    bank: Array,
+    loose: Array,
+    height: Array,
+    tiles: Flags,
+    meta: Counters,
+    prm: Array,
+    outline: Array,
+    capacity: Array,
+    motion: Array,
+    load: Array,
+    pose: Array,
+    dt: float,
+) -> None:
+    """Advance the ground and the load by one tick of ``dt`` [s] to the bucket's pose.
+
+    ``pose`` is described in :mod:`kuwa_sim.soil`; its velocities are not used, the motion is that
+    since the last tick.
+    """
+    rx = pose[13]
+    ry = -pose[12]
+    norm = math.sqrt(rx * rx + ry * ry)
+    if norm < 0.1:  # lying on its side: cuts nothing, holds nothing
+        motion[M_VALID] = 0.0
+        load[CAPACITY] = 0.0
+        _spill(bank, loose, height, tiles, prm, load, pose, 1.0, 0.0, dt)
+    else:
+        rx /= norm
+        ry /= norm
+        dx = pose[0] - motion[M_TIP]
+        dy = pose[1] - motion[M_TIP + 1]
+        dz = pose[2] - motion[M_TIP + 2]
+        moved_r = dx * rx + dy * ry
+        moved_v = dy * rx - dx * ry
+        if motion[M_VALID] == 0.0 or dx * dx + dy * dy + dz * dz > JUMP * JUMP:
+            cut = 0.0
+            moved_r = 0.0
+            moved_v = 0.0
+        else:
+            cut = _cut(bank, loose, height, tiles, prm, motion, pose)
+        pitch = math.atan2(-pose[11], pose[17])
+        dam = depth_ahead(height, prm, pose, -AHEAD * rx, -AHEAD * ry)
+        load[CAPACITY] = capacity_at(capacity, pitch, dam)
+        if cut > 0.0:
+            load[CUT] += cut
+            inward = 0.0
+            for k in range(3):
+                into = prm[MOUTH_X] * pose[9 + k] + prm[MOUTH_Z] * pose[15 + k]
+                inward -= (pose[k] - motion[M_TIP + k]) * into
+            room = max(load[CAPACITY] - load[VOLUME], 0.0)
+            kept = min(cut, room) if inward > 0.0 else 0.0
+            load[VOLUME] += kept
+            if cut > kept:
+                load[PUSHED] += cut - kept
+                ahead = math.copysign(PUSH + 0.5 * prm[CELL], moved_r)
+                put_down(
+                    bank, loose, height, tiles, prm, pose[0] + ahead * rx, pose[1] + ahead * ry,
+                    rx, ry, PUSH, 0.5 * prm[WIDTH], cut - kept,
+                )  # fmt: skip
+        load[PUSHED] += _displace(
+            bank, loose, height, tiles, prm, outline, pose, rx, ry, moved_r, moved_v
+        )
+        _spill(bank, loose, height, tiles, prm, load, pose, rx, ry, dt)
+        motion[M_VALID] = 1.0
+        for k in range(3):
+            motion[M_TIP + k] = pose[k]
+            motion[M_Y + k] = pose[12 + k]
+        load[MASS] = load[VOLUME] * prm[GAMMA] / prm[GRAVITY]
+        if load[VOLUME] > 0.0:
+            full = max(capacity_at(capacity, pitch, 10.0), load[VOLUME])
+            load[CENTRE_X], load[CENTRE_Z] = centre_at(capacity, pitch, load[VOLUME] / full)
+    load[MASS] = load[VOLUME] * prm[GAMMA] / prm[GRAVITY]
+    level(bank, loose, height, tiles, meta, prm)

@@ -1,0 +1,298 @@
+"""The ground as two layers on a grid: heights, cutting, heaping and levelling to repose.
+
+``bank`` is the height of undisturbed ground, ``loose`` the loosened soil above it in the height it
+had undisturbed, so the surface is ``bank + swell * loose`` and every exchange is in bank volume:
+the sum over both layers is conserved whatever the swell. ``height`` is kept equal to the surface.
+
+Levelling is Gauss-Seidel over pairs of neighbours (eight a cell, so that heaps come out round):
+where the surface is steeper than repose, half of the excess flows down. It works in tiles that
+wake when a cell in or beside them changes and sleep when nothing in them moves.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from kuwa_sim.soil.layout import (
+    CELL,
+    CURSOR,
+    SETTLED,
+    SWEEP,
+    SWELL,
+    TAN_PHI,
+    TAN_REPOSE,
+    TILE,
+    UNSETTLED,
+    VISITS,
+    WALL,
+    X0,
+    Y0,
+)
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.uint8]
+Counters = NDArray[np.int64]
+
+MAX_SWEEPS = 6
+"""Levelling sweeps in one tick, at most."""
+MAX_TILES = 60
+"""Tiles levelled in one tick, at most: the bound on its cost. The rest waits for the next tick."""
+SPECK = 1e-7
+"""Loose soil thinner than this stays where it is [m]: it could keep tiles awake for ever."""
+
+
+@njit(cache=True)
+def surface_height(height: Array, prm: Array, x: float, y: float) -> float:
+    """Return the surface at world (x, y), bilinear between cell centres, held at the edges [m]."""
+    u = (x - prm[X0]) / prm[CELL]
+    v = (y - prm[Y0]) / prm[CELL]
+    i = min(max(int(math.floor(u)), 0), height.shape[0] - 2)
+    j = min(max(int(math.floor(v)), 0), height.shape[1] - 2)
+    u = min(max(u - i, 0.0), 1.0)
+    v = min(max(v - j, 0.0), 1.0)
+    low = height[i, j] + u * (height[i + 1, j] - height[i, j])
+    high = height[i, j + 1] + u * (height[i + 1, j + 1] - height[i, j + 1])
+    return low + v * (high - low)
+
+
+@njit(cache=True)
+def surface_normal(height: Array, prm: Array, x: float, y: float, n: Array) -> None:
+    """Write the upward unit normal at world (x, y) to ``n``, shape (3,), over two cells' span."""
+    h = prm[CELL]
+    dx = (surface_height(height, prm, x + h, y) - surface_height(height, prm, x - h, y)) / (2 * h)
+    dy = (surface_height(height, prm, x, y + h) - surface_height(height, prm, x, y - h)) / (2 * h)
+    inverse = 1.0 / math.sqrt(1.0 + dx * dx + dy * dy)
+    n[0] = -dx * inverse
+    n[1] = -dy * inverse
+    n[2] = inverse
+
+
+@njit(cache=True)
+def cell_of(value: float, origin: float, cell: float, n: int) -> int:
+    """Return the index of the cell that holds a coordinate, clamped to the grid."""
+    return min(max(int(math.floor((value - origin) / cell + 0.5)), 0), n - 1)
+
+
+@njit(cache=True)
+def wake(tiles: Flags, i: int, j: int) -> None:
+    """Wake the tile of cell (i, j), and those beside it that share a pair of cells with it."""
+    a = i // TILE
+    b = j // TILE
+    tiles[a, b] = 1
+    ri = i - a * TILE
+    rj = j - b * TILE
+    da = -1 if ri == 0 and a > 0 else (1 if ri == TILE - 1 and a + 1 < tiles.shape[0] else 0)
+    db = -1 if rj == 0 and b > 0 else (1 if rj == TILE - 1 and b + 1 < tiles.shape[1] else 0)
+    if da != 0:
+        tiles[a + da, b] = 1
+    if db != 0:
+        tiles[a, b + db] = 1
+        if da != 0:
+            tiles[a + da, b + db] = 1
+
+
+@njit(cache=True)
+def cut_column(
+    bank: Array, loose: Array, height: Array, tiles: Flags, prm: Array, i: int, j: int, z: float
+) -> float:
+    """Lower the surface of a cell to ``z`` if it is above; return what was taken, in bank metres."""
+    swell = prm[SWELL]
+    surplus = height[i, j] - z
+    if surplus <= 0.0:
+        return 0.0
+    over = swell * loose[i, j]
+    if surplus < over:
+        taken = surplus / swell
+        loose[i, j] -= taken
+    else:
+        taken = loose[i, j] + (surplus - over)
+        bank[i, j] -= surplus - over
+        loose[i, j] = 0.0
+    height[i, j] = bank[i, j] + swell * loose[i, j]
+    wake(tiles, i, j)
+    return taken
+
+
+@njit(cache=True)
+def put_down(
+    bank: Array,
+    loose: Array,
+    height: Array,
+    tiles: Flags,
+    prm: Array,
+    x: float,
+    y: float,
+    ux: float,
+    uy: float,
+    half_u: float,
+    half_v: float,
+    volume: float,
+) -> None:
+    """Lay ``volume`` [bank m³] as loose soil evenly on a rectangle about world (x, y).
+
+    (ux, uy) is the unit direction of its side ``half_u``. What would fall off the grid is laid on
+    its nearest cell, so nothing is ever lost.
+    """
+    if volume <= 0.0:
+        return
+    cell = prm[CELL]
+    nx, ny = height.shape
+    reach_x = abs(ux) * half_u + abs(uy) * half_v
+    reach_y = abs(uy) * half_u + abs(ux) * half_v
+    i0 = cell_of(x - reach_x, prm[X0], cell, nx)
+    i1 = cell_of(x + reach_x, prm[X0], cell, nx)
+    j0 = cell_of(y - reach_y, prm[Y0], cell, ny)
+    j1 = cell_of(y + reach_y, prm[Y0], cell, ny)
+    count = 0
+    for i in range(i0, i1 + 1):
+        dx = prm[X0] + i * cell - x
+        for j in range(j0, j1 + 1):
+            dy = prm[Y0] + j * cell - y
+            if abs(dx * ux + dy * uy) <= half_u and abs(dy * ux - dx * uy) <= half_v:
+                count += 1
+    if count == 0:
+        i = cell_of(x, prm[X0], cell, nx)
+        j = cell_of(y, prm[Y0], cell, ny)
+        loose[i, j] += volume / (cell * cell)
+        height[i, j] = bank[i, j] + prm[SWELL] * loose[i, j]
+        wake(tiles, i, j)
+        return
+    layer = volume / (cell * cell * count)
+    for i in range(i0, i1 + 1):
+        dx = prm[X0] + i * cell - x
+        for j in range(j0, j1 + 1):
+            dy = prm[Y0] + j * cell - y
+            if abs(dx * ux + dy * uy) <= half_u and abs(dy * ux - dx * uy) <= half_v:
+                loose[i, j] += layer
+                height[i, j] = bank[i, j] + prm[SWELL] * loose[i, j]
+                wake(tiles, i, j)
+
+
+@njit(cache=True)
+def _flow(
+    bank: Array,
+    loose: Array,
+    height: Array,
+    tiles: Flags,
+    prm: Array,
+    i: int,
+    j: int,
+    k: int,
+    m: int,
+    distance: float,
+) -> None:
+    """Let soil fall from the higher cell (i, j) to the lower (k, m), ``distance`` apart."""
+    swell = prm[SWELL]
+    stands = prm[WALL] + prm[TAN_PHI] * distance
+    overhang = bank[i, j] - height[k, m] - stands
+    failed = False
+    if overhang > prm[SETTLED]:
+        # Half of what is too high breaks off; it then lies loose on its own cell and may flow.
+        bank[i, j] -= 0.5 * overhang
+        loose[i, j] += 0.5 * overhang
+        failed = True
+    excess = bank[i, j] + swell * loose[i, j] - height[k, m] - prm[TAN_REPOSE] * distance
+    moved = min(0.5 * excess / swell, loose[i, j])
+    if moved > SPECK:
+        loose[i, j] -= moved
+        loose[k, m] += moved
+        height[k, m] = bank[k, m] + swell * loose[k, m]
+        wake(tiles, k, m)
+    elif not failed:
+        return
+    height[i, j] = bank[i, j] + swell * loose[i, j]
+    wake(tiles, i, j)
+
+
+@njit(cache=True)
+def _level_pair(
+    bank: Array,
+    loose: Array,
+    height: Array,
+    tiles: Flags,
+    prm: Array,
+    i: int,
+    j: int,
+    k: int,
+    m: int,
+    limit: float,
+    distance: float,
+) -> None:
+    """Level two neighbours if their surfaces differ by more than ``limit``."""
+    drop = height[i, j] - height[k, m]
+    if drop > limit:
+        _flow(bank, loose, height, tiles, prm, i, j, k, m, distance)
+    elif drop < -limit:
+        _flow(bank, loose, height, tiles, prm, k, m, i, j, distance)
+
+
+@njit(cache=True)
+def _level_tile(
+    bank: Array, loose: Array, height: Array, tiles: Flags, prm: Array, a: int, b: int, turn: int
+) -> None:
+    """Level every pair that begins in tile (a, b), in one of four directions."""
+    nx, ny = height.shape
+    d1 = prm[CELL]
+    d2 = d1 * math.sqrt(2.0)
+    # A pair of one slope may differ by the settled tolerance; shallow dry ground falls by phi too.
+    gentle = min(prm[TAN_REPOSE], prm[TAN_PHI]) if prm[WALL] == 0.0 else prm[TAN_REPOSE]
+    limit1 = gentle * d1 + prm[SETTLED]
+    limit2 = gentle * d2 + prm[SETTLED]
+    ni = min(TILE, nx - a * TILE)
+    nj = min(TILE, ny - b * TILE)
+    for p in range(ni):
+        i = a * TILE + (p if turn & 1 == 0 else ni - 1 - p)
+        for q in range(nj):
+            j = b * TILE + (q if turn & 2 == 0 else nj - 1 - q)
+            if i + 1 < nx:
+                _level_pair(bank, loose, height, tiles, prm, i, j, i + 1, j, limit1, d1)
+                if j + 1 < ny:
+                    _level_pair(bank, loose, height, tiles, prm, i, j, i + 1, j + 1, limit2, d2)
+                if j > 0:
+                    _level_pair(bank, loose, height, tiles, prm, i, j, i + 1, j - 1, limit2, d2)
+            if j + 1 < ny:
+                _level_pair(bank, loose, height, tiles, prm, i, j, i, j + 1, limit1, d1)
+
+
+@njit(cache=True)
+def level(
+    bank: Array, loose: Array, height: Array, tiles: Flags, meta: Counters, prm: Array
+) -> None:
+    """Level the awake tiles, for at most MAX_SWEEPS sweeps and MAX_TILES tiles.
+
+    ``meta`` remembers where to go on; ``meta[UNSETTLED]`` says whether tiles are still awake.
+    """
+    na, nb = tiles.shape
+    total = na * nb
+    visits = 0
+    meta[UNSETTLED] = 0
+    for _ in range(MAX_SWEEPS):
+        turn = meta[SWEEP] & 3
+        found = 0
+        start = meta[CURSOR]
+        for step in range(total):
+            index = (start + step) % total
+            a = index // nb
+            b = index - a * nb
+            if tiles[a, b] == 0:
+                continue
+            if visits >= MAX_TILES:
+                meta[CURSOR] = index
+                meta[UNSETTLED] = 1
+                meta[VISITS] = visits
+                return
+            tiles[a, b] = 0
+            found += 1
+            visits += 1
+            _level_tile(bank, loose, height, tiles, prm, a, b, turn)
+        meta[SWEEP] += 1
+        meta[CURSOR] = 0
+        if found == 0:
+            break
+    else:
+        meta[UNSETTLED] = 1
+    meta[VISITS] = visits
