@@ -1,0 +1,248 @@
+"""Conventional tracking control of hydraulic joints, the baseline that learned control must beat.
+
+Every joint answers a command only after its dead time T and then with the lag τ of its valve. The
+reference is known further ahead than that, so each joint is fed forward with the velocity that it
+will need then, and its position error is taken then as well, against a prediction from what the
+pipe still holds (Smith, 1957):
+
+    q̂(t+T) = q(t) + ∫ v_model(applied) − T b          v = q̇_r(t+T+τ) + K_p (q_r(t+T) − q̂(t+T)) + b
+
+b is the joint's missing velocity: what the model promised a dead time ago minus what came.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from kuwa_machines.contracts import Array, MachineState, Trajectory
+from kuwa_machines.errors import CommandError
+from kuwa_machines.spec import MachineSpec
+from kuwa_policies.control.drive import DriveModel, displacement_at, spool_command, spool_flow
+
+NEUTRAL, TRACK, VELOCITY = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Gains:
+    """Tuning of :class:`TrackingController`; the same for every joint.
+
+    Args:
+        k_p: position gain [1/s]; bounded by 1/(4 τ) of the slowest valve.
+        k_b: rate at which the missing velocity is learnt, times the dead time.
+        b_max: bound on it, as a share of the joint's maximum velocity.
+        rest_in, rest_out: a resting joint is left alone below rest_out and corrected down to
+            rest_in [rad].
+        still: a reference slower than this is at rest [rad/s].
+        soft: share of full flow below which the dead band is crossed on a ramp.
+    """
+
+    k_p: float = 2.0
+    k_b: float = 0.3
+    b_max: float = 0.08
+    rest_in: float = math.radians(0.1)
+    rest_out: float = math.radians(0.3)
+    still: float = 1e-3
+    soft: float = 4e-4
+
+
+class TrackingController:
+    """Feed-forward with preview, Smith predictor, inverse valve model.
+
+    Args:
+        spec: the machine.
+        period: of control [s].
+        gains: tuning.
+    """
+
+    def __init__(self, spec: MachineSpec, period: float, gains: Gains | None = None) -> None:
+        drive = DriveModel(spec)
+        n = len(spec.joint_names)
+        gains = gains or Gains()
+        self._period = period
+        self._n = n
+        self._qd_max = spec.qd_max
+        delay = np.maximum(np.rint(drive.dead_time / period).astype(np.int64), 1)
+        depth = int(delay.max()) + 1
+        self._command = np.zeros(n)
+        self._pipe = np.zeros((n, depth))
+        """Flows that the applied commands ask for, newest last: what is still to be felt."""
+        self._promise = np.zeros((n, depth))
+        """Predicted positions, in the order in which they come due."""
+        self._memory = np.zeros((3, n))
+        """Rows: flow behind the lag now, missing velocity b, whether the joint rests."""
+        self._velocity = np.zeros(n)
+        self._no_chunk = (np.zeros(1), np.zeros((1, n)), np.zeros((1, n)))
+        self._chunk: Trajectory | None = None
+        self._knots = self._no_chunk
+        self._stamp = -math.inf
+        self._bound = (
+            self._command, self._pipe, self._promise, self._memory, delay,
+            drive.lag, 1.0 - np.exp(-period / drive.lag), drive.dead_band, drive.curve,
+            drive.max_flow,
+            drive.displacement, drive.grid_start, drive.grid_step, drive.pump_flow,
+            spec.q_min, spec.q_max, gains.b_max * spec.qd_max, period,
+            gains.k_p, gains.k_b, gains.rest_in, gains.rest_out, gains.still, gains.soft,
+        )  # fmt: skip
+
+    def reset(self, state: MachineState) -> None:
+        """Forget the past; start from this state at rest."""
+        self._pipe[:] = 0.0
+        self._promise[:] = state.q[:, None]
+        self._memory[:] = 0.0
+        self._memory[2] = 1.0
+        self._chunk, self._knots = None, self._no_chunk
+        self._stamp = state.stamp - self._period
+
+    def step(
+        self, state: MachineState, reference: Trajectory | Array | None, applied: Array
+    ) -> Array:
+        """Return valve commands, shape (n,), for a trajectory, velocity fractions or None."""
+        start = 0.0
+        if reference is None:
+            mode = NEUTRAL
+        elif isinstance(reference, Trajectory):
+            mode = TRACK
+            if reference is not self._chunk:
+                self._take(reference)
+            start = state.stamp - reference.stamp
+        else:
+            mode = VELOCITY
+            if len(reference) != self._n:
+                raise CommandError(
+                    f"velocity reference has {len(reference)} values; expected {self._n}"
+                )
+            np.multiply(reference, self._qd_max, out=self._velocity)
+        # A tick that was missed went by with the same command in force.
+        ticks = 1
+        if math.isfinite(self._stamp):
+            ticks = min(max(round((state.stamp - self._stamp) / self._period), 0), 1000)
+        self._stamp = state.stamp
+        _step(mode, start, ticks, state.q, applied, self._velocity, *self._knots, *self._bound)
+        return self._command.copy()
+
+    def _take(self, chunk: Trajectory) -> None:
+        if chunk.q.shape != (len(chunk.t), self._n) or chunk.qd.shape != chunk.q.shape:
+            raise CommandError(
+                f"trajectory has q {chunk.q.shape} and qd {chunk.qd.shape}; expected "
+                f"({len(chunk.t)}, {self._n}) for both"
+            )
+        self._chunk = chunk
+        self._knots = (
+            np.ascontiguousarray(chunk.t, dtype=float),
+            np.ascontiguousarray(chunk.q, dtype=float),
+            np.ascontiguousarray(chunk.qd, dtype=float),
+        )
+
+
+# Numba leaves decorated functions untyped: the annotations are for readers.
+
+
+@njit(cache=True)
+def _sample(s: float, j: int, t: Any, q: Any, qd: Any) -> Any:
+    """Position and velocity of joint j at chunk time s: cubic Hermite, at rest beyond the ends."""
+    last = t.shape[0] - 1
+    if s < t[0]:
+        return q[0, j], 0.0
+    if s >= t[last]:
+        return q[last, j], 0.0
+    lo, hi = 0, last
+    while hi - lo > 1:
+        mid = (lo + hi) // 2
+        if t[mid] <= s:
+            lo = mid
+        else:
+            hi = mid
+    h = t[hi] - t[lo]
+    u = (s - t[lo]) / h
+    q0, q1, m0, m1 = q[lo, j], q[hi, j], h * qd[lo, j], h * qd[hi, j]
+    c = 3.0 * (q1 - q0) - 2.0 * m0 - m1
+    d = 2.0 * (q0 - q1) + m0 + m1
+    return q0 + u * (m0 + u * (c + u * d)), (m0 + u * (2.0 * c + u * 3.0 * d)) / h
+
+
+@njit(cache=True)
+def _push(row: Any, value: float) -> None:
+    """Shift by one towards the past and append."""
+    for i in range(row.shape[0] - 1):
+        row[i] = row[i + 1]
+    row[row.shape[0] - 1] = value
+
+
+@njit(cache=True)
+def _step(
+    mode: Any, start: Any, ticks: Any, q: Any, applied: Any, velocity: Any,
+    chunk_t: Any, chunk_q: Any, chunk_qd: Any,
+    command: Any, pipe: Any, promise: Any, memory: Any, delay: Any,
+    lag: Any, blend: Any, band: Any, curve: Any, max_flow: Any,
+    table: Any, grid_start: Any, grid_step: Any, pump_flow: Any,
+    q_min: Any, q_max: Any, b_max: Any, period: Any,
+    k_p: Any, k_b: Any, rest_in: Any, rest_out: Any, still: Any, soft: Any,
+) -> None:  # fmt: skip
+    """One control tick; see the module's equations. Writes ``command``."""
+    n = q.shape[0]
+    depth = pipe.shape[1]
+    flow, missing, resting = memory[0], memory[1], memory[2]
+
+    # Age the pipe: what leaves it now reaches the valve, whose lag is the model's only state.
+    for _ in range(ticks):
+        for j in range(n):
+            _push(pipe[j], spool_flow(applied[j], band[j], curve[j], max_flow[j]))
+            flow[j] += (pipe[j, depth - 1 - delay[j]] - flow[j]) * blend[j]
+
+    # Learn the missing velocity from the promise that comes due now.
+    for j in range(n):
+        T = delay[j] * period
+        late = q[j] - promise[j, depth - delay[j]]
+        missing[j] -= k_b * late / (T * T) * period * ticks
+        missing[j] = min(max(missing[j], -b_max[j]), b_max[j])
+
+    # Run the model through the pipe; the pump's flow is shared in proportion to demand.
+    ahead = q.copy()
+    x = flow.copy()
+    for i in range(depth - 1):
+        total = 0.0
+        for j in range(n):
+            if i < delay[j]:
+                x[j] += (pipe[j, depth - delay[j] + i] - x[j]) * blend[j]
+            total += abs(x[j])
+        share = min(1.0, pump_flow / total) if total > 0.0 else 1.0
+        for j in range(n):
+            if i < delay[j]:
+                side = 1 if x[j] > 0.0 else 0
+                D = displacement_at(table[j, side], grid_start[j], grid_step[j], ahead[j])
+                ahead[j] += x[j] * share / D * period
+
+    for j in range(n):
+        T = delay[j] * period
+        moving = x[j] != 0.0
+        hat = ahead[j] - (T * missing[j] if moving else 0.0)
+        for _ in range(ticks):
+            _push(promise[j], hat)
+        command[j] = 0.0
+        if mode == 0:
+            resting[j] = 0.0
+            continue
+        if mode == 2:
+            v = velocity[j]
+        else:
+            q_r, _ = _sample(start + T, j, chunk_t, chunk_q, chunk_qd)
+            _, v = _sample(start + T + lag[j], j, chunk_t, chunk_q, chunk_qd)
+            e = min(max(q_r, q_min[j]), q_max[j]) - hat
+            if abs(v) < still:
+                if abs(e) > rest_out:
+                    resting[j] = 0.0
+                elif abs(e) < rest_in:
+                    resting[j] = 1.0
+                if resting[j] != 0.0:
+                    continue
+            else:
+                resting[j] = 0.0
+            v += k_p * e + (missing[j] if moving else 0.0)
+        side = 1 if v > 0.0 else 0
+        D = displacement_at(table[j, side], grid_start[j], grid_step[j], hat)
+        command[j] = spool_command(v * D, band[j], curve[j], max_flow[j], soft)
