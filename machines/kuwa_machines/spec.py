@@ -107,6 +107,8 @@ class _Drive(Data):
     """Oil behind each port with the piston at its end; the softness of the oil column."""
     leakage: Leakage
     friction: RotationalViscosity
+    damping_time: Time
+    """Of the oil column: damping force = stiffness · damping_time · velocity difference."""
 
 
 class CylinderDrive(_Drive):

@@ -1,0 +1,142 @@
+"""The simulated machine behind the same protocol as a real one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kuwa_machines.contracts import Array, CommandKind, HeightMap, JointCommand, MachineState, Task
+from kuwa_machines.errors import CommandError
+from kuwa_machines.loader import load_machine
+from kuwa_machines.spec import MachineSpec
+from kuwa_sim.plant import CONTROL_PERIOD, Plant
+from kuwa_sim.scenario import Scenario, load_scenario, rough_ground
+from kuwa_sim.soil import load_soil
+from kuwa_sim.soil.layout import MASS
+
+LIMIT_TOLERANCE = 0.005
+"""A joint this far outside its operating range counts as a violation [rad]."""
+
+
+class SimRobot:
+    """A :class:`kuwa_machines.contracts.SimulatedRobot` on a scenario's site.
+
+    Args:
+        scenario: a name, a path to a ``.yaml`` file, or a loaded scenario.
+        machine: a machine's name; the scenario's own if None.
+        seed: of everything random: ground, soil strength, start pose, sensor noise.
+    """
+
+    control_period = CONTROL_PERIOD
+
+    def __init__(
+        self, scenario: str | Scenario = "dig_trench", machine: str | None = None, seed: int = 0
+    ) -> None:
+        self.scenario = load_scenario(scenario) if isinstance(scenario, str) else scenario
+        self.spec: MachineSpec = load_machine(machine or self.scenario.machine)
+        self.task: Task = self.scenario.task.task
+        self.seed = seed
+        self.plant: Plant | None = None
+
+    def connect(self) -> None:
+        """Build the model and put the machine on its site."""
+        self.reset(self.seed)
+
+    def reset(self, seed: int) -> MachineState:
+        """Return to the start of the scenario; the same seed gives the same bits."""
+        self.seed = seed
+        rng = np.random.default_rng(seed)
+        change, grid = self.scenario.randomise, self.scenario.ground.grid
+        strength = 1.0 + change.soil_strength * rng.uniform(-1, 1)
+        soil = load_soil(self.scenario.soil)
+        soil = soil.model_copy(update={"cohesion": soil.cohesion * strength})
+        start = self.spec.home + change.start_rad * rng.uniform(-1, 1, len(self.spec.joints))
+        height = rough_ground(grid, rng, change.roughness_m, change.roughness_length_m)
+        self.plant = Plant(self.spec, soil, grid)
+        self.plant.reset(seed, start, height)
+        self.volume_at_start = self.plant.terrain.total_volume()
+        self.limit_violations = 0
+        self._noise = np.random.default_rng([seed, 1])
+        self._terrain_every = round(1 / self.spec.sensors.terrain.rate / CONTROL_PERIOD)
+        self._tick = 0
+        self._state = self._measure(self.plant)
+        return self._state
+
+    def read(self) -> MachineState:
+        """Return the state measured at the last tick."""
+        return self._state
+
+    def write(self, command: JointCommand) -> JointCommand:
+        """Set the valves from a VALVE command; return it as applied.
+
+        Raises:
+            CommandError: of another kind, not finite or out of range; the valves stay as they were.
+        """
+        if command.kind is not CommandKind.VALVE:
+            raise CommandError(f"command kind {command.kind.name}; the valves take VALVE")
+        self._connected.write(command.ordered(self.spec.joint_names))
+        return command
+
+    def neutral(self) -> None:
+        """Centre all valves."""
+        self._connected.write(np.zeros(len(self.spec.joints)))
+
+    def advance(self) -> MachineState:
+        """Advance one control period; return the new state."""
+        plant = self._connected
+        plant.advance()
+        self._tick += 1
+        q = plant.q
+        if np.any(q < self.spec.q_min - LIMIT_TOLERANCE) or np.any(
+            q > self.spec.q_max + LIMIT_TOLERANCE
+        ):
+            self.limit_violations += 1
+        self._state = self._measure(plant)
+        return self._state
+
+    def close(self) -> None:
+        """Centre the valves and let the model go."""
+        if self.plant is not None:
+            self.neutral()
+            self.plant = None
+
+    @property
+    def volume_error(self) -> float:
+        """Soil gained or lost since the reset, relative to all soil there is; rounding only."""
+        total = self._connected.terrain.total_volume()
+        return abs(total - self.volume_at_start) / abs(self._connected.terrain.reference_volume)
+
+    @property
+    def _connected(self) -> Plant:
+        if self.plant is None:
+            raise CommandError("the simulated robot is not connected; call connect() first")
+        return self.plant
+
+    def _measure(self, plant: Plant) -> MachineState:
+        n = len(self.spec.joints)
+        encoders = self.spec.sensors.encoders
+        noise: Array = self._noise.standard_normal((2, n))
+        terrain = self._scan(plant) if self._tick % self._terrain_every == 0 else None
+        pressure, flow, power = plant.pump
+        qpos, qvel = plant.data.qpos, plant.data.qvel
+        rotation = plant.data.xmat[plant.model.body(self.spec.tracks.link).id].reshape(3, 3)
+        return MachineState(
+            stamp=plant.time,
+            q=plant.q + encoders.noise * noise[0],
+            qd=plant.qd + encoders.velocity_noise * noise[1],
+            effort=plant.torque,
+            pressure=plant.circuit.pressures,
+            pump_pressure=pressure,
+            pump_flow=flow,
+            pump_power=power,
+            base_position=qpos[:3].copy(),
+            base_quaternion_wxyz=qpos[3:7].copy(),
+            base_velocity=np.concatenate([qvel[:3], rotation @ qvel[3:6]]),
+            tool_load=float(plant.terrain.load[MASS]),
+            terrain=terrain,
+        )
+
+    def _scan(self, plant: Plant) -> HeightMap:
+        grid, std = plant.grid, self.spec.sensors.terrain.noise
+        height = plant.terrain.copy_height()
+        height += std * self._noise.standard_normal(height.shape)
+        return HeightMap(height, grid.x0, grid.y0, grid.cell)
