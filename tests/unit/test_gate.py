@@ -1,0 +1,245 @@
+"""The gate: what it refuses, what it lets through, and when it goes to neutral."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from gate_rig import PERIOD, Rig, Spec, state_at
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kuwa_hardware.gate import Gate, GateLimits
+
+from kuwa_machines.contracts import CommandKind, JointCommand, Mode
+from kuwa_machines.contracts import Gate as GateProtocol
+from kuwa_machines.errors import CommandError
+
+HALF = (0.3, 0.2, 0.5, -0.4)
+
+
+def test_a_good_request_passes_as_it_is() -> None:
+    rig = Rig()
+    out = rig.run(HALF, 10)
+    np.testing.assert_array_equal(out.applied.values, HALF)
+    assert out.applied.source == "gate"
+    assert out.applied.kind is CommandKind.VALVE
+    assert out.safety.reasons == ()
+    assert out.safety.limited == (False,) * 4
+    assert out.safety.refused == 0
+
+
+def test_the_applied_command_carries_the_stamp_of_the_state_it_answers() -> None:
+    rig = Rig()
+    request = rig.request(HALF, stamp=rig.now - 0.03)
+    assert rig.tick(request).applied.stamp == request.stamp
+
+
+def test_joints_are_matched_by_name() -> None:
+    rig = Rig()
+    back = rig.names[::-1]
+    for _ in range(10):
+        out = rig.tick(rig.request(HALF[::-1], names=back))
+    np.testing.assert_array_equal(out.applied.values, HALF)
+
+
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("nan", {"values": np.array([np.nan, 0, 0, 0])}, "finite"),
+    ("infinite", {"values": np.array([0, np.inf, 0, 0])}, "finite"),
+    ("too short", {"values": np.zeros(3)}, "not 4 finite"),
+    ("unknown joint", {"names": ("a", "boom_joint", "arm_joint", "bucket_joint")}, "'a'"),
+    ("joint twice", {"names": ("boom_joint",) * 2 + ("arm_joint", "bucket_joint")}, "one for"),
+    ("no joints", {"names": (), "values": np.zeros(0)}, "0 values"),
+    ("wrong kind", {"kind": CommandKind.VELOCITY_FRACTION}, "takes VALVE"),
+    ("wrong source", {"source": "teleop"}, "only 'control'"),
+    ("unknown source", {"source": "stranger"}, "only 'control'"),
+    ("repeated", {"sequence": 5}, "must be higher"),
+    ("stepped back", {"sequence": 4}, "must be higher"),
+    ("old state", {"stamp": 99.0}, "before the newest"),
+    ("future state", {"stamp": 1e6}, "before the newest"),
+    ("no stamp", {"stamp": float("nan")}, "before the newest"),
+]
+
+
+@pytest.mark.parametrize(("changes", "why"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
+def test_a_bad_request_is_refused_in_words_and_moves_nothing(
+    changes: dict[str, Any], why: str
+) -> None:
+    rig = Rig()
+    before = rig.run((0.1, 0.1, 0.1, 0.1), 5)
+    request = rig.request((1.0, 1.0, 1.0, 1.0), **changes)
+    out = rig.tick(request)
+    np.testing.assert_array_equal(out.applied.values, before.applied.values)
+    assert out.safety.refused == 1
+    assert why in out.safety.reasons[0]
+    # It is no sign of life either: what it refused for 100 ms ends in neutral.
+    for _ in range(30):
+        out = rig.tick(rig.request((1.0, 1.0, 1.0, 1.0), **changes))
+    assert not out.applied.values.any()
+    # And it blocks nobody: the next good request is taken.
+    rig.sequence = 100
+    assert rig.run((0.1, 0.1, 0.1, 0.1), 5).safety.reasons == ()
+
+
+@pytest.mark.parametrize("mode", [Mode.OFF, Mode.READY, Mode.ARMED])
+def test_nothing_moves_before_a_motion_mode(mode: Mode) -> None:
+    rig = Rig(mode)
+    out = rig.run(HALF, 50)
+    assert out.safety.mode is mode
+    assert out.safety.refused == 50
+    assert "nothing moves" in out.safety.reasons[0]
+    assert not out.applied.values.any()
+
+
+def test_teleop_takes_teleop_only() -> None:
+    rig = Rig(Mode.TELEOP)
+    assert rig.tick(rig.request(HALF)).safety.refused == 1
+    for _ in range(10):
+        out = rig.tick(rig.request(HALF, source="teleop"))
+    np.testing.assert_array_equal(out.applied.values, HALF)
+
+
+def test_values_beyond_one_are_bounded() -> None:
+    rig = Rig(spec=Spec(q_min=[-np.inf] * 4, q_max=[np.inf] * 4))
+    out = rig.run((2.0, -3.0, 0.5, 1.0), 20)
+    np.testing.assert_array_equal(out.applied.values, (1.0, -1.0, 0.5, 1.0))
+    assert out.safety.limited == (True, True, False, False)
+    assert "swing_joint, boom_joint" in out.safety.reasons[0]
+
+
+def test_the_slew_rate_bounds_every_step() -> None:
+    rig = Rig(slew=4.0)
+    values = [rig.tick(rig.request(HALF)).applied.values for _ in range(20)]
+    steps = np.abs(np.diff([np.zeros(4), *values], axis=0))
+    assert steps.max() <= 4.0 * PERIOD + 1e-12
+    np.testing.assert_array_equal(values[-1], HALF)
+
+
+def test_a_silent_source_is_held_for_100_ms_then_ramped_to_neutral() -> None:
+    rig = Rig()
+    rig.run(HALF, 10)
+    held = [rig.tick(None) for _ in range(9)]
+    assert all((out.applied.values == HALF).all() for out in held)
+    falling = [rig.tick(None) for _ in range(8)]
+    assert 0 < abs(falling[0].applied.values[2]) < abs(HALF[2])
+    assert not falling[-1].applied.values.any()
+    assert "no good request from 'control'" in falling[-1].safety.reasons[0]
+
+
+def test_a_silent_robot_is_tolerated_for_200_ms() -> None:
+    rig = Rig()
+    rig.run(HALF, 10)
+    stamp = rig.now
+    for _ in range(19):
+        out = rig.tick(rig.request(HALF, stamp=stamp), state=False)
+    assert (out.applied.values == HALF).all()
+    for _ in range(8):
+        out = rig.tick(rig.request(HALF, stamp=stamp), state=False)
+    assert not out.applied.values.any()
+    assert "no joint state" in out.safety.reasons[0] or "none for" in out.safety.reasons[0]
+
+
+def test_a_state_that_is_not_finite_counts_as_none() -> None:
+    rig = Rig()
+    rig.run(HALF, 10)
+    stamp = rig.now
+    rig.q = np.array([np.nan, 0, 0, 0])
+    for _ in range(30):
+        out = rig.tick(rig.request(HALF, stamp=stamp))
+    assert not out.applied.values.any()
+    assert "not 4 finite" in out.safety.reasons[0]
+
+
+def test_an_emergency_stop_is_at_once_latched_and_survives_its_withdrawal() -> None:
+    rig = Rig()
+    rig.run(HALF, 10)
+    rig.gate.emergency_stop(True, "button")
+    out = rig.tick(rig.request(HALF), dt=1e-6)
+    assert out.safety.mode is Mode.STOPPED
+    assert not out.applied.values.any()
+    assert not rig.gate.set_mode(Mode.READY, "Ada")[0]
+    rig.gate.emergency_stop(False, "button")
+    assert not rig.run(HALF, 10).applied.values.any()
+    for mode in (Mode.READY, Mode.ARMED, Mode.AUTO):
+        assert rig.gate.set_mode(mode, "Ada")[0]
+        # What was asked for before the stop is forgotten.
+        assert not rig.tick(None).applied.values.any()
+    assert rig.run(HALF, 10).applied.values.any()
+
+
+def test_arming_needs_a_fresh_state() -> None:
+    gate = Gate(Spec())
+    assert gate.set_mode(Mode.READY, "Ada")[0]
+    granted, why = gate.set_mode(Mode.ARMED, "Ada")
+    assert not granted
+    assert "none received yet" in why
+    gate.step(1.0, state_at(0.0), None)
+    gate.step(1.3, None, None)
+    assert "0.30 s" in gate.set_mode(Mode.ARMED, "Ada")[1]
+    gate.step(1.4, state_at(0.4), None)
+    assert gate.set_mode(Mode.ARMED, "Ada")[0]
+
+
+def test_a_source_restarted_elsewhere_is_taken_after_arming_again() -> None:
+    rig = Rig()
+    rig.sequence = 1000
+    rig.run(HALF, 5)
+    rig.sequence = 0
+    assert rig.run(HALF, 5).safety.refused == 5
+    for mode in (Mode.READY, Mode.ARMED, Mode.AUTO):
+        assert rig.gate.set_mode(mode, "Ada")[0]
+    rig.sequence = 0
+    assert rig.run(HALF, 5).safety.refused == 5
+
+
+def test_a_joint_that_is_too_fast_gets_no_more() -> None:
+    rig = Rig(overspeed=1.2)
+    rig.run((0.0, 0.2, 0.5, 0.0), 10)
+    rig.qd = np.array([0.0, 0.7, -1.5, 0.0])
+    out = rig.tick(rig.request((0.0, 0.2, 0.5, 0.0)))
+    assert out.applied.values[1] == 0.0
+    assert out.applied.values[2] == 0.5  # against the motion, so it slows it down
+    assert "boom_joint: faster than 1.2" in out.safety.reasons[-1]
+
+
+def test_limits_must_be_positive() -> None:
+    with pytest.raises(CommandError, match="slew"):
+        GateLimits(slew=0.0)
+
+
+def test_it_satisfies_the_protocol() -> None:
+    gate: GateProtocol = Gate(Spec())
+    assert gate.step(0.0, None, None).safety.mode is Mode.OFF
+
+
+any_float = st.floats(allow_nan=True, allow_infinity=True)
+any_request = st.builds(
+    JointCommand,
+    stamp=any_float,
+    sequence=st.integers(0, 2**64 - 1),
+    source=st.sampled_from(["control", "teleop", ""]),
+    kind=st.sampled_from(CommandKind),
+    names=st.just(Spec().joint_names),
+    values=st.lists(any_float, min_size=0, max_size=5).map(np.array),
+)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.one_of(st.none(), any_request), st.floats(0.0, 0.3), st.booleans()),
+        max_size=30,
+    )
+)
+def test_whatever_comes_in_what_goes_out_is_finite_in_range_and_slewed(
+    events: list[tuple[JointCommand | None, float, bool]],
+) -> None:
+    rig = Rig(slew=5.0)
+    last = np.zeros(4)
+    for request, dt, with_state in events:
+        out = rig.tick(request, dt, with_state).applied.values
+        assert np.isfinite(out).all()
+        assert (np.abs(out) <= 1.0).all()
+        towards = np.abs(out) > np.abs(last)
+        assert (np.abs(out - last)[towards] <= 5.0 * dt + 1e-9).all()
+        last = out

@@ -1,0 +1,73 @@
+"""The watchdog at the actuator boundary, and the mock robot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from gate_rig import Spec
+from kuwa_hardware.mock import MockRobot
+from kuwa_hardware.watchdog import Watchdog
+
+from kuwa_machines.contracts import CommandKind, JointCommand, SimulatedRobot
+from kuwa_machines.errors import CommandError
+
+SPEC = Spec()
+GOOD = JointCommand(0.0, 1, "gate", CommandKind.VALVE, SPEC.joint_names, np.full(4, 0.5))
+
+
+def test_a_fresh_command_stays_and_an_old_one_goes() -> None:
+    dog = Watchdog(SPEC.joint_names, timeout=0.2)
+    assert dog.current(0.0) is None
+    assert dog.trips == 0
+    assert dog.receive(10.0, GOOD) == ""
+    assert dog.current(10.2) is GOOD
+    assert dog.current(10.21) is None
+    assert dog.current(10.22) is None
+    assert dog.trips == 1
+    dog.receive(11.0, GOOD)
+    assert dog.current(11.0) is GOOD
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"values": np.array([np.nan, 0, 0, 0])},
+        {"values": np.array([1.01, 0, 0, 0])},
+        {"values": np.zeros(3)},
+        {"names": ("a", "b", "c", "d")},
+        {"kind": CommandKind.VELOCITY_FRACTION},
+    ],
+)
+def test_what_no_valve_may_be_told_is_refused(changes: dict[str, Any]) -> None:
+    dog = Watchdog(SPEC.joint_names)
+    assert dog.receive(0.0, replace(GOOD, **changes))
+    assert dog.current(0.0) is None
+    assert dog.refused == 1
+
+
+def test_a_timeout_must_be_positive() -> None:
+    with pytest.raises(CommandError, match="above 0"):
+        Watchdog(SPEC.joint_names, timeout=0.0)
+
+
+def test_the_mock_moves_its_joints_as_told() -> None:
+    robot: SimulatedRobot = MockRobot(SPEC)
+    with pytest.raises(CommandError, match="connect"):
+        robot.write(GOOD)
+    robot.connect()
+    first = robot.reset(0)
+    assert first.terrain is not None
+    robot.write(GOOD)
+    for _ in range(100):
+        state = robot.advance()
+    np.testing.assert_allclose(state.qd, 0.5 * SPEC.qd_max, rtol=1e-3)
+    assert state.stamp == pytest.approx(1.0)
+    robot.neutral()
+    for _ in range(100):
+        state = robot.advance()
+    np.testing.assert_allclose(state.qd, 0.0, atol=1e-3)
+    robot.close()
+    robot.close()
