@@ -8,7 +8,11 @@ import sys
 import typer
 
 # Everything after the program's name belongs to the program.
-CONTEXT_SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
+CONTEXT_SETTINGS = {
+    "ignore_unknown_options": True,
+    "allow_interspersed_args": False,
+    "help_option_names": [],
+}
 
 
 def command(program: list[str] = typer.Argument(..., metavar="PROGRAM [ARGUMENTS]...")) -> None:

@@ -1,4 +1,4 @@
-"""The ``kuwa`` command: a table of verbs, each in a module that is imported only when it is used."""
+"""The ``kuwa`` command: a table of verbs, each in a module imported only when it is used."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import typer
 
@@ -14,9 +15,9 @@ import typer
 class Verb:
     """One verb.
 
-    Its module has a function ``command`` with typer's annotations, and may have ``CONTEXT_SETTINGS``
-    for typer (say, to pass unknown options on). A verb with verbs below it has ``app``, a
-    ``typer.Typer``, in place of ``command``.
+    Its module has a function ``command`` with typer's annotations, and may have
+    ``CONTEXT_SETTINGS`` for typer (say, to pass unknown options on). A verb with verbs below it
+    has ``app``, a ``typer.Typer``, in place of ``command``.
     """
 
     name: str
@@ -42,7 +43,7 @@ def _stub() -> None:
 
 
 def build(arguments: list[str]) -> typer.Typer:
-    """Return the command line, with the verb that ``arguments`` name loaded and the others named only."""
+    """Return the command line; only the verb that ``arguments`` name is loaded."""
     app = typer.Typer(
         name="kuwa",
         help="Robot control for construction and farm machines on ROS 2.",
@@ -53,15 +54,16 @@ def build(arguments: list[str]) -> typer.Typer:
     )
     for verb in VERBS:
         command: Callable[..., None] = _stub
-        settings: dict[str, object] | None = None
+        settings: dict[str, Any] | None = None
+        text: str | None = verb.help
         if arguments[:1] == [verb.name]:
             module = import_module(verb.module)
             if hasattr(module, "app"):
                 app.add_typer(module.app, name=verb.name, help=verb.help)
                 continue
-            command = module.command
+            command, text = module.command, None
             settings = getattr(module, "CONTEXT_SETTINGS", None)
-        app.command(verb.name, help=command.__doc__ if settings else verb.help, context_settings=settings)(command)
+        app.command(verb.name, help=text, context_settings=settings)(command)
     return app
 
 

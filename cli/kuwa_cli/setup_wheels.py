@@ -50,9 +50,7 @@ def main() -> None:
     """Repair the environment of the running interpreter."""
     import numpy as np
 
-    changed = repair_prefix(
-        Path(sys.prefix), sysconfig.get_paths()["include"], np.get_include()
-    )
+    changed = repair_prefix(Path(sys.prefix), sysconfig.get_paths()["include"], np.get_include())
     print(f"include folders corrected in {changed} CMake files of the ROS 2 wheels")
 
 

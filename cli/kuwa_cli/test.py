@@ -1,0 +1,95 @@
+"""``kuwa test``: style, types and tests, one after the other, with one summary at the end."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import typer
+
+# Unknown options belong to pytest.
+CONTEXT_SETTINGS = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+_ROOT = Path(__file__).resolve().parents[2]
+_COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
+# "=== 3 passed in 0.12s ===" or, with -q, the same without the bars.
+_CLOSING = re.compile(rb"^(=+ )?((\d+ [a-z]+|no tests ran)(, )?)+ in [\d.]+s.*$")
+
+CHECKS = {
+    "ruff check": ["ruff", "check", "."],
+    "ruff format": ["ruff", "format", "--check", "."],
+    "mypy": ["mypy"],
+}
+
+
+def _run_check(name: str, arguments: list[str]) -> tuple[bool, float]:
+    """Run a checker, quiet when it is content; return whether it was and the seconds it took."""
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    seconds = time.monotonic() - start
+    print(f"{name:<12} {'ok' if done.returncode == 0 else 'FAILED'}  {seconds:.1f} s", flush=True)
+    if done.returncode != 0:
+        print(done.stdout, flush=True)
+    return done.returncode == 0, seconds
+
+
+def _run_pytest(arguments: list[str]) -> tuple[int, str]:
+    """Run pytest, passing its output on as it comes; return its status and its closing line."""
+    colour = ["--color=yes"] if sys.stdout.isatty() else []
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *colour, *arguments],
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    tail = b""
+    try:
+        # Not by lines: pytest's dots should appear one by one.
+        while piece := process.stdout.read1(4096):  # type: ignore[attr-defined]
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+            tail = (tail + piece)[-4096:]
+        status = process.wait()
+    except KeyboardInterrupt:
+        # The terminal has sent it to pytest as well, which now takes down what its tests started.
+        status = process.wait()
+    for line in reversed(_COLOUR.sub(b"", tail).splitlines()):
+        if _CLOSING.match(line):
+            return status, line.decode()
+    return status, f"pytest ended without a closing line, status {status}"
+
+
+def command(
+    context: typer.Context,
+    full: bool = typer.Option(False, "--full", help="Run the long tests as well."),
+    checks: bool = typer.Option(True, help="Run ruff and mypy before the tests."),
+) -> None:
+    """Run ruff, mypy and the tests.
+
+    Anything else goes to pytest: kuwa test tests/unit -k gate.
+    """
+    failed = []
+    if checks:
+        for name, arguments in CHECKS.items():
+            if not _run_check(name, arguments)[0]:
+                failed.append(name)
+    status, closing = _run_pytest((["--full"] if full else []) + context.args)
+    if status != 0:
+        failed.append("pytest")
+    print()
+    print(f"FAILED: {', '.join(failed)}" if failed else "Everything passed.")
+    print(closing)
+    sys.exit(1 if failed else 0)
