@@ -29,6 +29,12 @@ class Grid:
     nx: int
     ny: int
 
+    @property
+    def centre(self) -> tuple[float, float]:
+        """World (x, y) of the middle of the ground [m]."""
+        half = self.cell / 2
+        return self.x0 + (self.nx - 1) * half, self.y0 + (self.ny - 1) * half
+
 
 def build_model(spec: MachineSpec, grid: Grid, dt: float) -> mujoco.MjModel:
     """Compile the machine's model with the numbers of its data file.

@@ -50,7 +50,7 @@ class Plant:
         self.circuit = HydraulicCircuit(spec, STEP)
         self.tracks = TrackContact(spec)
         self.terrain = Terrain(
-            soil, BucketShape.from_spec(spec.tool), grid.x0, grid.y0, grid.cell, grid.nx, grid.ny
+            soil, BucketShape.from_spec(spec.tool), (grid.nx, grid.ny), grid.cell, grid.centre
         )
         model = self.model
         joints = [model.joint(name) for name in spec.joint_names]
@@ -86,17 +86,16 @@ class Plant:
         )  # fmt: skip
         self._bucket_args = (d.xipos[self._bucket], d.xfrc_applied[self._bucket])
 
-    def reset(self, seed: int, q: Array | None = None, height: Array | float = 0.0) -> None:
+    def reset(self, q: Array | None = None, height: Array | float = 0.0) -> None:
         """Stand still at joint positions ``q`` (the spec's home if None) on the given ground.
 
         Args:
-            seed: of the ground's own randomness.
             q: shape (n,) [rad].
             height: level of flat ground [m], or heights of shape (nx, ny).
         """
         model, data = self.model, self.data
         mujoco.mj_resetData(model, data)
-        self.terrain.reset(seed, height)
+        self.terrain.reset(height=height)
         self.tracks.reset()
         q = self.spec.home if q is None else np.asarray(q, dtype=float)
         if q.shape != self.command.shape or not np.all(np.isfinite(q)):
@@ -139,7 +138,7 @@ class Plant:
             tool_pose(*self._pose_args)
             apply_circuit(*self._circuit_args, STEP)
             apply_tracks(*self._track_args)
-            tool_forces(*self.terrain.force_args, self._pose, STEP, self._soil_out)
+            tool_forces(*self.terrain.force_args, self._pose, self._soil_out)
             apply_tool(self._soil_out, self._pose, *self._bucket_args)
             mujoco.mj_step2(model, data)
             self.energy += STEP * self.circuit.pump_state[PUMP_POWER]

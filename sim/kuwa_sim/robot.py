@@ -11,7 +11,6 @@ from kuwa_machines.spec import MachineSpec
 from kuwa_sim.plant import CONTROL_PERIOD, Plant
 from kuwa_sim.scenario import Scenario, load_scenario, rough_ground
 from kuwa_sim.soil import load_soil
-from kuwa_sim.soil.layout import MASS
 
 LIMIT_TOLERANCE = 0.005
 """A joint this far outside its operating range counts as a violation [rad]."""
@@ -52,8 +51,7 @@ class SimRobot:
         start = self.spec.home + change.start_rad * rng.uniform(-1, 1, len(self.spec.joints))
         height = rough_ground(grid, rng, change.roughness_m, change.roughness_length_m)
         self.plant = Plant(self.spec, soil, grid)
-        self.plant.reset(seed, start, height)
-        self.volume_at_start = self.plant.terrain.total_volume()
+        self.plant.reset(start, height)
         self.limit_violations = 0
         self._noise = np.random.default_rng([seed, 1])
         self._terrain_every = round(1 / self.spec.sensors.terrain.rate / CONTROL_PERIOD)
@@ -101,9 +99,8 @@ class SimRobot:
 
     @property
     def volume_error(self) -> float:
-        """Soil gained or lost since the reset, relative to all soil there is; rounding only."""
-        total = self._connected.terrain.total_volume()
-        return abs(total - self.volume_at_start) / abs(self._connected.terrain.reference_volume)
+        """Soil gained or lost since the reset, relative to the soil moved; rounding only."""
+        return self._connected.terrain.volume_error()
 
     @property
     def _connected(self) -> Plant:
@@ -131,12 +128,12 @@ class SimRobot:
             base_position=qpos[:3].copy(),
             base_quaternion_wxyz=qpos[3:7].copy(),
             base_velocity=np.concatenate([qvel[:3], rotation @ qvel[3:6]]),
-            tool_load=float(plant.terrain.load[MASS]),
+            tool_load=plant.terrain.bucket_mass,
             terrain=terrain,
         )
 
     def _scan(self, plant: Plant) -> HeightMap:
         grid, std = plant.grid, self.spec.sensors.terrain.noise
-        height = plant.terrain.copy_height()
-        height += std * self._noise.standard_normal(height.shape)
+        height = plant.terrain.height
+        height = height + std * self._noise.standard_normal(height.shape)
         return HeightMap(height, grid.x0, grid.y0, grid.cell)
