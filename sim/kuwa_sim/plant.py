@@ -114,6 +114,7 @@ class Plant:
         data.qvel[:] = 0.0
         mujoco.mj_forward(model, data)
         self.circuit.reset(q, data.qfrc_bias[self.dof_index])
+        tool_pose(*self._pose_args)
         data.time = 0.0
         self._ticks = 0
         self.energy = 0.0

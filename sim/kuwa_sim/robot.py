@@ -15,6 +15,10 @@ from kuwa_sim.soil import load_soil
 LIMIT_TOLERANCE = 0.005
 """A joint this far outside its operating range counts as a violation [rad]."""
 
+NOISE_MARGIN = 64
+"""A scan's noise is a window of one field of noise, shifted by up to this many cells each time:
+drawing a new field for every scan would cost more than the physics of its ticks."""
+
 
 class SimRobot:
     """A :class:`kuwa_machines.contracts.SimulatedRobot` on a scenario's site.
@@ -54,6 +58,9 @@ class SimRobot:
         self.plant.reset(start, height)
         self.limit_violations = 0
         self._noise = np.random.default_rng([seed, 1])
+        self._scan_noise = self.spec.sensors.terrain.noise * self._noise.standard_normal(
+            (grid.nx + NOISE_MARGIN, grid.ny + NOISE_MARGIN)
+        )
         self._terrain_every = round(1 / self.spec.sensors.terrain.rate / CONTROL_PERIOD)
         self._tick = 0
         self._state = self._measure(self.plant)
@@ -133,7 +140,7 @@ class SimRobot:
         )
 
     def _scan(self, plant: Plant) -> HeightMap:
-        grid, std = plant.grid, self.spec.sensors.terrain.noise
-        height = plant.terrain.height
-        height = height + std * self._noise.standard_normal(height.shape)
+        grid = plant.grid
+        i, j = self._noise.integers(0, NOISE_MARGIN, 2)
+        height = plant.terrain.height + self._scan_noise[i : i + grid.nx, j : j + grid.ny]
         return HeightMap(height, grid.x0, grid.y0, grid.cell)
