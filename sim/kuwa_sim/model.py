@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from kuwa_machines.spec import MachineSpec
+from kuwa_machines.linkage import Triangle
+from kuwa_machines.spec import CylinderDrive, MachineSpec
 
 END_STOP_MARGIN = 0.03
 """Mechanical end stops lie this far outside the operating limits [rad]."""
@@ -71,9 +72,30 @@ def build_model(spec: MachineSpec, grid: Grid, dt: float) -> mujoco.MjModel:
             stops = (joint.position.min - END_STOP_MARGIN, joint.position.max + END_STOP_MARGIN)
             hinge.range = np.degrees(stops) if mj.compiler.degree else stops
             hinge.solref_limit = (0.02, 1.0)
+    _draw_cylinders(mj, spec)
     _add_bucket(mj, spec)
     _add_scenery(mj, grid)
-    return mj.compile()
+    model = mj.compile()
+    # The compiler stretches heights to 0…1, which moves flat ground to the bottom.
+    model.hfield_data[:] = 0.5
+    return model
+
+
+def _draw_cylinders(mj: mujoco.MjSpec, spec: MachineSpec) -> None:
+    """Draw each cylinder as a line between its pins; it carries no force."""
+    for name, joint in spec.joints.items():
+        if not isinstance(joint.drive, CylinderDrive):
+            continue
+        linkage = joint.drive.linkage
+        rod_pin = linkage.rod_pin if isinstance(linkage, Triangle) else linkage.link_pin
+        base = np.add(joint.origin, (linkage.base[0], 0.0, linkage.base[1]))
+        mj.body(joint.parent).add_site(name=f"{name}_base", pos=base, size=(0.01,) * 3)
+        mj.body(joint.child).add_site(
+            name=f"{name}_rod", pos=(rod_pin[0], 0.0, rod_pin[1]), size=(0.01,) * 3
+        )
+        line = mj.add_tendon(name=f"{name}_cylinder", width=0.06, rgba=(0.75, 0.76, 0.78, 1.0))
+        line.wrap_site(f"{name}_base")
+        line.wrap_site(f"{name}_rod")
 
 
 def _add_bucket(mj: mujoco.MjSpec, spec: MachineSpec) -> None:
