@@ -79,7 +79,11 @@ find_missing() {
   command -v gcc >/dev/null && command -v g++ >/dev/null || MISSING_BUILD+=(gcc g++)
   command -v cmake >/dev/null || MISSING_BUILD+=(cmake)
   command -v make >/dev/null || MISSING_BUILD+=(make)
-  find_python || MISSING_BUILD+=($(python_packages))
+  if ! find_python; then
+    local packages
+    read -ra packages <<<"$(python_packages)"
+    MISSING_BUILD+=("${packages[@]}")
+  fi
   have_library libEGL.so.1 || MISSING_GL+=(libegl1)
   have_library libGLESv2.so.2 || MISSING_GL+=(libgles2)
   compgen -G '/usr/share/glvnd/egl_vendor.d/*nvidia*' >/dev/null || compgen -G '/usr/lib/*/dri/*_dri.so' >/dev/null ||
@@ -228,7 +232,7 @@ build_workspace() {
   # A package gone from the sources would live on in the merged install folder.
   for key in "$built"/*; do
     package=${key##*/}
-    if [ -f "$key" ] && [ ! -f "src/$package/package.xml" ]; then rm -rf build install "$built"/*; break; fi
+    if [ -f "$key" ] && [ ! -f "src/$package/package.xml" ]; then rm -rf build install "${built:?}"/*; break; fi
   done
   for folder in src/*/; do
     folder=${folder%/}; package=${folder##*/}

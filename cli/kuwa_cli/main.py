@@ -70,10 +70,12 @@ def build(arguments: list[str]) -> typer.Typer:
 def main() -> None:
     """Run the command line of this process."""
     app = build(sys.argv[1:])
-    from kuwa_machines.errors import KuwaError
-
     try:
         app(prog_name="kuwa")
-    except KuwaError as error:
+    except Exception as error:
+        from kuwa_machines.errors import KuwaError
+
+        if not isinstance(error, KuwaError):
+            raise
         print(f"kuwa: {error}", file=sys.stderr)
         sys.exit(1)
