@@ -203,10 +203,12 @@ def _edge(
     share = max(depth - over, 0.0) / depth
     gamma = prm[GAMMA] * (share + (1.0 - share) / swell)
 
-    # Rake of the floor against the ground in front, slopes of up to 30°.
-    near_z = surface_height(height, prm, pose[0] - AHEAD * rx, pose[1] - AHEAD * ry)
-    far_z = surface_height(height, prm, pose[0] - FAR * rx, pose[1] - FAR * ry)
-    slope = min(max(math.atan((far_z - near_z) / (FAR - AHEAD)), -0.52), 0.52)
+    # Rake of the floor against undisturbed ground in front, slopes of up to 20°. Soil pushed up
+    # in front is a load on that ground: it counts in the depth, and must not flatten the rake.
+    k = cell_of(pose[0] - FAR * rx, prm[X0], prm[CELL], height.shape[0])
+    m = cell_of(pose[1] - FAR * ry, prm[Y0], prm[CELL], height.shape[1])
+    rise = (height[k, m] - swell * loose[k, m]) - (height[i, j] - over)
+    slope = min(max(math.atan(rise / (FAR - AHEAD)), -0.35), 0.35)
     level = -(axes[0, 0] * rx + axes[0, 1] * ry)
     rake = math.atan2(-axes[0, 2], level) + slope
     # With the floor flat or over its back, nothing is cut: fade out below 10° and above 150°.

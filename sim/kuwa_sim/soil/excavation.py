@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from kuwa_sim.soil.bucket import capacity_at, centre_at
 from kuwa_sim.soil.contact import AHEAD, depth_ahead
-from kuwa_sim.soil.field import cell_of, cut_column, level, put_down
+from kuwa_sim.soil.field import cell_of, cut_column, level, put_down, wake
 from kuwa_sim.soil.layout import (
     CAPACITY,
     CELL,
     CENTRE_X,
     CENTRE_Z,
+    COVERED,
     CUT,
     FLOW_TIME,
     GAMMA,
@@ -46,13 +47,14 @@ from kuwa_sim.soil.layout import (
 Array = NDArray[np.float64]
 Flags = NDArray[np.uint8]
 Counters = NDArray[np.int64]
+Cells = NDArray[np.int32]
 
 PUSH = 0.15
 """Half-length of the strip on which pushed or spilled soil is laid [m]."""
 JUMP = 0.5
 """An edge that moved further than this in a tick was placed there, and cuts nothing [m]."""
-REST = 1e-6
-"""Less than this in excess of what the bucket can hold leaves at once [m³]."""
+LAST = 0.02
+"""Least flow of what leaves the bucket [bank m³/s], so that it ends in finite time."""
 
 
 @njit(cache=True)
@@ -106,25 +108,35 @@ def _cut(
 
 
 @njit(cache=True)
-def _displace(
+def _uncover(roof: Array, covered: Cells, count: int) -> None:
+    for n in range(count):
+        roof[covered[n, 0], covered[n, 1]] = math.inf
+
+
+@njit(cache=True)
+def _cover(
     bank: Array,
     loose: Array,
     height: Array,
+    roof: Array,
     tiles: Flags,
+    meta: Counters,
     prm: Array,
     outline: Array,
+    covered: Cells,
+    side: Array,
     pose: Array,
     rx: float,
     ry: float,
     moved_r: float,
     moved_v: float,
 ) -> float:
-    """Take the ground that the shell has been pressed into and lay it beside the bucket.
+    """Note the shell's height over the ground beneath it, and displace ground it is pressed into.
 
     Only ground deeper in than SINK moves, since what is pressed in less carries the contact. It
     goes to the side to which the bucket moves, else behind it: in front it would be cut again.
     (rx, ry) points away from the mouth; ``moved_r`` and ``moved_v`` are the motion along it and
-    sideways [m]. Returns the volume [bank m³].
+    sideways [m]; ``side`` is scratch, shape (n, 2). Returns the displaced volume [bank m³].
     """
     n = outline.shape[0]
     cell = prm[CELL]
@@ -136,11 +148,11 @@ def _displace(
     xs = pose[9] * rx + pose[10] * ry
     zs = pose[15] * rx + pose[16] * ry
     for k in range(n):
-        s = outline[k, 0] * xs + outline[k, 1] * zs
-        z = outline[k, 0] * pose[11] + outline[k, 1] * pose[17]
-        s_low = min(s_low, s)
-        s_high = max(s_high, s)
-        z_low = min(z_low, z)
+        side[k, 0] = outline[k, 0] * xs + outline[k, 1] * zs
+        side[k, 1] = outline[k, 0] * pose[11] + outline[k, 1] * pose[17]
+        s_low = min(s_low, side[k, 0])
+        s_high = max(s_high, side[k, 0])
+        z_low = min(z_low, side[k, 1])
     half = 0.5 * prm[WIDTH]
     middle = 0.5 * (s_low + s_high)
     length = 0.5 * (s_high - s_low)
@@ -148,47 +160,64 @@ def _displace(
     cy = pose[1] + middle * ry
     reach_x = length * abs(rx) + half * abs(ry)
     reach_y = length * abs(ry) + half * abs(rx)
-    floor = pose[2] + z_low + prm[SINK]
+    i0 = cell_of(cx - reach_x, prm[X0], cell, nx)
+    i1 = cell_of(cx + reach_x, prm[X0], cell, nx) + 1
+    j0 = cell_of(cy - reach_y, prm[Y0], cell, ny)
+    j1 = cell_of(cy + reach_y, prm[Y0], cell, ny) + 1
+    # High over the ground it touches nothing and stops nothing.
+    lowest = pose[2] + z_low
+    near = False
+    for i in range(max(i0 - 1, 0), min(i1 + 1, nx)):
+        for j in range(max(j0 - 1, 0), min(j1 + 1, ny)):
+            near |= height[i, j] > lowest
+    before = meta[COVERED]
+    count = 0
     taken = 0.0
-    for i in range(
-        cell_of(cx - reach_x, prm[X0], cell, nx), cell_of(cx + reach_x, prm[X0], cell, nx) + 1
-    ):
-        dx = prm[X0] + i * cell - pose[0]
-        for j in range(
-            cell_of(cy - reach_y, prm[Y0], cell, ny), cell_of(cy + reach_y, prm[Y0], cell, ny) + 1
-        ):
-            if height[i, j] <= floor:
-                continue
-            dy = prm[Y0] + j * cell - pose[1]
-            along = dy * rx - dx * ry
-            if abs(along) > half:
-                continue
-            s = dx * rx + dy * ry
-            # The lowest side of the shell over this column; a column under the mouth has none.
-            lowest = math.inf
-            for k in range(n - 1):
-                sa = outline[k, 0] * xs + outline[k, 1] * zs
-                sb = outline[k + 1, 0] * xs + outline[k + 1, 1] * zs
-                if sa == sb or (s < sa) == (s < sb):
+    _uncover(roof, covered[0], before)
+    if near:
+        mouth_s = side[n - 1, 0]
+        for i in range(i0, i1):
+            dx = prm[X0] + i * cell - pose[0]
+            for j in range(j0, j1):
+                dy = prm[Y0] + j * cell - pose[1]
+                along = dy * rx - dx * ry
+                s = dx * rx + dy * ry
+                if abs(along) > half or s < s_low or s > s_high:
                     continue
-                za = outline[k, 0] * pose[11] + outline[k, 1] * pose[17]
-                zb = outline[k + 1, 0] * pose[11] + outline[k + 1, 1] * pose[17]
-                lowest = min(lowest, za + (s - sa) / (sb - sa) * (zb - za))
-            # The mouth: soil that stands in it from below is on its way into the bucket.
-            sm = outline[n - 1, 0] * xs + outline[n - 1, 1] * zs
-            if sm != 0.0 and (s < 0.0) != (s < sm):
-                zm = outline[n - 1, 0] * pose[11] + outline[n - 1, 1] * pose[17]
-                if s / sm * zm < lowest:
+                # The lowest side of the shell over this column.
+                z = math.inf
+                for k in range(n - 1):
+                    sa = side[k, 0]
+                    sb = side[k + 1, 0]
+                    if (s < sa) != (s < sb):
+                        u = (s - sa) / (sb - sa)
+                        z = min(z, side[k, 1] + u * (side[k + 1, 1] - side[k, 1]))
+                # Under the mouth: soil that stands up into it is on its way into the bucket.
+                if (s < 0.0) != (s < mouth_s) and s / mouth_s * side[n - 1, 1] < z:
                     continue
-            if lowest < math.inf:
-                z = pose[2] + lowest + along * pose[14] + prm[SINK]
-                taken += cut_column(bank, loose, height, tiles, prm, i, j, z)
+                z += pose[2] + along * pose[14]
+                if z == math.inf:
+                    continue
+                taken += cut_column(bank, loose, height, tiles, prm, i, j, z + prm[SINK])
+                if count < covered.shape[1]:
+                    roof[i, j] = z
+                    covered[1, count, 0] = i
+                    covered[1, count, 1] = j
+                    count += 1
+    # Ground that has come out from under the shell may flow again.
+    for k in range(before):
+        if roof[covered[0, k, 0], covered[0, k, 1]] == math.inf:
+            wake(tiles, covered[0, k, 0], covered[0, k, 1])
+    for k in range(count):
+        covered[0, k, 0] = covered[1, k, 0]
+        covered[0, k, 1] = covered[1, k, 1]
+    meta[COVERED] = count
     volume = taken * cell * cell
     if volume > 0.0:
         if abs(moved_v) > abs(moved_r):
-            side = math.copysign(half + PUSH, moved_v)
+            beside = math.copysign(half + PUSH, moved_v)
             put_down(
-                bank, loose, height, tiles, prm, cx - side * ry, cy + side * rx, rx, ry,
+                bank, loose, height, tiles, prm, cx - beside * ry, cy + beside * rx, rx, ry,
                 max(length, cell), PUSH - 0.01, volume,
             )  # fmt: skip
         else:
@@ -216,7 +245,7 @@ def _spill(
     excess = load[VOLUME] - load[CAPACITY]
     if excess <= 0.0:
         return
-    out = excess if excess < REST else excess * (1.0 - math.exp(-dt / prm[FLOW_TIME]))
+    out = max(excess * (1.0 - math.exp(-dt / prm[FLOW_TIME])), min(excess, LAST * dt))
     lip_s = prm[LIP_X] * (pose[9] * rx + pose[10] * ry) + prm[LIP_Z] * (
         pose[15] * rx + pose[16] * ry
     )
@@ -225,7 +254,7 @@ def _spill(
         pose[15] * rx + pose[16] * ry
     )
     s = 0.0 if lip_z >= 0.0 else lip_s
-    s -= math.copysign(0.5 * PUSH, inside_s)
+    s -= math.copysign(PUSH + 0.5 * prm[CELL], inside_s)  # in front of the lip, not under the shell
     load[VOLUME] -= out
     load[SPILLED] += out
     put_down(
@@ -239,10 +268,13 @@ def tool_tick(
     bank: Array,
     loose: Array,
     height: Array,
+    roof: Array,
     tiles: Flags,
     meta: Counters,
     prm: Array,
     outline: Array,
+    covered: Cells,
+    side: Array,
     capacity: Array,
     motion: Array,
     load: Array,
@@ -260,6 +292,8 @@ def tool_tick(
     if norm < 0.1:  # lying on its side: cuts nothing, holds nothing
         motion[M_VALID] = 0.0
         load[CAPACITY] = 0.0
+        _uncover(roof, covered[0], meta[COVERED])
+        meta[COVERED] = 0
         _spill(bank, loose, height, tiles, prm, load, pose, 1.0, 0.0, dt)
     else:
         rx /= norm
@@ -294,9 +328,10 @@ def tool_tick(
                     bank, loose, height, tiles, prm, pose[0] + ahead * rx, pose[1] + ahead * ry,
                     rx, ry, PUSH, 0.5 * prm[WIDTH], cut - kept,
                 )  # fmt: skip
-        load[PUSHED] += _displace(
-            bank, loose, height, tiles, prm, outline, pose, rx, ry, moved_r, moved_v
-        )
+        load[PUSHED] += _cover(
+            bank, loose, height, roof, tiles, meta, prm, outline, covered, side, pose, rx, ry,
+            moved_r, moved_v,
+        )  # fmt: skip
         _spill(bank, loose, height, tiles, prm, load, pose, rx, ry, dt)
         motion[M_VALID] = 1.0
         for k in range(3):
@@ -307,4 +342,4 @@ def tool_tick(
             full = max(capacity_at(capacity, pitch, 10.0), load[VOLUME])
             load[CENTRE_X], load[CENTRE_Z] = centre_at(capacity, pitch, load[VOLUME] / full)
     load[MASS] = load[VOLUME] * prm[GAMMA] / prm[GRAVITY]
-    level(bank, loose, height, tiles, meta, prm)
+    level(bank, loose, height, roof, tiles, meta, prm)

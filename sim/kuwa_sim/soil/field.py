@@ -39,7 +39,7 @@ Counters = NDArray[np.int64]
 
 MAX_SWEEPS = 6
 """Levelling sweeps in one tick, at most."""
-MAX_TILES = 60
+MAX_TILES = 48
 """Tiles levelled in one tick, at most: the bound on its cost. The rest waits for the next tick."""
 SPECK = 1e-7
 """Loose soil thinner than this stays where it is [m]: it could keep tiles awake for ever."""
@@ -173,122 +173,134 @@ def put_down(
 
 
 @njit(cache=True)
-def _flow(
-    bank: Array,
-    loose: Array,
-    height: Array,
-    tiles: Flags,
-    prm: Array,
-    i: int,
-    j: int,
-    k: int,
-    m: int,
-    distance: float,
-) -> None:
-    """Let soil fall from the higher cell (i, j) to the lower (k, m), ``distance`` apart."""
-    swell = prm[SWELL]
-    stands = prm[WALL] + prm[TAN_PHI] * distance
-    overhang = bank[i, j] - height[k, m] - stands
-    failed = False
-    if overhang > prm[SETTLED]:
-        # Half of what is too high breaks off; it then lies loose on its own cell and may flow.
-        bank[i, j] -= 0.5 * overhang
-        loose[i, j] += 0.5 * overhang
-        failed = True
-    excess = bank[i, j] + swell * loose[i, j] - height[k, m] - prm[TAN_REPOSE] * distance
-    moved = min(0.5 * excess / swell, loose[i, j])
-    if moved > SPECK:
-        loose[i, j] -= moved
-        loose[k, m] += moved
-        height[k, m] = bank[k, m] + swell * loose[k, m]
-        wake(tiles, k, m)
-    elif not failed:
-        return
-    height[i, j] = bank[i, j] + swell * loose[i, j]
-    wake(tiles, i, j)
-
-
-@njit(cache=True)
-def _level_pair(
-    bank: Array,
-    loose: Array,
-    height: Array,
-    tiles: Flags,
-    prm: Array,
-    i: int,
-    j: int,
-    k: int,
-    m: int,
-    limit: float,
-    distance: float,
-) -> None:
-    """Level two neighbours if their surfaces differ by more than ``limit``."""
-    drop = height[i, j] - height[k, m]
-    if drop > limit:
-        _flow(bank, loose, height, tiles, prm, i, j, k, m, distance)
-    elif drop < -limit:
-        _flow(bank, loose, height, tiles, prm, k, m, i, j, distance)
-
-
-@njit(cache=True)
 def _level_tile(
-    bank: Array, loose: Array, height: Array, tiles: Flags, prm: Array, a: int, b: int, turn: int
+    bank: Array,
+    loose: Array,
+    height: Array,
+    roof: Array,
+    tiles: Flags,
+    prm: Array,
+    a: int,
+    b: int,
+    turn: int,
 ) -> None:
-    """Level every pair that begins in tile (a, b), in one of four directions."""
+    """Level every pair of neighbours that begins in tile (a, b), in one of four directions.
+
+    One function on purpose: a call that passes arrays costs several times a pair.
+    """
     nx, ny = height.shape
+    swell = prm[SWELL]
+    tolerance = prm[SETTLED]
     d1 = prm[CELL]
     d2 = d1 * math.sqrt(2.0)
-    # A pair of one slope may differ by the settled tolerance; shallow dry ground falls by phi too.
-    gentle = min(prm[TAN_REPOSE], prm[TAN_PHI]) if prm[WALL] == 0.0 else prm[TAN_REPOSE]
-    limit1 = gentle * d1 + prm[SETTLED]
-    limit2 = gentle * d2 + prm[SETTLED]
-    ni = min(TILE, nx - a * TILE)
-    nj = min(TILE, ny - b * TILE)
-    for p in range(ni):
-        i = a * TILE + (p if turn & 1 == 0 else ni - 1 - p)
-        for q in range(nj):
-            j = b * TILE + (q if turn & 2 == 0 else nj - 1 - q)
-            if i + 1 < nx:
-                _level_pair(bank, loose, height, tiles, prm, i, j, i + 1, j, limit1, d1)
-                if j + 1 < ny:
-                    _level_pair(bank, loose, height, tiles, prm, i, j, i + 1, j + 1, limit2, d2)
-                if j > 0:
-                    _level_pair(bank, loose, height, tiles, prm, i, j, i + 1, j - 1, limit2, d2)
-            if j + 1 < ny:
-                _level_pair(bank, loose, height, tiles, prm, i, j, i, j + 1, limit1, d1)
+    # Differences of height that loose and undisturbed soil keep over both distances. Ground
+    # without cohesion falls by its own friction, which may be less than the repose.
+    repose1 = prm[TAN_REPOSE] * d1
+    repose2 = prm[TAN_REPOSE] * d2
+    stands1 = prm[WALL] + prm[TAN_PHI] * d1
+    stands2 = prm[WALL] + prm[TAN_PHI] * d2
+    limit1 = min(repose1, stands1) + tolerance
+    limit2 = min(repose2, stands2) + tolerance
+    i0 = a * TILE
+    j0 = b * TILE
+    i1 = min(i0 + TILE, nx)
+    j1 = min(j0 + TILE, ny)
+    low_i = nx
+    high_i = -1
+    low_j = ny
+    high_j = -1
+    for p in range(i1 - i0):
+        i = i0 + p if turn & 1 == 0 else i1 - 1 - p
+        for q in range(j1 - j0):
+            j = j0 + q if turn & 2 == 0 else j1 - 1 - q
+            for way in range(4):
+                k = i + 1 if way < 3 else i
+                m = j if way == 0 else (j - 1 if way == 2 else j + 1)
+                if k >= nx or m >= ny or m < 0:
+                    continue
+                diagonal = way == 1 or way == 2
+                limit = limit2 if diagonal else limit1
+                drop = height[i, j] - height[k, m]
+                if -limit <= drop <= limit:
+                    continue
+                # From the higher (hi, hj) to the lower (li, lj).
+                hi, hj, li, lj = (i, j, k, m) if drop > 0.0 else (k, m, i, j)
+                top = height[hi, hj]
+                foot = height[li, lj]
+                if top > roof[li, lj]:  # it would have to pass through the bucket
+                    continue
+                overhang = bank[hi, hj] - foot - (stands2 if diagonal else stands1)
+                failed = overhang > tolerance
+                if failed:
+                    # Half of what is too high breaks off and lies loose where it was.
+                    bank[hi, hj] -= 0.5 * overhang
+                    loose[hi, hj] += 0.5 * overhang
+                    top = bank[hi, hj] + swell * loose[hi, hj]
+                excess = top - foot - (repose2 if diagonal else repose1)
+                moved = min(0.5 * excess / swell, loose[hi, hj])
+                if moved > SPECK:
+                    loose[hi, hj] -= moved
+                    loose[li, lj] += moved
+                    height[li, lj] = bank[li, lj] + swell * loose[li, lj]
+                elif not failed:
+                    continue
+                height[hi, hj] = bank[hi, hj] + swell * loose[hi, hj]
+                low_i = min(low_i, i)
+                high_i = max(high_i, k)
+                low_j = min(low_j, j, m)
+                high_j = max(high_j, j, m)
+    if high_i < 0:
+        return
+    # Wake the tiles of every pair that shares a cell with one that changed.
+    for p in range(max(low_i - 1, 0) // TILE, min(high_i + 1, nx - 1) // TILE + 1):
+        for q in range(max(low_j - 1, 0) // TILE, min(high_j + 1, ny - 1) // TILE + 1):
+            tiles[p, q] = 1
 
 
 @njit(cache=True)
 def level(
-    bank: Array, loose: Array, height: Array, tiles: Flags, meta: Counters, prm: Array
+    bank: Array,
+    loose: Array,
+    height: Array,
+    roof: Array,
+    tiles: Flags,
+    meta: Counters,
+    prm: Array,
 ) -> None:
     """Level the awake tiles, for at most MAX_SWEEPS sweeps and MAX_TILES tiles.
+
+    ``roof`` is the height of the bucket's shell over each cell, infinite where there is none: soil
+    from above it does not flow into the cell.
 
     ``meta`` remembers where to go on; ``meta[UNSETTLED]`` says whether tiles are still awake.
     """
     na, nb = tiles.shape
     total = na * nb
+    flags = tiles.reshape(total)
     visits = 0
     meta[UNSETTLED] = 0
     for _ in range(MAX_SWEEPS):
         turn = meta[SWEEP] & 3
         found = 0
         start = meta[CURSOR]
-        for step in range(total):
-            index = (start + step) % total
+        index = start - 1
+        for _ in range(total):
+            index += 1
+            if index == total:
+                index = 0
+            if flags[index] == 0:
+                continue
             a = index // nb
             b = index - a * nb
-            if tiles[a, b] == 0:
-                continue
             if visits >= MAX_TILES:
                 meta[CURSOR] = index
                 meta[UNSETTLED] = 1
                 meta[VISITS] = visits
                 return
-            tiles[a, b] = 0
+            flags[index] = 0
             found += 1
             visits += 1
-            _level_tile(bank, loose, height, tiles, prm, a, b, turn)
+            _level_tile(bank, loose, height, roof, tiles, prm, a, b, turn)
         meta[SWEEP] += 1
         meta[CURSOR] = 0
         if found == 0:

@@ -73,7 +73,8 @@ SWEEP = 0  # sweeps done; its low bits choose the direction
 CURSOR = 1  # tile at which the next sweep begins
 VISITS = 2  # tiles visited in the last tick
 UNSETTLED = 3  # 1 while tiles are waiting
-N_META = 4
+COVERED = 4  # cells under the bucket's shell
+N_META = 5
 
 TILE = 8
 """Cells along the edge of a tile, the unit in which the field keeps track of activity."""

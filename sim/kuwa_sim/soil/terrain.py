@@ -10,7 +10,7 @@ from kuwa_machines.contracts import HeightMap
 from numpy.typing import NDArray
 
 from kuwa_sim.soil import layout as at
-from kuwa_sim.soil.bucket import BucketShape
+from kuwa_sim.soil.bucket import N_DAM, BucketShape
 from kuwa_sim.soil.contact import N_CONTACT, tool_forces
 from kuwa_sim.soil.earthmoving import factor_table
 from kuwa_sim.soil.excavation import tool_tick
@@ -30,8 +30,8 @@ FLOW_TIME = 0.3
 """[s]: a bucket turned over is empty in about a second."""
 LOAD_SURCHARGE = 0.3
 """Estimate; soil coming in lifts part of what is already inside."""
-SETTLED = 0.5e-3
-"""[m]: 0.6° of slope between cells of 5 cm."""
+SETTLED = 1e-3
+"""[m]: 1.1° of slope between cells of 5 cm."""
 
 
 class Terrain:
@@ -81,17 +81,22 @@ class Terrain:
         self._shell = bucket.contact_points()
         self._outline = bucket.outline()
         self._capacity = bucket.capacity_table(soil.repose)
-        self._capacity[:, : -4] /= soil.swell
+        self._capacity[:, :N_DAM] /= soil.swell
         self._contact = np.zeros((1 + len(self._shell), N_CONTACT))
         self._scratch = np.zeros((7, 3))
+        self._roof = np.full(shape, np.inf)
+        reach = float(np.linalg.norm(bucket.profile - bucket.tip, axis=1).max())
+        cells = math.ceil((2 * reach / cell + 2) * (bucket.width / cell + 2))
+        self._covered = np.zeros((2, cells, 2), np.int32)
+        self._side = np.zeros_like(self._outline)
         self._write_parameters(centre)
         self.force_args: tuple[Any, ...] = (
             self.height, self.loose, self.prm, self._fee, self._shell, self._contact, self.load,
             self._scratch,
         )  # fmt: skip
         self.tick_args: tuple[Any, ...] = (
-            self.bank, self.loose, self.height, self._tiles, self._meta, self.prm, self._outline,
-            self._capacity, self._motion, self.load,
+            self.bank, self.loose, self.height, self._roof, self._tiles, self._meta, self.prm,
+            self._outline, self._covered, self._side, self._capacity, self._motion, self.load,
         )  # fmt: skip
         self._start_volume = 0.0
         self.reset()
@@ -147,6 +152,7 @@ class Terrain:
         self.height[:] = self.bank
         for array in (self.load, self._tiles, self._meta, self._motion, self._contact):
             array[:] = 0
+        self._roof[:] = np.inf
         self._tiles[:] = 1
         self.settle()
         self._start_volume = self.total_volume()
@@ -163,7 +169,9 @@ class Terrain:
     def settle(self, max_ticks: int = 10_000) -> int:
         """Level until nothing moves, at most this many ticks; return how many it took."""
         for tick in range(max_ticks):
-            level(self.bank, self.loose, self.height, self._tiles, self._meta, self.prm)
+            level(
+                self.bank, self.loose, self.height, self._roof, self._tiles, self._meta, self.prm
+            )
             if self._meta[at.UNSETTLED] == 0:
                 return tick + 1
         return max_ticks
