@@ -1,0 +1,1 @@
+"""From a task and the terrain to joint trajectories."""

@@ -1,0 +1,171 @@
+"""A dig cycle as a table of legs: return, penetrate, dig, curl, lift, swing, dump.
+
+Everything lies in the vertical plane of the front: r from the swing axis, z up from the world's zero,
+p the bucket's pitch. The bucket's floor runs from the heel to the edge; at pitch p it stands at the
+clearance angle π − p − floor_angle above the ground behind an edge that moves inward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kuwa_machines.contracts import Array
+from kuwa_machines.errors import KuwaError
+from kuwa_machines.kinematics import ExcavatorKinematics
+from kuwa_policies.planning.trajectory import Leg
+
+
+@dataclass(frozen=True, slots=True)
+class DigSettings:
+    """How an expert digs. Angles in radians, lengths in metres, speeds in m/s.
+
+    Args:
+        pass_volume: bank volume per pass, as a share of the heaped bucket.
+        cut_speed, finish_speed: of the edge in the ground.
+        entry_clearance: angle between the bucket's floor and the horizontal on entry, nearly a right
+            angle so that the far wall stands.
+        drag_clearance: the same once the pass is under way; small, so that the floor is planed.
+        settle_in: distance over which one becomes the other.
+        carry_pitch: mouth up. open_pitch: emptied.
+        clear: height of the bucket above the ground before it may swing.
+        drop: height of the bucket's lowest point above the heap.
+    """
+
+    pass_volume: float = 0.7
+    cut_speed: float = 0.7
+    finish_speed: float = 0.4
+    entry_clearance: float = np.radians(80.0)
+    drag_clearance: float = np.radians(10.0)
+    settle_in: float = 1.2
+    carry_pitch: float = np.radians(178.0)
+    open_pitch: float = np.radians(40.0)
+    clear: float = 0.35
+    drop: float = 0.3
+    approach: float = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One pass along a strip.
+
+    Args:
+        r: stations from near to far, shape (k,) [m]. floor: edge height at each, shape (k,) [m].
+        surface: of the ground there now, shape (k,) [m]. swing: of the strip [rad].
+        finishing: the floor is the target everywhere.
+    """
+
+    r: Array
+    floor: Array
+    surface: Array
+    swing: float
+    finishing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """Where to empty the bucket: swing angle [rad], radius [m], height of what lies there [m]."""
+
+    swing: float
+    r: float
+    top: float
+
+
+class DigCycle:
+    """Builds the legs of a cycle for one machine.
+
+    Args:
+        kin: its kinematics. settings: how to dig.
+    """
+
+    def __init__(self, kin: ExcavatorKinematics, settings: DigSettings | None = None) -> None:
+        self._kin = kin
+        self.settings = settings or DigSettings()
+        back = kin.profile[-1] - kin.profile[-2]
+        self.floor_angle = float(np.arctan2(-back[1], back[0]))
+
+    def pitch_at(self, clearance: float) -> float:
+        """Return the pitch at which the bucket's floor has this clearance angle."""
+        return np.pi - self.floor_angle - clearance
+
+    def legs(self, cut: Cut, dump: Dump) -> list[Leg]:
+        """Return the legs from wherever the machine rests to an empty bucket over the heap."""
+        s = self.settings
+        entry = self._reachable(cut.r[-1], cut.floor[-1], self.pitch_at(s.entry_clearance))
+        far, top = cut.r[-1], float(cut.surface.max())
+        speed = s.finish_speed if cut.finishing else s.cut_speed
+        dig = self._drag(cut, entry)
+        curl = self._curl(dig[-1], float(cut.surface[0]) + s.clear)
+        return [
+            Leg("return", _point(far, top + 0.6, entry), 1.5, swing_to=cut.swing, swing_left=1.0),
+            Leg("approach", _point(far, cut.surface[-1] + s.approach, entry), 0.8, swing_left=0.15),
+            Leg("penetrate", _point(far, cut.floor[-1], entry), 0.35,
+                swing_left=0.0, dwell=0.4 if cut.finishing else 0.1),
+            Leg("dig", dig, speed),
+            Leg("curl", curl, 0.6),
+            *self._empty(curl[-1], dump),
+        ]  # fmt: skip
+
+    def _drag(self, cut: Cut, entry: float) -> Array:
+        """Follow the floor from far to near while the clearance closes."""
+        s = self.settings
+        plane = self.pitch_at(s.drag_clearance)
+        r, z = cut.r[::-1], cut.floor[::-1]
+        u = np.clip((cut.r[-1] - r) / s.settle_in, 0.0, 1.0)
+        wanted = entry + (plane - entry) * u
+        pitch = [self._reachable(a, b, p) for a, b, p in zip(r, z, wanted, strict=True)]
+        return np.column_stack([r, z, pitch])[1:]
+
+    def _curl(self, start: Array, clear: float) -> Array:
+        """Lift straight up the near wall, curling only as fast as the heel keeps off the floor."""
+        r, floor, p = start
+        lift = np.linspace(0.0, clear - floor, 12)[1:]
+        grid = np.linspace(p, self.settings.carry_pitch, 60)
+        lowest = -self._kin.outline_from_edge(grid)[..., 1].min(-1)
+        points = []
+        for up in lift:
+            free = grid[lowest <= max(up - 0.06, lowest[0])]
+            best = self._reachable(r, floor + up, float(free[-1]))
+            points.append((r, floor + up, best))
+        return np.array(points)
+
+    def _empty(self, start: Array, dump: Dump) -> list[Leg]:
+        """Carry to the heap while swinging, open the bucket about its pin, stay a moment."""
+        s, length = self.settings, self._kin.length[2]
+        pin_r = dump.r + 0.4
+        pin_z = dump.top + s.drop + length
+        pitches = np.linspace(s.carry_pitch, s.open_pitch, 12)
+        open_ = np.column_stack(
+            [pin_r + length * np.cos(pitches), pin_z - length * np.sin(pitches), pitches]
+        )
+        halfway = (start + open_[0]) / 2
+        halfway[2] = s.carry_pitch
+        return [
+            Leg("swing_to_dump", np.array([halfway, open_[0]]), 1.2, swing_to=dump.swing),
+            Leg("dump", open_[1:], 3.0, turn=1.1, swing_left=0.3, dwell=0.2),
+        ]
+
+    def _reachable(self, r: float, z: float, pitch: float) -> float:
+        """Return the pitch nearest to the wanted one at which the edge can be at (r, z).
+
+        Raises:
+            KuwaError: no pitch reaches it.
+        """
+        offsets = np.radians(np.concatenate([[0.0], np.arange(1, 91), -np.arange(1, 91)]))
+        pitches = pitch + offsets[np.argsort(np.abs(offsets), kind="stable")]
+        edge = self._kin.base + np.array([r, 0.0, 0.0])
+        edge = np.tile([edge[0], edge[1], z], (len(pitches), 1))
+        _, within = self._kin.inverse_branches(edge, pitches)
+        if not within[0].any():
+            raise KuwaError(
+                f"the edge cannot be {z:.2f} m high at {r:.2f} m from the swing axis: the machine "
+                "cannot reach there with any bucket angle"
+            )
+        # A margin inside the limits, where there is room for one.
+        inner = within[0] & np.roll(within[0], 1) & np.roll(within[0], -1)
+        return float(pitches[int(np.argmax(inner if inner.any() else within[0]))])
+
+
+def _point(r: float, z: float, p: float) -> Array:
+    return np.array([[r, z, p]])

@@ -1,0 +1,205 @@
+"""The expert: plans work cycles from the terrain and a symbolic task, and emits joint trajectories.
+
+It stays in the product as baseline and as teacher. A skill decides what the next cycle is; the expert
+compiles it into a joint path, runs the path's clock, moves the path with the undercarriage as it
+rocks, and hands out chunks.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from kuwa_machines.contracts import Array, HeightMap, MachineState, Plan, Task, Trajectory
+from kuwa_machines.errors import KuwaError, choices
+from kuwa_machines.kinematics import apply, inverse_transform, rotation, transform
+from kuwa_machines.spec import MachineSpec
+from kuwa_policies.planning.governor import Governor
+from kuwa_policies.planning.trajectory import Leg, PathCompiler
+from kuwa_policies.planning.trench import DigTrench
+
+PERIOD = 0.2
+"""Between two chunks [s]."""
+KNOT = 0.1
+"""Between two knots of a chunk [s]."""
+HORIZON = 2.8
+"""Length of a chunk: the longest dead time, the valves' lag, and what a lost chunk costs [s]."""
+PLAN_AHEAD = HORIZON + 0.4
+"""The next cycle is planned when the present one has no more than this to go [s]."""
+POSE_TIME = 0.6
+"""Time constant with which plans follow the undercarriage [s]."""
+DIFFERENCE = 0.02
+"""Step of the differences that give the knots' velocities [s]."""
+
+
+class Skill(Protocol):
+    """Knows one kind of task: what the next cycle is, or that none is needed."""
+
+    def next_cycle(self, ground: HeightMap, start: Array) -> list[Leg] | None:
+        """Return the legs of the next cycle from rest at ``start`` (swing, r, z, p), or None."""
+
+
+class Expert:
+    """A :class:`kuwa_machines.contracts.Planner` for the tasks in ``SKILLS``.
+
+    Args:
+        spec: the machine.
+    """
+
+    period = PERIOD
+    SKILLS: dict[str, type[DigTrench]] = {"dig_trench": DigTrench}
+
+    def __init__(self, spec: MachineSpec) -> None:
+        self._spec = spec
+        self._compiler = PathCompiler(spec)
+        self._kin = self._compiler.kin
+        self._governor = Governor()
+        self._skill: Skill | None = None
+        self._task: Task | None = None
+
+    def reset(self, task: Task) -> None:
+        """Begin a task at the next step.
+
+        Raises:
+            KuwaError: no skill for this kind of task, or the task makes no sense for the machine.
+        """
+        if task.kind not in self.SKILLS:
+            raise KuwaError(f"task kind {task.kind!r}: no such skill; {choices(task.kind, self.SKILLS)}")
+        self.SKILLS[task.kind].check(task, self._spec)
+        self._task = task
+        self._skill = None
+        self._paths: list = []
+        self._finished = False
+        self._cycle = 0
+
+    def step(self, state: MachineState, terrain: HeightMap) -> Plan:
+        """Return the next chunk.
+
+        Raises:
+            KuwaError: no task, or the task is out of the machine's reach from where it stands.
+        """
+        if self._task is None:
+            raise KuwaError("the expert has no task; call reset(task) first")
+        if self._skill is None:
+            self._begin(state, terrain)
+        T = self._follow_base(state)
+        self._advance(state, T)
+        self._plan_ahead(terrain)
+        clock = self._governor
+        done = self._finished and clock.s >= self._total
+        phase = "done" if done else self._phase(clock.s)
+        return Plan(self._chunk(state.stamp, T), phase, max(self._cycle, 1), done)
+
+    def _begin(self, state: MachineState, terrain: HeightMap) -> None:
+        assert self._task is not None
+        self._position = state.base_position.copy()
+        self._quaternion = state.base_quaternion_wxyz.copy()
+        self._stamp = state.stamp
+        R = rotation(self._quaternion)
+        yaw = np.arctan2(R[1, 0], R[0, 0])
+        level = np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
+        # Cycles are planned for a machine that stands level; chunks follow the real one.
+        self._T_world_level = transform(self._position, level)
+        self._skill = self.SKILLS[self._task.kind](
+            self._task, self._compiler, self._T_world_level, terrain, self._spec
+        )
+        self._governor.reset(state.stamp)
+        q = self._to_level(state.q, self._pose())
+        edge, pitch = self._kin.forward(q)
+        r = np.hypot(*(edge - self._kin.base)[:2])
+        self._start = np.array([q[0], r, edge[2], pitch])
+
+    def _pose(self) -> Array:
+        return transform(self._position, self._quaternion)
+
+    def _follow_base(self, state: MachineState) -> Array:
+        """Low-pass the undercarriage's pose; return T_world_base."""
+        blend = 1 - np.exp(-max(state.stamp - self._stamp, 0.0) / POSE_TIME)
+        self._stamp = state.stamp
+        self._position += blend * (state.base_position - self._position)
+        towards = state.base_quaternion_wxyz
+        if towards @ self._quaternion < 0:
+            towards = -towards
+        self._quaternion += blend * (towards - self._quaternion)
+        self._quaternion /= np.linalg.norm(self._quaternion)
+        return self._pose()
+
+    def _advance(self, state: MachineState, T: Array) -> None:
+        """Advance the clock by what the machine's edge lags behind the path."""
+        clock = self._governor
+        error = 0.0
+        if self._paths:
+            s, _, lift = clock.ahead(np.array([state.stamp - clock.time]))
+            wanted = self._reference(s, lift, T)[0]
+            edge, _ = self._kin.forward(np.stack([wanted, state.q]))
+            # The swing carries no load and may lag more than the front.
+            out = edge - self._kin.base
+            r, z = np.hypot(out[:, 0], out[:, 1]), out[:, 2]
+            error = max(np.hypot(r[0] - r[1], z[0] - z[1]), abs(wanted[0] - state.q[0]) * 1.5)
+        clock.advance(state.stamp, float(error))
+        while len(self._paths) > 1 and clock.s >= self._paths[0].duration:
+            clock.s -= self._paths.pop(0).duration
+            self._cycle += 1
+
+    @property
+    def _total(self) -> float:
+        return float(sum(path.duration for path in self._paths))
+
+    def _plan_ahead(self, terrain: HeightMap) -> None:
+        assert self._skill is not None
+        if self._finished or self._total - self._governor.s > PLAN_AHEAD:
+            return
+        legs = self._skill.next_cycle(terrain, self._start)
+        if legs is None:
+            self._finished = True
+            return
+        path = self._compiler.compile(self._start, legs)
+        self._start = path.edge[-1]
+        if not self._paths:
+            self._cycle = 1
+        self._paths.append(path)
+
+    def _phase(self, s: float) -> str:
+        return self._paths[0].phase(s) if self._paths else "idle"
+
+    def _chunk(self, stamp: float, T: Array) -> Trajectory:
+        t = np.arange(round(HORIZON / KNOT) + 1) * KNOT
+        at = np.concatenate([t - DIFFERENCE, t, t + DIFFERENCE])
+        s, _, lift = self._governor.ahead(at)
+        q = self._reference(s, lift, T).reshape(3, len(t), -1)
+        return Trajectory(stamp, t, q[1], (q[2] - q[0]) / (2 * DIFFERENCE))
+
+    def _reference(self, s: Array, lift: Array, T_world_base: Array) -> Array:
+        """Return the joint path at path times s, for the undercarriage as it stands now."""
+        if not self._paths:
+            return np.tile(self._hold(T_world_base), (len(s), 1))
+        q = self._paths[0].sample(s)
+        if len(self._paths) > 1:
+            later = s > self._paths[0].duration
+            if later.any():
+                q[later] = self._paths[1].sample(s[later] - self._paths[0].duration)
+        return self._retarget(q, lift, T_world_base)
+
+    def _hold(self, T_world_base: Array) -> Array:
+        swing, r, z, p = self._start
+        edge = self._kin.base * [1, 1, 0] + [r * np.cos(swing), r * np.sin(swing), z]
+        q = self._kin.inverse_branches(edge[None], np.array([p]))[0][0]
+        return self._retarget(q, np.zeros(1), T_world_base)[0]
+
+    def _retarget(self, q: Array, lift: Array, T_world_base: Array) -> Array:
+        """Move joint angles meant for a level machine to the one as it stands, lifted by ``lift``."""
+        edge, pitch = self._kin.forward(q)
+        edge = edge + np.column_stack([np.zeros((len(q), 2)), lift])
+        moved = apply(inverse_transform(T_world_base) @ self._T_world_level, edge)
+        out = self._kin.inverse_branches(moved, pitch)[0][0]
+        out = np.where(np.isnan(out), q, out)
+        # A swing beyond half a turn keeps its turn.
+        out[:, 0] = q[:, 0] + (out[:, 0] - q[:, 0] + np.pi) % (2 * np.pi) - np.pi
+        return np.clip(out, self._spec.q_min, self._spec.q_max)
+
+    def _to_level(self, q: Array, T_world_base: Array) -> Array:
+        edge, pitch = self._kin.forward(q[None])
+        moved = apply(inverse_transform(self._T_world_level) @ T_world_base, edge)
+        out = self._kin.inverse_branches(moved, pitch)[0][0]
+        return out[0]
