@@ -63,7 +63,9 @@ class BucketShape:
         profile = np.asarray(self.profile, dtype=np.float64)
         object.__setattr__(self, "profile", profile)
         if profile.ndim != 2 or profile.shape[1] != 2 or len(profile) < 3:
-            raise SoilError(f"bucket profile has shape {profile.shape}; expected (n, 2) with n >= 3")
+            raise SoilError(
+                f"bucket profile has shape {profile.shape}; expected (n, 2) with n >= 3"
+            )
         if not np.all(np.isfinite(profile)):
             raise SoilError("bucket profile is not finite")
         for name in ("width", "heaped", "edge_thickness"):
@@ -85,9 +87,7 @@ class BucketShape:
     @classmethod
     def from_spec(cls, tool: Bucket) -> Self:
         """Return the shape of a machine's ``tool``."""
-        return cls(
-            np.array(tool.profile), tool.width, tool.heaped_capacity, tool.edge_thickness
-        )
+        return cls(np.array(tool.profile), tool.width, tool.heaped_capacity, tool.edge_thickness)
 
     @property
     def area(self) -> float:
@@ -199,7 +199,12 @@ class BucketShape:
             cs, cz = float(s.mean()), float(z.mean())
         lowest = int(np.argmin(z[1:])) + 1 if area > 1e-6 else -1
         ls, lz = (float(s[lowest]), float(z[lowest])) if lowest >= 0 else (cs, cz)
-        row[N_DAM:] = (cs * cos - cz * sin, cs * sin + cz * cos, ls * cos - lz * sin, ls * sin + lz * cos)
+        row[N_DAM:] = (
+            cs * cos - cz * sin,
+            cs * sin + cz * cos,
+            ls * cos - lz * sin,
+            ls * sin + lz * cos,
+        )
 
 
 @njit(cache=True)

@@ -59,6 +59,7 @@ from kuwa_sim.soil.layout import (
     X0,
     Y0,
 )
+from kuwa_sim.soil.spring import ACTIVE, ANCHOR, elastic_plastic
 
 Array = NDArray[np.float64]
 
@@ -71,65 +72,6 @@ TOUCH = 0.02
 """Depth over which the edge's bearing grows to its full value [m]."""
 SHELL_SLOPE = 4.0
 """Pressed-in length of the shell per depth: a gently curved or tilted plate."""
-ACTIVE = 0
-ANCHOR = 1
-N_CONTACT = 4
-"""A row of the contact state: active, anchor (x, y, z)."""
-
-
-@njit(cache=True)
-def _spring(
-    state: Array,
-    px: float,
-    py: float,
-    pz: float,
-    vx: float,
-    vy: float,
-    vz: float,
-    axes: Array,
-    low: Array,
-    high: Array,
-    stiffness: float,
-    damping: float,
-    force: Array,
-) -> None:
-    """Move a contact to p with velocity v; write its force on the tool.
-
-    Args:
-        axes: orthonormal rows, shape (3, 3). low, high: yields along them, low <= 0 <= high [N].
-    """
-    if state[ACTIVE] == 0.0:
-        state[ACTIVE] = 1.0
-        state[ANCHOR] = px
-        state[ANCHOR + 1] = py
-        state[ANCHOR + 2] = pz
-    ex = state[ANCHOR] - px
-    ey = state[ANCHOR + 1] - py
-    ez = state[ANCHOR + 2] - pz
-    force[0] = 0.0
-    force[1] = 0.0
-    force[2] = 0.0
-    nx = 0.0
-    ny = 0.0
-    nz = 0.0
-    for k in range(3):
-        ax = axes[k, 0]
-        ay = axes[k, 1]
-        az = axes[k, 2]
-        elastic = stiffness * (ex * ax + ey * ay + ez * az)
-        elastic = min(max(elastic, low[k]), high[k])
-        total = elastic - damping * (vx * ax + vy * ay + vz * az)
-        total = min(max(total, low[k]), high[k])
-        force[0] += total * ax
-        force[1] += total * ay
-        force[2] += total * az
-        stretch = elastic / stiffness
-        nx += stretch * ax
-        ny += stretch * ay
-        nz += stretch * az
-    state[ANCHOR] = px + nx
-    state[ANCHOR + 1] = py + ny
-    state[ANCHOR + 2] = pz + nz
 
 
 @njit(cache=True)
@@ -240,7 +182,7 @@ def _edge(
     rub = prm[TAN_DELTA] * bearing + drag
     low[2] = -rub - _side(prm, fee, max(left, 0.0))
     high[2] = rub + _side(prm, fee, max(right, 0.0))
-    _spring(
+    elastic_plastic(
         contact[0], pose[0], pose[1], pose[2], pose[3], pose[4], pose[5],
         axes, low, high, prm[STIFFNESS], prm[DAMPING], force,
     )  # fmt: skip
@@ -323,7 +265,7 @@ def _shell(
     high[1] = rub
     low[2] = -rub
     high[2] = rub
-    _spring(
+    elastic_plastic(
         state, px, py, pz, vx, vy, vz, axes, low, high, prm[STIFFNESS], prm[DAMPING], force
     )
     return True
@@ -344,8 +286,9 @@ def tool_forces(
 ) -> None:
     """Write the wrench of the ground and of the load on the bucket to ``out``, shape (16,).
 
-    ``pose`` and ``out`` are described in :mod:`kuwa_sim.soil`. ``contact`` carries the anchors from
-    step to step; the contacts are rate-independent but for their damping, so no time step is needed.
+    ``pose`` and ``out`` are described in :mod:`kuwa_sim.soil`. ``contact`` carries the anchors
+    from step to step; but for their damping the contacts do not depend on rate, so no time step
+    is given.
     """
     out[:] = 0.0
     axes = scratch[0:3]

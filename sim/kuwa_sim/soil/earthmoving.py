@@ -71,7 +71,7 @@ def earthmoving_factors(rake: float, delta: float, phi: float) -> Factors:
         )
     for name, angle in (("delta", delta), ("phi", phi)):
         if not 0.0 <= angle < math.pi / 3:
-            raise ValueError(f"{name} {math.degrees(angle):.2f}° is not possible; 0° <= {name} < 60°")
+            raise ValueError(f"{name} {math.degrees(angle):.2f}° is impossible; expected 0° to 60°")
     lo = math.radians(1.0)
     hi = min(math.pi - rake - delta - phi, math.pi / 2) - math.radians(1.0)
     if hi <= lo:

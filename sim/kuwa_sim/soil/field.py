@@ -50,8 +50,8 @@ def surface_height(height: Array, prm: Array, x: float, y: float) -> float:
     """Return the surface at world (x, y), bilinear between cell centres, held at the edges [m]."""
     u = (x - prm[X0]) / prm[CELL]
     v = (y - prm[Y0]) / prm[CELL]
-    i = min(max(int(math.floor(u)), 0), height.shape[0] - 2)
-    j = min(max(int(math.floor(v)), 0), height.shape[1] - 2)
+    i = min(max(math.floor(u), 0), height.shape[0] - 2)
+    j = min(max(math.floor(v), 0), height.shape[1] - 2)
     u = min(max(u - i, 0.0), 1.0)
     v = min(max(v - j, 0.0), 1.0)
     low = height[i, j] + u * (height[i + 1, j] - height[i, j])
@@ -74,7 +74,7 @@ def surface_normal(height: Array, prm: Array, x: float, y: float, n: Array) -> N
 @njit(cache=True)
 def cell_of(value: float, origin: float, cell: float, n: int) -> int:
     """Return the index of the cell that holds a coordinate, clamped to the grid."""
-    return min(max(int(math.floor((value - origin) / cell + 0.5)), 0), n - 1)
+    return min(max(math.floor((value - origin) / cell + 0.5), 0), n - 1)
 
 
 @njit(cache=True)
@@ -99,7 +99,7 @@ def wake(tiles: Flags, i: int, j: int) -> None:
 def cut_column(
     bank: Array, loose: Array, height: Array, tiles: Flags, prm: Array, i: int, j: int, z: float
 ) -> float:
-    """Lower the surface of a cell to ``z`` if it is above; return what was taken, in bank metres."""
+    """Lower the surface of a cell to ``z`` if it is above; return what was taken [bank m]."""
     swell = prm[SWELL]
     surplus = height[i, j] - z
     if surplus <= 0.0:

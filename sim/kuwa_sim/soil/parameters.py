@@ -6,10 +6,11 @@ import math
 from pathlib import Path
 from typing import Self
 
+from pydantic import model_validator
+
 from kuwa_machines.datafile import DataFile, load_data
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.units import Angle, Pressure, Ratio, SpecificWeight
-from pydantic import model_validator
 
 SOILS = Path(__file__).parents[2] / "soils"
 """Folder of the soils that come with Kuwa."""
@@ -64,8 +65,9 @@ class SoilParameters(DataFile):
                 )
         if self.metal_friction > self.internal_friction + 1e-9:
             raise ValueError(
-                f"metal_friction: {math.degrees(self.metal_friction):g} deg exceeds internal_friction "
-                f"{math.degrees(self.internal_friction):g} deg; soil would shear in itself first"
+                f"metal_friction: {math.degrees(self.metal_friction):g} deg exceeds "
+                f"internal_friction {math.degrees(self.internal_friction):g} deg; soil would "
+                "shear in itself first"
             )
         if self.cohesion == 0.0 and self.internal_friction < 5 * degree:
             raise ValueError(

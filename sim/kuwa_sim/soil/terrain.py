@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from kuwa_machines.contracts import HeightMap
 from numpy.typing import NDArray
 
+from kuwa_machines.contracts import HeightMap
 from kuwa_sim.soil import layout as at
 from kuwa_sim.soil.bucket import N_DAM, BucketShape
-from kuwa_sim.soil.contact import N_CONTACT, tool_forces
+from kuwa_sim.soil.contact import tool_forces
 from kuwa_sim.soil.earthmoving import factor_table
 from kuwa_sim.soil.excavation import tool_tick
 from kuwa_sim.soil.field import level
 from kuwa_sim.soil.parameters import GRAVITY, SoilError, SoilParameters
+from kuwa_sim.soil.spring import N_CONTACT
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.uint8]
+Counters = NDArray[np.int64]
+Cells = NDArray[np.int32]
+ForceArgs = tuple[Array, Array, Array, Array, Array, Array, Array, Array]
+TickArgs = tuple[
+    Array, Array, Array, Array, Flags, Counters, Array, Array, Cells, Array, Array, Array, Array
+]
 
 STIFFNESS = 1.5e6
 """Of an elastic contact [N/m]: 300 kg on one swings at 11 Hz, 0.14 rad a step of 2 ms, and a yield
@@ -90,11 +97,11 @@ class Terrain:
         self._covered = np.zeros((2, cells, 2), np.int32)
         self._side = np.zeros_like(self._outline)
         self._write_parameters(centre)
-        self.force_args: tuple[Any, ...] = (
+        self.force_args: ForceArgs = (
             self.height, self.loose, self.prm, self._fee, self._shell, self._contact, self.load,
             self._scratch,
         )  # fmt: skip
-        self.tick_args: tuple[Any, ...] = (
+        self.tick_args: TickArgs = (
             self.bank, self.loose, self.height, self._roof, self._tiles, self._meta, self.prm,
             self._outline, self._covered, self._side, self._capacity, self._motion, self.load,
         )  # fmt: skip
@@ -133,9 +140,7 @@ class Terrain:
         prm[at.LIP_X : at.LIP_Z + 1] = bucket.profile[0] - bucket.tip
         prm[at.SETTLED] = SETTLED
 
-    def reset(
-        self, seed: int = 0, height: float | Array = 0.0, roughness: float = 0.0
-    ) -> None:
+    def reset(self, seed: int = 0, height: float | Array = 0.0, roughness: float = 0.0) -> None:
         """Return to undisturbed ground and an empty bucket; the same arguments give the same bits.
 
         Args:
@@ -169,9 +174,7 @@ class Terrain:
     def settle(self, max_ticks: int = 10_000) -> int:
         """Level until nothing moves, at most this many ticks; return how many it took."""
         for tick in range(max_ticks):
-            level(
-                self.bank, self.loose, self.height, self._roof, self._tiles, self._meta, self.prm
-            )
+            level(self.bank, self.loose, self.height, self._roof, self._tiles, self._meta, self.prm)
             if self._meta[at.UNSETTLED] == 0:
                 return tick + 1
         return max_ticks
