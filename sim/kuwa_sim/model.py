@@ -142,7 +142,7 @@ def _add_scenery(mj: mujoco.MjSpec, grid: Grid) -> None:
     half_x, half_y = grid.cell * (grid.nx - 1) / 2, grid.cell * (grid.ny - 1) / 2
     mj.add_texture(
         name="soil", type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
-        width=512, height=512, rgb1=(0.52, 0.40, 0.28), rgb2=(0.49, 0.37, 0.26),
+        width=1024, height=1024, rgb1=(0.52, 0.40, 0.28), rgb2=(0.49, 0.37, 0.26),
         mark=mujoco.mjtMark.mjMARK_RANDOM, random=0.02, markrgb=(0.42, 0.32, 0.22),
     )  # fmt: skip
     soil = mj.add_material(name="soil", texrepeat=(round(2 * half_x), round(2 * half_y)))
@@ -163,11 +163,14 @@ def _add_scenery(mj: mujoco.MjSpec, grid: Grid) -> None:
         contype=0, conaffinity=0, name=TERRAIN_ASSET,
     )  # fmt: skip
     world.add_light(
-        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=(0, 0, 20), dir=(-0.45, -0.35, -0.8),
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=(-4.5, -7.0, 16.0), dir=(0.47, 0.47, -1.0),
         diffuse=(0.75, 0.72, 0.66), castshadow=False,
     )  # fmt: skip
-    world.add_camera(name="overview", pos=(10.5, -8.5, 5.2), xyaxes=_look((10.5, -8.5, 5.2), (3.6, 1.2, 0.4)))
-    world.add_camera(name="trench", pos=(6.5, -4.2, 2.6), xyaxes=_look((6.5, -4.2, 2.6), (6.3, 0.2, -0.2)))
+    for name, eye, target in (
+        ("overview", (12.6, -9.6, 5.6), (3.4, 0.9, 1.3)),
+        ("trench", (8.6, -4.0, 3.2), (6.1, 0.25, -0.3)),
+    ):
+        world.add_camera(name=name, pos=eye, xyaxes=_look(eye, target), fovy=42)
 
 
 def _look(eye: tuple[float, ...], target: tuple[float, ...]) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kuwa_machines import load_machine
 from kuwa_machines.contracts import HeightMap, Task
 from kuwa_sim.scenario import Success
