@@ -1,0 +1,10 @@
+"""The whole stack with a robot of any kind: ``ros2 launch launch/robot.launch.py robot:=mock``."""
+
+from kuwa_bringup.launching import description
+
+
+def generate_launch_description():  # noqa: ANN201 (launch's own convention)
+    """Return the stack; a real machine stays in mode ready until a person arms it."""
+    return description(
+        "mock", ("machine", "robot", "namespace", "use_sim_time", "params_file", "log_level")
+    )

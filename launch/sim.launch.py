@@ -1,0 +1,21 @@
+"""The whole stack with a simulated machine: ``ros2 launch launch/sim.launch.py seed:=1``."""
+
+from kuwa_bringup.launching import description
+
+
+def generate_launch_description():  # noqa: ANN201 (launch's own convention)
+    """Return the stack in simulation; it arms itself."""
+    return description(
+        "sim",
+        (
+            "machine",
+            "robot",
+            "scenario",
+            "seed",
+            "speed",
+            "namespace",
+            "use_sim_time",
+            "params_file",
+            "log_level",
+        ),
+    )

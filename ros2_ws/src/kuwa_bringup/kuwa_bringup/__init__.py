@@ -1,0 +1,1 @@
+"""The stack as data, and what starts and supervises it."""

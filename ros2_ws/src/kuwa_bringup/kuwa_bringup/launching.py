@@ -1,0 +1,80 @@
+"""The stack as launch actions, for ``ros2 launch``; the launch packages are imported when used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kuwa_bringup.stack import NodeSpec, stack
+
+ARGUMENTS: dict[str, tuple[str, str]] = {
+    "machine": ("zx200", "machine, by the name of its folder"),
+    "robot": ("sim", "kind of robot"),
+    "scenario": ("dig_trench", "scenario of a simulated robot"),
+    "seed": ("0", "seed of a simulated robot"),
+    "speed": ("1.0", "simulated seconds in a second"),
+    "namespace": ("", "namespace; the machine's name if empty"),
+    "use_sim_time": ("false", "set use_sim_time; our nodes take time from the states anyway"),
+    "params_file": ("", "YAML file with parameters that replace the stack's own"),
+    "log_level": ("info", "log level of the nodes"),
+}
+
+
+def description(robot: str, names: tuple[str, ...]) -> Any:
+    """Return a LaunchDescription with the arguments ``names``; ``robot`` is the default kind."""
+    from launch import LaunchDescription
+    from launch.actions import DeclareLaunchArgument, OpaqueFunction
+
+    defaults = {name: default for name, (default, _) in ARGUMENTS.items()} | {"robot": robot}
+    arguments = [
+        DeclareLaunchArgument(name, default_value=defaults[name], description=ARGUMENTS[name][1])
+        for name in names
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=_nodes)])
+
+
+def _nodes(context: Any) -> list[Any]:
+    given = {name: context.launch_configurations.get(name, "") for name in ARGUMENTS}
+    get = {name: given[name] or ARGUMENTS[name][0] for name in ARGUMENTS}
+    specs = stack(
+        get["machine"],
+        get["robot"],
+        get["scenario"],
+        int(get["seed"]),
+        float(get["speed"]),
+        namespace=get["namespace"],
+    )
+    use_sim_time = get["use_sim_time"].lower() in ("true", "1", "yes")
+    return [_action(spec, use_sim_time, get["params_file"], get["log_level"]) for spec in specs]
+
+
+def _action(spec: NodeSpec, use_sim_time: bool, params_file: str, log_level: str) -> Any:
+    from launch.actions import Shutdown
+    from launch_ros.actions import LifecycleNode, Node
+    from launch_ros.parameter_descriptions import ParameterValue
+
+    parameters: list[Any] = [
+        {
+            name: ParameterValue(
+                list(value) if isinstance(value, tuple) else value,
+                value_type=list[str] if isinstance(value, tuple) else type(value),
+            )
+            for name, value in spec.parameters.items()
+        },
+        {"use_sim_time": use_sim_time},
+    ]
+    if params_file:
+        parameters.append(params_file)
+    common: dict[str, Any] = {
+        "package": spec.package,
+        "executable": spec.executable,
+        "name": spec.name,
+        "namespace": spec.namespace,
+        "parameters": parameters,
+        "remappings": list(spec.remappings),
+        "output": "screen",
+        "arguments": ["--ros-args", "--log-level", log_level],
+    }
+    if spec.lifecycle:
+        return LifecycleNode(**common)
+    # Without its supervisor the stack would go on unwatched.
+    return Node(**common, on_exit=Shutdown())

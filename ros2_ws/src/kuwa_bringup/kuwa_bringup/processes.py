@@ -1,0 +1,138 @@
+"""Starts a stack as child processes and ends it cleanly, where there is no ``launch`` package."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+from kuwa_bringup.stack import NodeSpec
+from kuwa_machines.errors import KuwaError
+from kuwa_ros.lifecycle import PARENT_VARIABLE
+
+ASK_S: Final = 5.0
+"""Time to end after SIGINT, then as long after SIGTERM, then SIGKILL [s]."""
+
+
+def command_line(spec: NodeSpec, log_level: str = "info") -> list[str]:
+    """Return the command that starts a node."""
+    try:
+        prefix = get_package_prefix(spec.package)
+    except PackageNotFoundError:
+        raise KuwaError(
+            f"package {spec.package} is not built or not sourced; run ./kuwa, which does both"
+        ) from None
+    executable = Path(prefix, "lib", spec.package, spec.executable)
+    if not executable.is_file():
+        raise KuwaError(f"package {spec.package} has no executable {executable}; build it again")
+    args = [str(executable), "--ros-args", "-r", f"__node:={spec.name}"]
+    args += ["-r", f"__ns:={spec.namespace}", "--log-level", log_level]
+    for old, new in spec.remappings:
+        args += ["-r", f"{old}:={new}"]
+    for name, value in spec.parameters.items():
+        # JSON is YAML, and quotes what a bare 1 or true would turn into another type.
+        args += ["-p", f"{name}:={json.dumps(list(value) if isinstance(value, tuple) else value)}"]
+    return args
+
+
+class Processes:
+    """The nodes of a stack as child processes, each the leader of its own group.
+
+    A group of its own keeps the terminal's Ctrl-C from the nodes: who holds this object hears
+    it and stops them in order. Nodes whose starter is gone end by themselves.
+
+    Args:
+        specs: the stack.
+        logs: folder for one log file a node.
+        log_level: of the nodes.
+        environment: added to this process's own.
+    """
+
+    def __init__(
+        self,
+        specs: Iterable[NodeSpec],
+        logs: Path,
+        log_level: str = "info",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.specs = {spec.name: spec for spec in specs}
+        self.logs = logs
+        self._level = log_level
+        self._environment = {**os.environ, **(environment or {}), PARENT_VARIABLE: str(os.getpid())}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Processes:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start every node that does not run."""
+        for name in self.specs:
+            if name not in self._running or self._running[name].poll() is not None:
+                self.start_one(name)
+
+    def start_one(self, name: str) -> None:
+        """Start one node; also again after it ended."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        with open(self.logs / f"{name}.log", "ab") as log:
+            self._running[name] = subprocess.Popen(
+                command_line(self.specs[name], self._level),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    def pid(self, name: str) -> int:
+        """Return a node's process id."""
+        return self._running[name].pid
+
+    def ended(self) -> dict[str, int]:
+        """Return the exit codes of the nodes that have ended; -9 is SIGKILL."""
+        codes = {name: process.poll() for name, process in self._running.items()}
+        return {name: code for name, code in codes.items() if code is not None}
+
+    def tail(self, name: str, lines: int = 10) -> str:
+        """Return the last lines of a node's log."""
+        path = self.logs / f"{name}.log"
+        text = path.read_text(errors="replace") if path.is_file() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a node and whatever it started."""
+        if self._running[name].poll() is None:
+            os.killpg(self.pid(name), number)
+
+    def stop(self) -> dict[str, int]:
+        """End everything; return the exit code of each node. Safe to call twice."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            # The supervisor first: it must not take the others' end for their death.
+            for name in reversed(list(self._running)):
+                self.send(name, number)
+            deadline = time.monotonic() + ASK_S
+            while time.monotonic() < deadline and len(self.ended()) < len(self._running):
+                time.sleep(0.02)
+            if len(self.ended()) == len(self._running):
+                break
+        return {name: process.wait() for name, process in self._running.items()}

@@ -1,0 +1,179 @@
+"""The supervisor node: brings the stack up in order, watches heartbeats, stops when one dies."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from std_msgs.msg import Bool
+
+from kuwa_bringup.watch import TIMEOUT_S, Watch
+from kuwa_machines.contracts import Mode
+from kuwa_machines.errors import KuwaError
+from kuwa_ros import topics
+from kuwa_ros.lifecycle import HEARTBEAT_S
+from kuwa_ros.main import run
+from kuwa_ros.parameters import declare, parameter, read
+
+TICK_S = 0.1
+WHO = "supervisor"
+ENGAGE = {Mode.OFF: Mode.READY, Mode.READY: Mode.ARMED, Mode.ARMED: Mode.AUTO}
+TRANSITIONS = {
+    "configure": Transition.TRANSITION_CONFIGURE,
+    "activate": Transition.TRANSITION_ACTIVATE,
+}
+
+
+@dataclass(frozen=True)
+class SupervisorParameters:
+    """Parameters of the supervisor node."""
+
+    nodes: tuple[str, ...] = parameter(
+        ("robot", "safety", "control", "planning"), "lifecycle nodes in the order of bringing up"
+    )
+    auto_arm: bool = parameter(False, "go to mode auto by itself; for simulated robots only")
+    heartbeat_timeout: float = parameter(
+        TIMEOUT_S, "a node that is silent for this long counts as dead", unit="s",
+        low=1.0, high=60.0,
+    )
+
+
+class Supervisor(Node):  # type: ignore[misc]
+    """Configures, activates, arms; demands the emergency stop while a node is at fault."""
+
+    def __init__(self) -> None:
+        super().__init__("supervisor")
+        declare(self, SupervisorParameters)
+        self.p = read(self, SupervisorParameters)
+        self._watch = Watch(self.p.nodes, self.p.heartbeat_timeout)
+        prefix = self.get_namespace().rstrip("/")
+        self._names = {f"{prefix}/{name}": name for name in self.p.nodes}
+        self._changers = {
+            name: self.create_client(ChangeState, f"{name}/change_state") for name in self.p.nodes
+        }
+        self._set_mode = self.create_client(topics.SET_MODE[1], topics.SET_MODE[0])
+        self._stop = self._publisher(topics.EMERGENCY_STOP)
+        self._diagnostics = self._publisher(topics.DIAGNOSTICS)
+        self._demanded = False
+        self._mode: Mode | None = None
+        self._asked_mode_at = -1e9
+        # Who starts the machine by itself does so once: not after a stop, not after its own crash.
+        self._engaging = False
+        self._was_up = False
+        self._beat_at = 0.0
+        self._message = "starting"
+        self._subscribe(topics.DIAGNOSTICS, self._heard)
+        self._subscribe(topics.SAFETY, self._safety)
+        self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def finish(self) -> None:
+        """Nothing to release."""
+
+    def _publisher(self, topic: topics.Topic) -> Any:
+        return self.create_publisher(topic.type, topic.name, topic.qos())
+
+    def _subscribe(self, topic: topics.Topic, callback: Any) -> None:
+        self.create_subscription(topic.type, topic.name, callback, topic.qos())
+
+    def _heard(self, message: DiagnosticArray) -> None:
+        now = time.monotonic()
+        for status in message.status:
+            name = self._names.get(status.name)
+            if name is not None:
+                state = next((v.value for v in status.values if v.key == "state"), "")
+                problem = "" if status.level == DiagnosticStatus.OK else status.message
+                self._watch.heard(now, name, state, problem)
+
+    def _safety(self, message: Any) -> None:
+        self._mode = Mode(message.mode)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        faults = self._watch.faults(now)
+        if faults and not self._demanded:
+            self._demand(True, ", ".join(f"{name}: {why}" for name, why in faults.items()))
+        self._advance(now)
+        missing = self._watch.waiting_for(now)
+        if faults:
+            self._message = "; ".join(f"{name} {why}" for name, why in faults.items())
+        elif missing:
+            self._message = f"waiting for {missing}"
+        else:
+            self._message = "running" if self._mode is not Mode.STOPPED else "stopped"
+            if self._demanded:
+                self._demand(False, "all nodes are active again; a person may release the stop")
+            self._engage(now)
+        if now - self._beat_at >= HEARTBEAT_S:
+            self._beat_at = now
+            self._beat(bool(faults))
+
+    def _advance(self, now: float) -> None:
+        """Ask for the next transition, if one is due."""
+        due = self._watch.transition(now)
+        if due is None or not self._changers[due[0]].service_is_ready():
+            return
+        name, transition = due
+        self.get_logger().info(f"{transition} {name}")
+        self._watch.asked(now, name)
+        request = ChangeState.Request(transition=Transition(id=TRANSITIONS[transition]))
+        future = self._changers[name].call_async(request)
+        future.add_done_callback(lambda done: self._changed(name, transition, done))
+
+    def _changed(self, name: str, transition: str, future: Any) -> None:
+        self._watch.answered(name)
+        if not future.result().success:
+            raise KuwaError(
+                f"{name} cannot {transition}: its log says why; the stack is not complete"
+            )
+
+    def _engage(self, now: float) -> None:
+        """Ask for the next mode on the way up: ready always, further only when told to."""
+        if self._mode is Mode.OFF and not self._was_up:
+            self._engaging = self.p.auto_arm
+        self._was_up = self._was_up or self._mode not in (None, Mode.OFF)
+        mode = self._mode
+        if mode not in ENGAGE or (mode is not Mode.OFF and not self._engaging):
+            return
+        if now - self._asked_mode_at < 0.5 or not self._set_mode.service_is_ready():
+            return
+        self._asked_mode_at = now
+        request = topics.SET_MODE[1].Request(mode=ENGAGE[mode].value, who=WHO)
+        self._set_mode.call_async(request).add_done_callback(self._engaged)
+
+    def _engaged(self, future: Any) -> None:
+        answer = future.result()
+        if not answer.granted:
+            self.get_logger().warning(f"mode not granted: {answer.why}")
+            return
+        self._asked_mode_at = -1e9
+        self._engaging = self._engaging and self._mode is not Mode.ARMED
+
+    def _demand(self, active: bool, why: str) -> None:
+        self._demanded = active
+        self._engaging = False
+        log = self.get_logger()
+        log.error(f"emergency stop: {why}") if active else log.info(why)
+        self._stop.publish(Bool(data=active))
+
+    def _beat(self, fault: bool) -> None:
+        values = {"state": "active", **self._watch.states()}
+        status = DiagnosticStatus(
+            name=self.get_fully_qualified_name(),
+            level=DiagnosticStatus.ERROR if fault else DiagnosticStatus.OK,
+            message=self._message,
+            values=[KeyValue(key=key, value=value) for key, value in values.items()],
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def main() -> None:
+    """Run the node."""
+    run(Supervisor)

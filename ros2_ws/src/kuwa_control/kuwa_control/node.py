@@ -1,0 +1,158 @@
+"""The control node: for each joint state, the valve command that follows the reference."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kuwa_control.controllers import CONTROLLERS, make_controller
+from kuwa_machines.contracts import (
+    Array,
+    CommandKind,
+    Controller,
+    JointCommand,
+    MachineState,
+    Mode,
+    Trajectory,
+)
+from kuwa_machines.errors import CommandError
+from kuwa_machines.loader import load_machine
+from kuwa_ros import topics
+from kuwa_ros.conversions import (
+    JointOrder,
+    JointStateReader,
+    command_from,
+    command_msg,
+    trajectory_from,
+)
+from kuwa_ros.lifecycle import KuwaNode
+from kuwa_ros.loop import Loop, MessageLoop
+from kuwa_ros.main import run
+from kuwa_ros.parameters import parameter
+
+SOURCE = {Mode.AUTO: "control", Mode.TELEOP: "teleop"}
+STATE_WAIT = 0.1
+"""Without a joint state the loop wakes this often [s], and sends nothing."""
+
+
+@dataclass(frozen=True)
+class ControlParameters:
+    """Parameters of the control node."""
+
+    machine: str = parameter("zx200", "machine, by the name of its folder")
+    controller: str = parameter("pid", "controller", valid=tuple(CONTROLLERS))
+    period: float = parameter(
+        0.01, "control period, the time between two joint states", unit="s", low=0.001, high=0.1
+    )
+    velocity_timeout: float = parameter(
+        0.2, "a velocity reference counts as zero this long after its receipt", unit="s",
+        low=0.02, high=1.0,
+    )
+
+
+class ControlNode(KuwaNode[ControlParameters]):
+    """Follows the trajectory in mode auto and the velocity reference in mode teleop."""
+
+    core: Controller | None = None
+
+    def __init__(self) -> None:
+        super().__init__("control", ControlParameters)
+
+    def configure(self) -> None:
+        p = self.p
+        spec = load_machine(p.machine)
+        self._names = tuple(spec.joint_names)
+        self.core = make_controller(p.controller, spec, p.period)
+        self._to_state = JointStateReader(self._names)
+        self._order = JointOrder(self._names)
+        self._states = self.reader(topics.JOINT_STATES)
+        self._trajectories = self.reader(topics.TRAJECTORY)
+        self._velocities = self.reader(topics.VELOCITY_REFERENCE)
+        self._applied_commands = self.reader(topics.APPLIED)
+        self._safety = self.reader(topics.SAFETY)
+        self._request = self.writer(topics.REQUEST)
+        # A restarted node must count on from above where it was: the gate refuses a step back.
+        self._sequence = time.monotonic_ns() // 1_000_000
+        self._mode = Mode.OFF
+        self._stamp = -np.inf
+        self._forget()
+
+    def activate(self) -> Loop:
+        return MessageLoop("control", self, self._states, STATE_WAIT, self._step, self.fail)
+
+    def _forget(self) -> None:
+        self._trajectory: Trajectory | None = None
+        self._velocity, self._velocity_at = np.zeros(len(self._names)), -np.inf
+        self._applied = np.zeros(len(self._names))
+
+    def _step(self, now: float, message: Any | None) -> None:
+        if message is None:
+            return
+        try:
+            state = self._to_state(message)
+        except Exception as error:
+            self.complain("joint state", error)
+            return
+        self._listen(now, state)
+        if self._mode not in SOURCE:
+            return
+        assert self.core is not None
+        values = self.core.step(state, self._reference(now), self._applied)
+        self._sequence += 1
+        command = JointCommand(
+            state.stamp,
+            self._sequence,
+            SOURCE[self._mode],
+            CommandKind.VALVE,
+            self._names,
+            values,
+        )
+        self._request(command_msg(command))
+
+    def _reference(self, now: float) -> Trajectory | Array | None:
+        if self._mode is Mode.AUTO:
+            return self._trajectory
+        if now - self._velocity_at > self.p.velocity_timeout:
+            return np.zeros(len(self._names))
+        return self._velocity
+
+    def _listen(self, now: float, state: MachineState) -> None:
+        """Take what came since the last state; begin anew when the mode or the clock jumps."""
+        assert self.core is not None
+        safety = self._safety.take()
+        mode = self._mode if safety is None else Mode(safety.mode)
+        if mode is not self._mode or state.stamp < self._stamp:
+            self._mode = mode
+            self.core.reset(state)
+            self._forget()
+        self._stamp = state.stamp
+        try:
+            applied = self._applied_commands.take()
+            if applied is not None:
+                self._applied = command_from(applied).ordered(self._names)
+            trajectory = self._trajectories.take()
+            if trajectory is not None:
+                self._trajectory = trajectory_from(trajectory, self._order)
+            velocity = self._velocities.take()
+            if velocity is not None:
+                self._velocity, self._velocity_at = self._checked(velocity), now
+        except Exception as error:
+            self.complain("reference", error)
+
+    def _checked(self, message: Any) -> Array:
+        command = command_from(message)
+        values = command.ordered(self._names)
+        if command.kind is not CommandKind.VELOCITY_FRACTION or not (np.abs(values) <= 1).all():
+            raise CommandError(
+                f"velocity reference is {command.kind.name} {values.tolist()}; "
+                f"expected VELOCITY_FRACTION with values in [-1, 1]"
+            )
+        return values
+
+
+def main() -> None:
+    """Run the node."""
+    run(ControlNode)

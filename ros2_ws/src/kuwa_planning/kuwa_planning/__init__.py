@@ -1,0 +1,1 @@
+"""The planning node: from the task and the terrain to joint trajectories."""

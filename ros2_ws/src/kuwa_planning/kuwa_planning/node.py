@@ -1,0 +1,139 @@
+"""The planning node: from the task and the newest terrain to trajectory chunks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from kuwa_machines.contracts import HeightMap, MachineState, Mode, Planner, Task
+from kuwa_machines.loader import load_machine
+from kuwa_planning.planners import PLANNERS, make_planner
+from kuwa_ros import topics
+from kuwa_ros.conversions import (
+    JointOrder,
+    JointStateReader,
+    hydraulic_from,
+    odometry_from,
+    plan_msg,
+    task_from,
+    terrain_from,
+    trajectory_msg,
+)
+from kuwa_ros.lifecycle import KuwaNode
+from kuwa_ros.loop import DeadlineLoop, Loop
+from kuwa_ros.main import run
+from kuwa_ros.parameters import parameter
+
+POLL_PERIOD = 0.02
+"""How often the clock of the states is looked at [s]: it may run faster than real time."""
+
+
+@dataclass(frozen=True)
+class PlanningParameters:
+    """Parameters of the planning node."""
+
+    machine: str = parameter("zx200", "machine, by the name of its folder")
+    planner: str = parameter("expert", "planner", valid=tuple(PLANNERS))
+
+
+class PlanningNode(KuwaNode[PlanningParameters]):
+    """Plans in mode auto, one planner period of the states' clock after the other."""
+
+    core: Planner | None = None
+
+    def __init__(self) -> None:
+        super().__init__("planning", PlanningParameters)
+
+    def configure(self) -> None:
+        spec = load_machine(self.p.machine)
+        self._names = tuple(spec.joint_names)
+        self.core = make_planner(self.p.planner, spec)
+        self._to_state = JointStateReader(self._names)
+        self._order = JointOrder(self._names)
+        self._readers = {
+            topic: self.reader(topic)
+            for topic in (
+                topics.JOINT_STATES,
+                topics.ODOM,
+                topics.PRESSURES,
+                topics.TERRAIN_MAP,
+                topics.TERRAIN,
+                topics.TASK,
+                topics.SAFETY,
+            )
+        }
+        self._trajectory = self.writer(topics.TRAJECTORY)
+        self._status = self.writer(topics.PLAN_STATUS)
+        self._extra: dict[str, Any] = {}
+        self._grid: Any = None
+        self._terrain: HeightMap | None = None
+        self._task: Task | None = None
+        self._begun: Task | None = None
+        self._mode = Mode.OFF
+        self._planned_at = -np.inf
+        self._phase = "waiting"
+
+    def activate(self) -> Loop:
+        return DeadlineLoop("planning", POLL_PERIOD, self._step, self.fail)
+
+    def report(self) -> dict[str, object]:
+        return {} if self.core is None else {"phase": self._phase}
+
+    def _step(self, now: float) -> None:
+        state = self._listen()
+        core, task, terrain = self.core, self._task, self._terrain
+        if state is None or core is None or task is None or terrain is None:
+            return
+        if self._mode is not Mode.AUTO:
+            self._begun, self._phase = None, "waiting"
+            return
+        if task != self._begun or state.stamp < self._planned_at:
+            # A task begins when the machine may move; after a stop it begins anew from where
+            # the ground is now.
+            core.reset(task)
+            self._begun, self._planned_at = task, -np.inf
+        if state.stamp - self._planned_at < core.period - 1e-6:
+            return
+        self._planned_at = state.stamp
+        plan = core.step(state, terrain)
+        if plan.trajectory is not None:
+            self._trajectory(trajectory_msg(plan.trajectory, self._names))
+        self._phase = plan.phase
+        self._status(plan_msg(plan, state.stamp))
+
+    def _listen(self) -> MachineState | None:
+        """Take what is new; return the newest state if there is one."""
+        state = None
+        for topic, reader in self._readers.items():
+            message = reader.take()
+            if message is None:
+                continue
+            try:
+                if topic is topics.JOINT_STATES:
+                    state = self._to_state(message)
+                else:
+                    self._take(topic, message)
+            except Exception as error:
+                self.complain(topic.name, error)
+        return None if state is None else replace(state, **self._extra)
+
+    def _take(self, topic: topics.Topic, message: Any) -> None:
+        if topic is topics.ODOM:
+            self._extra |= odometry_from(message)
+        elif topic is topics.PRESSURES:
+            self._extra |= hydraulic_from(message, self._order)
+        elif topic is topics.TERRAIN_MAP:
+            self._grid = message
+        elif topic is topics.TERRAIN and self._grid is not None:
+            self._terrain = terrain_from(message, self._grid)
+        elif topic is topics.TASK:
+            self._task = task_from(message)
+        elif topic is topics.SAFETY:
+            self._mode = Mode(message.mode)
+
+
+def main() -> None:
+    """Run the node."""
+    run(PlanningNode)

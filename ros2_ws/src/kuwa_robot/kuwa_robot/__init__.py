@@ -1,0 +1,1 @@
+"""The robot node: wraps a robot, simulated or real, in topics."""

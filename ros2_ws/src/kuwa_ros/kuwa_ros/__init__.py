@@ -1,0 +1,1 @@
+"""What every Kuwa node shares: topic contracts, conversions, lifecycle base, loops, parameters."""

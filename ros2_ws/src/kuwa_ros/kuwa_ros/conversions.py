@@ -1,0 +1,336 @@
+"""Messages to and from the contract types, with array fields moved as blocks of bytes.
+
+A float64 array field of a message is an ``array.array('d')``; assigning one is checked at once,
+assigning a list or a numpy array is checked element by element.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from kuwa_msgs.msg import HydraulicState, PlanStatus, SafetyState
+from kuwa_msgs.msg import JointCommand as JointCommandMsg
+from kuwa_msgs.msg import Task as TaskMsg
+from nav_msgs.msg import MapMetaData, Odometry
+from sensor_msgs.msg import Image, JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from kuwa_machines import contracts as c
+from kuwa_machines.errors import CommandError
+
+MAX_KNOTS = 1000
+"""A longer trajectory chunk is refused."""
+MAX_CELLS = 4_000_000
+"""A larger height map is refused."""
+
+
+def doubles(values: c.Array) -> array[float]:
+    """Return ``values`` as the array that a float64[] field takes without looking at each."""
+    return array("d", np.ascontiguousarray(values, dtype=np.float64).tobytes())
+
+
+def numbers(values: Any) -> c.Array:
+    """Return a float64[] field as an array of its own."""
+    return np.array(values, dtype=np.float64)
+
+
+def time_msg(seconds: float) -> Time:
+    """Return a stamp."""
+    whole = math.floor(seconds)
+    nanosec = round((seconds - whole) * 1e9)
+    if nanosec >= 1_000_000_000:
+        whole, nanosec = whole + 1, 0
+    return Time(sec=whole, nanosec=nanosec)
+
+
+def seconds(stamp: Any) -> float:
+    """Return a Time or Duration message in seconds."""
+    return float(stamp.sec + 1e-9 * stamp.nanosec)
+
+
+class JointOrder:
+    """Finds a machine's joints in a list of names; remembers the last list it saw."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        self._seen: list[str] = []
+        self._index: list[int] = []
+
+    def index(self, names: list[str]) -> list[int]:
+        """Return where each joint stands in ``names``, which may hold others too."""
+        if names != self._seen:
+            absent = [name for name in self.names if names.count(name) != 1]
+            if absent:
+                raise CommandError(
+                    f"joints {names} hold {absent} not exactly once; expected {list(self.names)}"
+                )
+            self._index = [names.index(name) for name in self.names]
+            self._seen = list(names)
+        return self._index
+
+
+class JointStateReader:
+    """Makes states of JointState messages, joints matched by name.
+
+    What the message does not carry is NaN, so that nobody takes it for a measurement.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._order = JointOrder(names)
+        n = len(names)
+        self._unknown = np.full(n, np.nan)
+        self._pressure = np.full((n, 2), np.nan)
+        self._base = np.full(3, np.nan)
+        self._attitude = np.full(4, np.nan)
+        self._motion = np.full(6, np.nan)
+
+    def __call__(self, msg: JointState) -> c.MachineState:
+        index = self._order.index(msg.name)
+        count = len(msg.name)
+        if len(msg.position) != count or len(msg.velocity) != count:
+            raise CommandError(
+                f"joint state has {len(msg.position)} positions and {len(msg.velocity)} "
+                f"velocities for {count} names"
+            )
+        effort = numbers(msg.effort)[index] if len(msg.effort) == count else self._unknown
+        return c.MachineState(
+            stamp=seconds(msg.header.stamp),
+            q=numbers(msg.position)[index],
+            qd=numbers(msg.velocity)[index],
+            effort=effort,
+            pressure=self._pressure,
+            pump_pressure=math.nan,
+            pump_flow=math.nan,
+            pump_power=math.nan,
+            base_position=self._base,
+            base_quaternion_wxyz=self._attitude,
+            base_velocity=self._motion,
+            tool_load=math.nan,
+        )
+
+
+class JointStateWriter:
+    """Makes JointState messages, reusing one object: publish it before the next call."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._msg = JointState(name=list(names))
+
+    def __call__(self, state: c.MachineState) -> JointState:
+        msg = self._msg
+        msg.header.stamp = time_msg(state.stamp)
+        msg.position = doubles(state.q)
+        msg.velocity = doubles(state.qd)
+        msg.effort = doubles(state.effort)
+        return msg
+
+
+def command_msg(command: c.JointCommand) -> JointCommandMsg:
+    """Return a joint command as a message."""
+    msg = JointCommandMsg(sequence=command.sequence, source=command.source, kind=int(command.kind))
+    msg.header.stamp = time_msg(command.stamp)
+    msg.joint_name = list(command.names)
+    msg.value = doubles(command.values)
+    return msg
+
+
+def command_from(msg: JointCommandMsg) -> c.JointCommand:
+    """Return the command of a message; its values are the receiver's to check."""
+    try:
+        kind = c.CommandKind(msg.kind)
+    except ValueError:
+        valid = ", ".join(f"{k.value} {k.name}" for k in c.CommandKind)
+        raise CommandError(f"command kind {msg.kind} is unknown; valid: {valid}") from None
+    return c.JointCommand(
+        seconds(msg.header.stamp),
+        msg.sequence,
+        msg.source,
+        kind,
+        tuple(msg.joint_name),
+        numbers(msg.value),
+    )
+
+
+def safety_msg(safety: c.SafetyState, stamp: float) -> SafetyState:
+    """Return the gate's state as a message."""
+    msg = SafetyState(mode=safety.mode.value, refused=safety.refused)
+    msg.header.stamp = time_msg(stamp)
+    msg.reasons = list(safety.reasons)
+    msg.limited = list(safety.limited)
+    return msg
+
+
+def safety_from(msg: SafetyState) -> c.SafetyState:
+    """Return the gate's state."""
+    return c.SafetyState(c.Mode(msg.mode), tuple(msg.reasons), tuple(msg.limited), msg.refused)
+
+
+def hydraulic_msg(state: c.MachineState, names: tuple[str, ...]) -> HydraulicState:
+    """Return the pressures of a state as a message."""
+    msg = HydraulicState(
+        joint_name=list(names),
+        pump_pressure=float(state.pump_pressure),
+        pump_flow=float(state.pump_flow),
+        pump_power=float(state.pump_power),
+        tool_load=float(state.tool_load),
+    )
+    msg.header.stamp = time_msg(state.stamp)
+    msg.head_pressure = doubles(state.pressure[:, 0])
+    msg.rod_pressure = doubles(state.pressure[:, 1])
+    return msg
+
+
+def hydraulic_from(msg: HydraulicState, order: JointOrder) -> dict[str, Any]:
+    """Return the fields of :class:`MachineState` that the message carries."""
+    index = order.index(msg.joint_name)
+    pressure = np.column_stack([numbers(msg.head_pressure), numbers(msg.rod_pressure)])
+    return {
+        "pressure": pressure[index],
+        "pump_pressure": msg.pump_pressure,
+        "pump_flow": msg.pump_flow,
+        "pump_power": msg.pump_power,
+        "tool_load": msg.tool_load,
+    }
+
+
+def odometry_msg(state: c.MachineState) -> Odometry:
+    """Return the pose in ``map`` and the velocity in ``base_link``, as ROS wants it."""
+    msg = Odometry(child_frame_id="base_link")
+    msg.header.frame_id = "map"
+    msg.header.stamp = time_msg(state.stamp)
+    pose, twist = msg.pose.pose, msg.twist.twist
+    p, q = pose.position, pose.orientation
+    p.x, p.y, p.z = map(float, state.base_position)
+    q.w, q.x, q.y, q.z = map(float, state.base_quaternion_wxyz)
+    to_body = _rotation(state.base_quaternion_wxyz).T
+    v, w = twist.linear, twist.angular
+    v.x, v.y, v.z = (to_body @ state.base_velocity[:3]).tolist()
+    w.x, w.y, w.z = (to_body @ state.base_velocity[3:]).tolist()
+    return msg
+
+
+def odometry_from(msg: Odometry) -> dict[str, Any]:
+    """Return the fields of :class:`MachineState` that the message carries, in the world frame."""
+    p, q = msg.pose.pose.position, msg.pose.pose.orientation
+    v, w = msg.twist.twist.linear, msg.twist.twist.angular
+    wxyz = np.array([q.w, q.x, q.y, q.z])
+    to_world = _rotation(wxyz)
+    velocity = np.concatenate([to_world @ (v.x, v.y, v.z), to_world @ (w.x, w.y, w.z)])
+    return {
+        "base_position": np.array([p.x, p.y, p.z]),
+        "base_quaternion_wxyz": wxyz,
+        "base_velocity": velocity,
+    }
+
+
+def _rotation(wxyz: c.Array) -> c.Array:
+    w, x, y, z = wxyz / max(float(np.linalg.norm(wxyz)), 1e-12)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def terrain_msg(terrain: c.HeightMap, stamp: float) -> Image:
+    """Return heights as a 32FC1 image: a row is a line of equal y, as in an occupancy grid."""
+    rows = np.ascontiguousarray(terrain.height.T, dtype=np.float32)
+    msg = Image(height=rows.shape[0], width=rows.shape[1], encoding="32FC1", is_bigendian=0)
+    msg.header.frame_id = "map"
+    msg.header.stamp = time_msg(stamp)
+    msg.step = 4 * rows.shape[1]
+    msg.data = array("B", rows.tobytes())
+    return msg
+
+
+def terrain_map_msg(terrain: c.HeightMap) -> MapMetaData:
+    """Return where the cells of the height image lie; the origin is a corner, not a centre."""
+    nx, ny = terrain.height.shape
+    msg = MapMetaData(resolution=float(terrain.cell), width=nx, height=ny)
+    msg.origin.position.x = terrain.x0 - 0.5 * terrain.cell
+    msg.origin.position.y = terrain.y0 - 0.5 * terrain.cell
+    return msg
+
+
+def terrain_from(msg: Image, grid: MapMetaData) -> c.HeightMap:
+    """Return the height map of an image and its grid."""
+    if msg.encoding != "32FC1" or msg.is_bigendian or (msg.width, msg.height) != (
+        grid.width,
+        grid.height,
+    ):
+        raise CommandError(
+            f"height image is {msg.width}×{msg.height} {msg.encoding!r}; expected "
+            f"{grid.width}×{grid.height} '32FC1' little endian, as terrain/map says"
+        )
+    if msg.width * msg.height > MAX_CELLS or len(msg.data) != 4 * msg.width * msg.height:
+        raise CommandError(
+            f"height image has {len(msg.data)} bytes for {msg.width}×{msg.height} cells; "
+            f"expected 4 a cell and at most {MAX_CELLS} cells"
+        )
+    rows = np.frombuffer(msg.data, dtype="<f4").reshape(msg.height, msg.width)
+    height = np.ascontiguousarray(rows.T, dtype=np.float64)
+    # The grid's resolution is a float32 in the message: 0.05 arrives as 0.0500000007.
+    cell = float(np.format_float_positional(np.float32(grid.resolution), unique=True))
+    x0 = grid.origin.position.x + 0.5 * cell
+    y0 = grid.origin.position.y + 0.5 * cell
+    return c.HeightMap(height, x0, y0, cell)
+
+
+def trajectory_msg(trajectory: c.Trajectory, names: tuple[str, ...]) -> JointTrajectory:
+    """Return a chunk as a message."""
+    msg = JointTrajectory(joint_names=list(names))
+    msg.header.stamp = time_msg(trajectory.stamp)
+    for t, q, qd in zip(trajectory.t, trajectory.q, trajectory.qd, strict=True):
+        point = JointTrajectoryPoint()
+        point.positions, point.velocities = doubles(q), doubles(qd)
+        at = time_msg(float(t))
+        point.time_from_start = Duration(sec=at.sec, nanosec=at.nanosec)
+        msg.points.append(point)
+    return msg
+
+
+def trajectory_from(msg: JointTrajectory, order: JointOrder) -> c.Trajectory:
+    """Return the chunk of a message.
+
+    Raises:
+        CommandError: if it is empty, too long, not finite or its times do not increase from 0.
+    """
+    index = order.index(msg.joint_names)
+    count = len(msg.points)
+    if not 0 < count <= MAX_KNOTS:
+        raise CommandError(f"trajectory has {count} knots; expected 1 to {MAX_KNOTS}")
+    t = np.array([seconds(p.time_from_start) for p in msg.points])
+    try:
+        q = np.array([p.positions for p in msg.points], dtype=float)[:, index]
+        qd = np.array([p.velocities for p in msg.points], dtype=float)[:, index]
+    except (ValueError, IndexError):
+        raise CommandError("trajectory lacks a position or velocity of some joint") from None
+    if t[0] != 0.0 or not (np.diff(t) > 0.0).all():
+        raise CommandError(f"trajectory times {t[:5].tolist()}… must increase from 0")
+    if not (np.isfinite(q).all() and np.isfinite(qd).all()):
+        raise CommandError("trajectory has positions or velocities that are not finite")
+    return c.Trajectory(seconds(msg.header.stamp), t, q, qd)
+
+
+def task_msg(task: c.Task) -> TaskMsg:
+    """Return a task as a message."""
+    msg = TaskMsg(**{name: getattr(task, name) for name in c.Task.__dataclass_fields__})
+    msg.header.frame_id = "map"
+    return msg
+
+
+def task_from(msg: TaskMsg) -> c.Task:
+    """Return the task of a message."""
+    return c.Task(**{name: getattr(msg, name) for name in c.Task.__dataclass_fields__})
+
+
+def plan_msg(plan: c.Plan, stamp: float) -> PlanStatus:
+    """Return what the planner is doing."""
+    msg = PlanStatus(phase=plan.phase, cycle=plan.cycle, done=plan.done)
+    msg.header.stamp = time_msg(stamp)
+    return msg

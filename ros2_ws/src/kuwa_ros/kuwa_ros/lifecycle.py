@@ -1,0 +1,223 @@
+"""Base of our lifecycle nodes: nothing vanishes, everything that starts is stopped, a heartbeat.
+
+A node writes four hooks, ``configure``, ``activate``, ``deactivate`` and ``cleanup``, and makes
+its readers, subscriptions, publishers, services and its loop through the base, which undoes them
+in the reverse transition. Inactive means: nothing is published but diagnostics.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, Final, Generic
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from kuwa_machines.errors import KuwaError
+from kuwa_ros.loop import Loop, Reader
+from kuwa_ros.parameters import P, declare, read
+from kuwa_ros.topics import DIAGNOSTICS, Topic
+
+HEARTBEAT_S: Final = 0.5
+PARENT_VARIABLE: Final = "KUWA_PARENT"
+"""Environment variable: process id of the starter; a node whose starter is gone ends itself."""
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class KuwaNode(LifecycleNode, Generic[P]):  # type: ignore[misc]
+    """A lifecycle node with a parameter table.
+
+    Args:
+        name: of the node.
+        table: dataclass of :func:`kuwa_ros.parameters.parameter` fields.
+    """
+
+    p: P
+
+    def __init__(self, name: str, table: type[P]) -> None:
+        super().__init__(name)
+        self._table = table
+        declare(self, table)
+        self.add_on_set_parameters_callback(self._refuse_late_change)
+        self.loop: Loop | None = None
+        self.errors = 0
+        self._problem = ""
+        self._owned: list[Callable[[], object]] = []
+        self._parent = os.environ.get(PARENT_VARIABLE, "")
+        self._heartbeat = self.create_publisher(
+            DIAGNOSTICS.type, DIAGNOSTICS.name, DIAGNOSTICS.qos()
+        )
+        self.create_timer(HEARTBEAT_S, self._beat, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    # Hooks -----------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Make the core, publishers and readers; ``self.p`` holds the parameters."""
+
+    def activate(self) -> Loop | None:
+        """Return the loop to start."""
+        return None
+
+    def deactivate(self) -> None:
+        """The loop has stopped."""
+
+    def cleanup(self) -> None:
+        """Release what the core holds; must do even after half a ``configure``."""
+
+    def report(self) -> dict[str, object]:
+        """Return what the heartbeat should say beyond the loop's statistics."""
+        return {}
+
+    # What a node makes -----------------------------------------------------------------------
+
+    def writer(self, topic: Topic) -> Callable[[Any], None]:
+        """Make a publisher; return its ``publish``."""
+        publisher = self.create_publisher(topic.type, topic.name, topic.qos())
+        self._owned.append(lambda: self.destroy_publisher(publisher))
+        return publisher.publish  # type: ignore[no-any-return]
+
+    def reader(self, topic: Topic) -> Reader:
+        """Make a reader that the node polls or that its loop waits for."""
+        reader = Reader(self, topic)
+        self._owned.append(lambda: self.destroy_subscription(reader.subscription))
+        return reader
+
+    def listen(self, topic: Topic, callback: Callable[[Any], None]) -> None:
+        """Call back on each message; a message that raises is reported and dropped."""
+
+        def guarded(message: Any) -> None:
+            try:
+                callback(message)
+            except Exception as error:
+                self.complain(topic.name, error)
+
+        subscription = self.create_subscription(topic.type, topic.name, guarded, topic.qos())
+        self._owned.append(lambda: self.destroy_subscription(subscription))
+
+    def serve(self, contract: tuple[str, Any], callback: Callable[[Any, Any], Any]) -> None:
+        """Offer a service."""
+        service = self.create_service(contract[1], contract[0], callback)
+        self._owned.append(lambda: self.destroy_service(service))
+
+    def complain(self, what: str, error: Exception) -> None:
+        """Count and log an error in what came from outside; at most one line a second."""
+        self.errors += 1
+        text = f"{what}: {error}" if isinstance(error, KuwaError) else traceback.format_exc()
+        self.get_logger().warning(text, throttle_duration_sec=1.0)
+
+    def fail(self, error: Exception) -> None:
+        """The loop ended by an exception: say so in the heartbeat, and the stack is stopped."""
+        if self.context.ok():
+            self._problem = f"{type(error).__name__}: {error}"
+            self.get_logger().error("".join(traceback.format_exception(error)))
+
+    # Transitions -----------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        def work() -> None:
+            self._problem = ""
+            self.p = read(self, self._table)
+            self.configure()
+
+        result = self._guarded("configure", work)
+        if result != SUCCESS:
+            self._guarded("cleanup", self._release)
+        return result
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        def work() -> None:
+            self._problem = ""
+            self.loop = self.activate()
+            # What is there now stays: the collector need not look at it again in every pass.
+            gc.collect()
+            gc.freeze()
+            if self.loop is not None:
+                self.loop.start()
+
+        return self._guarded("activate", work)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._guarded("deactivate", self._halt)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._guarded("cleanup", self._release)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._guarded("shutdown", self.finish)
+
+    def finish(self) -> None:
+        """Stop and release everything, from any state; safe to call twice."""
+        self._halt()
+        self._release()
+
+    def _halt(self) -> None:
+        if self.loop is not None:
+            self.loop.stop()
+            self.loop = None
+            self.deactivate()
+
+    def _release(self) -> None:
+        self.cleanup()
+        while self._owned:
+            self._owned.pop()()
+
+    def _guarded(self, what: str, work: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            work()
+        except Exception as error:
+            self._problem = f"{what}: {error}"
+            known = isinstance(error, KuwaError)
+            text = str(error) if known else traceback.format_exc()
+            self.get_logger().error(f"cannot {what}: {text}")
+            return FAILURE
+        return SUCCESS
+
+    # Heartbeat -------------------------------------------------------------------------------
+
+    @property
+    def state_label(self) -> str:
+        """``unconfigured``, ``inactive``, ``active`` or ``finalized``."""
+        return str(self._state_machine.current_state[1])
+
+    def _refuse_late_change(self, changes: list[Any]) -> SetParametersResult:
+        table = {name for name in self._table.__dataclass_fields__}  # type: ignore[attr-defined]
+        late = [change.name for change in changes if change.name in table]
+        if late and self.state_label != "unconfigured":
+            reason = f"{', '.join(late)}: read when the node is configured; clean it up first"
+            return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
+
+    def _beat(self) -> None:
+        if self._parent and str(os.getppid()) != self._parent:
+            self.get_logger().warning("the process that started this node is gone: ending")
+            self.context.try_shutdown()
+            return
+        loop, problem = self.loop, self._problem
+        if loop is not None and not problem and loop.stalled(time.monotonic()):
+            problem = "the loop does not step any more"
+        values: dict[str, object] = {"state": self.state_label, "errors": self.errors}
+        if loop is not None:
+            stats = loop.stats
+            values |= {
+                "ticks": stats.ticks,
+                "missed": stats.missed,
+                "worst_ms": f"{1e3 * stats.worst:.2f}",
+            }
+            stats.worst = 0.0
+        values |= self.report()
+        status = DiagnosticStatus(
+            name=self.get_fully_qualified_name(),
+            level=DiagnosticStatus.ERROR if problem else DiagnosticStatus.OK,
+            message=problem or self.state_label,
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._heartbeat.publish(message)

@@ -1,0 +1,132 @@
+"""The topics of a machine, each named once: type, quality of service, rate, from and to.
+
+Names are relative to the machine's namespace ``/<machine>`` unless they begin with a slash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from diagnostic_msgs.msg import DiagnosticArray
+from kuwa_msgs.msg import HydraulicState, JointCommand, PlanStatus, SafetyState, Task
+from kuwa_msgs.srv import SetMode
+from nav_msgs.msg import MapMetaData, Odometry
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Bool
+from trajectory_msgs.msg import JointTrajectory
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as a contract.
+
+    Args:
+        name: relative to the machine's namespace, or absolute.
+        type: message class.
+        rate: in words; "latched" topics keep their last message for late joiners.
+        source, sinks: who writes and who reads.
+        latched: transient local instead of volatile.
+        depth: messages kept for a slow reader; 1 where only the newest counts.
+    """
+
+    name: str
+    type: Any
+    rate: str
+    source: str
+    sinks: str
+    latched: bool = False
+    depth: int = 1
+
+    def qos(self, depth: int | None = None) -> QoSProfile:
+        """Return the profile; ``depth`` replaces the contract's for a reader that needs more.
+
+        All topics are reliable: a reliable writer serves best-effort readers as well, and a
+        best-effort writer would silently never reach the reliable readers of other stacks.
+        """
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if self.latched else DurabilityPolicy.VOLATILE
+        return QoSProfile(
+            history=HistoryPolicy.KEEP_LAST,
+            depth=self.depth if depth is None else depth,
+            reliability=ReliabilityPolicy.RELIABLE,
+            durability=durability,
+        )
+
+
+JOINT_STATES: Final = Topic("joint_states", JointState, "100 Hz", "robot", "all", depth=10)
+ODOM: Final = Topic("odom", Odometry, "50 Hz", "robot", "planning", depth=5)
+PRESSURES: Final = Topic("pressures", HydraulicState, "50 Hz", "robot", "planning", depth=5)
+TERRAIN: Final = Topic("terrain/height", Image, "5 Hz", "robot", "planning")
+TERRAIN_MAP: Final = Topic("terrain/map", MapMetaData, "latched", "robot", "planning", True)
+TASK: Final = Topic("task", Task, "latched", "operator or robot (scenario)", "planning", True)
+CLOCK: Final = Topic("/clock", Clock, "100 Hz", "robot (simulated)", "other stacks", depth=10)
+TRAJECTORY: Final = Topic("joint_trajectory", JointTrajectory, "5 Hz", "planning", "control")
+PLAN_STATUS: Final = Topic("plan_status", PlanStatus, "5 Hz", "planning", "operator", True)
+VELOCITY_REFERENCE: Final = Topic(
+    "velocity_reference", JointCommand, "50–100 Hz", "teleop", "control"
+)
+REQUEST: Final = Topic("joint_command/request", JointCommand, "100 Hz", "control", "safety")
+APPLIED: Final = Topic("joint_command/applied", JointCommand, "100 Hz", "safety", "robot, control")
+SAFETY: Final = Topic("safety", SafetyState, "latched + 10 Hz", "safety", "all", True)
+EMERGENCY_STOP: Final = Topic("emergency_stop", Bool, "latched", "anyone", "safety", True)
+DIAGNOSTICS: Final = Topic(
+    "/diagnostics", DiagnosticArray, "2 Hz", "every node", "supervisor, safety", depth=20
+)
+
+TOPICS: Final = (
+    JOINT_STATES,
+    ODOM,
+    PRESSURES,
+    TERRAIN,
+    TERRAIN_MAP,
+    TASK,
+    CLOCK,
+    TRAJECTORY,
+    PLAN_STATUS,
+    VELOCITY_REFERENCE,
+    REQUEST,
+    APPLIED,
+    SAFETY,
+    EMERGENCY_STOP,
+    DIAGNOSTICS,
+)
+
+SET_MODE: Final = ("set_mode", SetMode)
+"""The service of the safety node that asks the gate for a mode."""
+
+
+def type_name(interface: Any) -> str:
+    """Return e.g. ``"sensor_msgs/msg/Image"``."""
+    package, kind = interface.__module__.split(".")[:2]
+    return f"{package}/{kind}/{interface.__name__}"
+
+
+def markdown() -> str:
+    """Return the reference page of all topics."""
+    rows = [
+        "| topic | type | rate | from → to | depth | durability |",
+        "|---|---|---|---|---|---|",
+    ]
+    for t in TOPICS:
+        durability = "transient local" if t.latched else "volatile"
+        rows.append(
+            f"| `{t.name}` | {type_name(t.type)} | {t.rate} | {t.source} → {t.sinks} "
+            f"| {t.depth} | {durability} |"
+        )
+    return "\n".join(
+        [
+            "# Topics",
+            "",
+            "Generated from `kuwa_ros.topics`; `python -m kuwa_bringup.reference` writes it anew.",
+            "",
+            "Names are relative to the machine's namespace, e.g. `/zx200`, unless they begin with",
+            "a slash. Every topic is reliable, keep last. Units are SI; joints are matched by name.",
+            "",
+            *rows,
+            "",
+            f"Service `{SET_MODE[0]}` ({type_name(SET_MODE[1])}), served by safety: ask for a mode.",
+            "",
+        ]
+    )

@@ -1,0 +1,1 @@
+"""The safety node: the gate, sole writer of applied commands."""
