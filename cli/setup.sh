@@ -57,10 +57,10 @@ stage() {
     printf -- '---\n' >&2
     if grep -qiE 'no space left on device' "$log"; then
       hint="The disk is full: set-up needs about 3 GB in $ROOT."
-    elif grep -qiE 'connection|resolve|timed out|temporary failure|network is unreachable|SSLError' "$log"; then
-      hint="The network looks at fault: check it (and a proxy, if there is one)."
-    elif grep -qiE 'no matching distribution|cannot install .*conflict|ResolutionImpossible' "$log"; then
-      hint="A version in requirements.lock does not exist or contradicts another: see the lines above, mend that line."
+    elif grep -qE 'connection broken by|NewConnectionError|ConnectTimeout|ReadTimeout|NameResolution|ProxyError|SSLError' "$log"; then
+      hint="The package index cannot be reached: check the network (and a proxy, if there is one)."
+    elif grep -qE 'No matching distribution|ResolutionImpossible' "$log"; then
+      hint="A version in requirements.lock contradicts another or does not exist (or the package index is out of reach)."
     fi
     die "set-up stopped at: $title." "$hint" "Then run ./kuwa again: finished stages are not repeated."
   fi
