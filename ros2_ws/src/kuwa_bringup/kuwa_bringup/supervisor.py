@@ -24,6 +24,7 @@ from kuwa_ros.parameters import declare, parameter, read
 TICK_S = 0.1
 WHO = "supervisor"
 ENGAGE = {Mode.OFF: Mode.READY, Mode.READY: Mode.ARMED, Mode.ARMED: Mode.AUTO}
+REACHED = {"configure": "inactive", "activate": "active"}
 TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
     "activate": Transition.TRANSITION_ACTIVATE,
@@ -126,11 +127,11 @@ class Supervisor(Node):  # type: ignore[misc]
         future.add_done_callback(lambda done: self._changed(name, transition, done))
 
     def _changed(self, name: str, transition: str, future: Any) -> None:
-        self._watch.answered(name)
         if not future.result().success:
             raise KuwaError(
                 f"{name} cannot {transition}: its log says why; the stack is not complete"
             )
+        self._watch.answered(time.monotonic(), name, REACHED[transition])
 
     def _engage(self, now: float) -> None:
         """Ask for the next mode on the way up: ready always, further only when told to."""
@@ -144,15 +145,15 @@ class Supervisor(Node):  # type: ignore[misc]
             return
         self._asked_mode_at = now
         request = topics.SET_MODE[1].Request(mode=ENGAGE[mode].value, who=WHO)
-        self._set_mode.call_async(request).add_done_callback(self._engaged)
+        future = self._set_mode.call_async(request)
+        future.add_done_callback(lambda done: self._engaged(ENGAGE[mode], done.result()))
 
-    def _engaged(self, future: Any) -> None:
-        answer = future.result()
+    def _engaged(self, mode: Mode, answer: Any) -> None:
         if not answer.granted:
             self.get_logger().warning(f"mode not granted: {answer.why}")
             return
         self._asked_mode_at = -1e9
-        self._engaging = self._engaging and self._mode is not Mode.ARMED
+        self._engaging = self._engaging and mode is not Mode.AUTO
 
     def _demand(self, active: bool, why: str) -> None:
         self._demanded = active

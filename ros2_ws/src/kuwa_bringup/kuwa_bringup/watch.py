@@ -10,6 +10,8 @@ TIMEOUT_S: Final = 1.5
 _SETTLE_S: Final = 1.0
 """A heartbeat this long after a request, in the old state, says that the request was lost: a
 node does not send heartbeats while it works on a transition."""
+_OVERTAKE_S: Final = 0.3
+"""A heartbeat sent before a transition may come this long after the answer to it."""
 
 NEXT: Final = {"unconfigured": "configure", "inactive": "activate"}
 
@@ -21,6 +23,7 @@ class _Node:
     heard: float = -1e9
     was_active: bool = False
     asked: float | None = None
+    changed: float = -1e9
 
 
 class Watch:
@@ -40,7 +43,9 @@ class Watch:
         node = self._nodes.get(name)
         if node is None:
             return
-        node.state, node.problem, node.heard = state, problem, now
+        node.problem, node.heard = problem, now
+        if now - node.changed > _OVERTAKE_S:
+            node.state = state
         node.was_active = node.was_active or state == "active"
         if node.asked is not None and now - node.asked > _SETTLE_S:
             node.asked = None
@@ -60,11 +65,11 @@ class Watch:
         """A transition was asked for."""
         self._nodes[name].asked = now
 
-    def answered(self, name: str) -> None:
-        """The answer came; the next heartbeat says what became of it."""
-        self._nodes[name].asked = None
-        # The state that was heard before the transition is not true any more.
-        self._nodes[name].state = ""
+    def answered(self, now: float, name: str, state: str) -> None:
+        """A transition succeeded and led to ``state``."""
+        node = self._nodes[name]
+        node.asked, node.changed, node.heard = None, now, now
+        node.state, node.was_active = state, node.was_active or state == "active"
 
     def faults(self, now: float) -> dict[str, str]:
         """Return what is wrong, by node, with nodes that were active before."""

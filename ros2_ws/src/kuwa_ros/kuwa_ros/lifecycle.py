@@ -54,6 +54,7 @@ class KuwaNode(LifecycleNode, Generic[P]):  # type: ignore[misc]
         self._heartbeat = self.create_publisher(
             DIAGNOSTICS.type, DIAGNOSTICS.name, DIAGNOSTICS.qos()
         )
+        self._guard_transitions()
         self.create_timer(HEARTBEAT_S, self._beat, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     # Hooks -----------------------------------------------------------------------------------
@@ -151,6 +152,25 @@ class KuwaNode(LifecycleNode, Generic[P]):  # type: ignore[misc]
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._guarded("shutdown", self.finish)
+
+    def _guard_transitions(self) -> None:
+        """Answer an impossible transition with failure; rclpy 7.1 would end the process."""
+        service = self._service_change_state
+        change = service.callback
+
+        def guarded(request: Any, response: Any) -> Any:
+            possible = {t[0]: t[1] for t in self._state_machine.available_transitions}
+            asked = request.transition
+            if asked.label not in possible.values() if asked.label else asked.id not in possible:
+                self.get_logger().warning(
+                    f"transition {asked.label or asked.id} is not possible in state "
+                    f"{self.state_label}; possible: {', '.join(possible.values())}"
+                )
+                response.success = False
+                return response
+            return change(request, response)
+
+        service.callback = guarded
 
     def finish(self) -> None:
         """Stop and release everything, from any state; safe to call twice."""
