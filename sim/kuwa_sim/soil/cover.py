@@ -23,6 +23,8 @@ Cells = NDArray[np.int32]
 
 PUSH = 0.15
 """Half-length of the strip on which pushed or spilled soil is laid [m]."""
+ON_EDGE = 1e-6
+"""Nearer than this to the edge in plan is on it [m]; far above rounding, far below a cell."""
 
 
 @njit(cache=True)
@@ -100,7 +102,7 @@ def cover(
                 dy = prm[Y0] + j * cell - pose[1]
                 along = dy * rx - dx * ry
                 s = dx * rx + dy * ry
-                if abs(along) > half or s < s_low or s > s_high:
+                if abs(along) > half - ON_EDGE or s < s_low or s > s_high:
                     continue
                 # The lowest side of the shell over this column.
                 z = math.inf
@@ -116,7 +118,9 @@ def cover(
                 z += pose[2] + along * pose[14]
                 if z == math.inf:
                     continue
-                taken += cut_column(bank, loose, height, tiles, prm, i, j, z + prm[SINK])
+                # A column on the line of the edge itself is the edge's to cut.
+                if abs(s) > ON_EDGE:
+                    taken += cut_column(bank, loose, height, tiles, prm, i, j, z + prm[SINK])
                 if count < covered.shape[1]:
                     roof[i, j] = z
                     covered[1, count, 0] = i

@@ -48,6 +48,9 @@ Flags = NDArray[np.uint8]
 Counters = NDArray[np.int64]
 Cells = NDArray[np.int32]
 
+ROUNDING = 1e-6
+"""Cells this close to the edge's path are looked at too [cells]: whether the line has passed one
+that lies on it must be decided once, by the side it is on, and not by the rounding of a bound."""
 JUMP = 0.5
 """An edge that moved further than this in a tick was placed there, and cuts nothing [m]."""
 LAST = 0.02
@@ -80,13 +83,13 @@ def _cut(
     nx, ny = height.shape
     taken = 0.0
     for i in range(
-        max(math.ceil((x_low - prm[X0]) / cell), 0),
-        min(math.floor((x_high - prm[X0]) / cell), nx - 1) + 1,
+        max(math.ceil((x_low - prm[X0]) / cell - ROUNDING), 0),
+        min(math.floor((x_high - prm[X0]) / cell + ROUNDING), nx - 1) + 1,
     ):
         x = prm[X0] + i * cell
         for j in range(
-            max(math.ceil((y_low - prm[Y0]) / cell), 0),
-            min(math.floor((y_high - prm[Y0]) / cell), ny - 1) + 1,
+            max(math.ceil((y_low - prm[Y0]) / cell - ROUNDING), 0),
+            min(math.floor((y_high - prm[Y0]) / cell + ROUNDING), ny - 1) + 1,
         ):
             y = prm[Y0] + j * cell
             # On which side of the line, then and now; half-open, so that each crossing counts once.
