@@ -7,7 +7,8 @@ pipe still holds (Smith, 1957):
 
     q̂(t+T) = q(t) + ∫ v_model(applied) − T b          v = q̇_r(t+T+τ) + K_p (q_r(t+T) − q̂(t+T)) + b
 
-b is the joint's missing velocity: what the model promised a dead time ago minus what came.
+b is the joint's missing velocity: what the model promised a dead time ago minus what came. A slewing
+front is led further, by what its oil column gives under the acceleration (see SlewingGive).
 """
 
 from __future__ import annotations
@@ -21,8 +22,14 @@ from numba import njit
 
 from kuwa_machines.contracts import Array, MachineState, Trajectory
 from kuwa_machines.errors import CommandError
-from kuwa_machines.spec import MachineSpec
-from kuwa_policies.control.drive import DriveModel, displacement_at, spool_command, spool_flow
+from kuwa_machines.spec import MachineSpec, MotorDrive
+from kuwa_policies.control.drive import (
+    DriveModel,
+    SlewingGive,
+    displacement_at,
+    spool_command,
+    spool_flow,
+)
 
 NEUTRAL, TRACK, VELOCITY = 0, 1, 2
 
@@ -32,20 +39,30 @@ class Gains:
     """Tuning of :class:`TrackingController`; the same for every joint.
 
     Args:
-        k_p: position gain [1/s]; bounded by 1/(4 τ) of the slowest valve.
+        k_p: position gain times the dead time of a cylinder's joint.
+        k_p_slewing: the same for a motor's. Its oil gives visibly and comes back by itself, before a
+            correction could arrive.
+        k_p_max: bound on the position gain where dead times are short [1/s].
         k_b: rate at which the missing velocity is learnt, times the dead time.
         b_max: bound on it, as a share of the joint's maximum velocity.
         rest_in, rest_out: a resting joint is left alone below rest_out and corrected down to
             rest_in [rad].
+        settle, rest_later: so long after the reference came to rest [s] only errors above rest_later
+            [rad] are still corrected: a joint that has not come by then is held by something, and
+            the oil would be wound up against it.
         still: a reference slower than this is at rest [rad/s].
         soft: share of full flow below which the dead band is crossed on a ramp.
     """
 
-    k_p: float = 2.0
-    k_b: float = 0.3
+    k_p: float = 1.2
+    k_p_slewing: float = 0.2
+    k_p_max: float = 2.5
+    k_b: float = 0.1
     b_max: float = 0.08
-    rest_in: float = math.radians(0.1)
-    rest_out: float = math.radians(0.3)
+    rest_in: float = math.radians(0.08)
+    rest_out: float = math.radians(0.2)
+    settle: float = 1.5
+    rest_later: float = math.radians(0.6)
     still: float = 1e-3
     soft: float = 4e-4
 
@@ -66,6 +83,8 @@ class TrackingController:
         self._period = period
         self._n = n
         self._qd_max = spec.qd_max
+        self._pump_flow = spec.hydraulics.pump_flow
+        self._pump_power = spec.hydraulics.pump_power
         delay = np.maximum(np.rint(drive.dead_time / period).astype(np.int64), 1)
         depth = int(delay.max()) + 1
         self._command = np.zeros(n)
@@ -73,20 +92,25 @@ class TrackingController:
         """Flows that the applied commands ask for, newest last: what is still to be felt."""
         self._promise = np.zeros((n, depth))
         """Predicted positions, in the order in which they come due."""
-        self._memory = np.zeros((3, n))
-        """Rows: flow behind the lag now, missing velocity b, whether the joint rests."""
+        self._memory = np.zeros((4, n))
+        """Rows: flow behind the lag now, missing velocity b, whether the joint rests, how long its
+        reference has been at rest [s]."""
         self._velocity = np.zeros(n)
-        self._no_chunk = (np.zeros(1), np.zeros((1, n)), np.zeros((1, n)))
+        self._give = SlewingGive(spec)
+        self._no_chunk = (np.zeros(1), np.zeros((1, n)), np.zeros((1, n)), np.zeros((1, n)))
         self._chunk: Trajectory | None = None
         self._knots = self._no_chunk
         self._stamp = -math.inf
+        slewing = [isinstance(joint.drive, MotorDrive) for joint in spec.joints.values()]
+        share = np.where(slewing, gains.k_p_slewing, gains.k_p)
         self._bound = (
             self._command, self._pipe, self._promise, self._memory, delay,
             drive.lag, 1.0 - np.exp(-period / drive.lag), drive.dead_band, drive.curve,
             drive.max_flow,
-            drive.displacement, drive.grid_start, drive.grid_step, drive.pump_flow,
+            drive.displacement, drive.grid_start, drive.grid_step,
             spec.q_min, spec.q_max, gains.b_max * spec.qd_max, period,
-            gains.k_p, gains.k_b, gains.rest_in, gains.rest_out, gains.still, gains.soft,
+            np.minimum(share / drive.dead_time, gains.k_p_max), gains.k_b, gains.rest_in, gains.rest_out,
+            gains.settle, gains.rest_later, gains.still, gains.soft,
         )  # fmt: skip
 
     def reset(self, state: MachineState) -> None:
@@ -108,7 +132,7 @@ class TrackingController:
         elif isinstance(reference, Trajectory):
             mode = TRACK
             if reference is not self._chunk:
-                self._take(reference)
+                self._take(reference, state.tool_load)
             start = state.stamp - reference.stamp
         else:
             mode = VELOCITY
@@ -122,21 +146,29 @@ class TrackingController:
         if math.isfinite(self._stamp):
             ticks = min(max(round((state.stamp - self._stamp) / self._period), 0), 1000)
         self._stamp = state.stamp
-        _step(mode, start, ticks, state.q, applied, self._velocity, *self._knots, *self._bound)
+        # Without a pressure reading the whole flow is taken to be there.
+        pressure = state.pump_pressure if state.pump_pressure > 0.0 else 1.0
+        available = min(self._pump_flow, self._pump_power / pressure)
+        _step(
+            mode, start, ticks, available, state.q, applied, self._velocity, *self._knots,
+            *self._bound,
+        )  # fmt: skip
         return self._command.copy()
 
-    def _take(self, chunk: Trajectory) -> None:
+    def _take(self, chunk: Trajectory, load: float) -> None:
+        """Bind a chunk's knots as the oil has to move, which is ahead of the joints by ``lead``."""
         if chunk.q.shape != (len(chunk.t), self._n) or chunk.qd.shape != chunk.q.shape:
             raise CommandError(
                 f"trajectory has q {chunk.q.shape} and qd {chunk.qd.shape}; expected "
                 f"({len(chunk.t)}, {self._n}) for both"
             )
         self._chunk = chunk
-        self._knots = (
-            np.ascontiguousarray(chunk.t, dtype=float),
-            np.ascontiguousarray(chunk.q, dtype=float),
-            np.ascontiguousarray(chunk.qd, dtype=float),
-        )
+        t = np.array(chunk.t, dtype=float)
+        q, qd, lead = np.array(chunk.q), np.array(chunk.qd), np.zeros(chunk.q.shape)
+        lead[:, 0], rate = self._give.lead(t, q, qd, load)
+        q += lead
+        qd[:, 0] += rate
+        self._knots = (t, q, qd, lead)
 
 
 # Numba leaves decorated functions untyped: the annotations are for readers.
@@ -166,6 +198,18 @@ def _sample(s: float, j: int, t: Any, q: Any, qd: Any) -> Any:
 
 
 @njit(cache=True)
+def _lead_now(s: float, t: Any, lead: Any) -> Any:
+    """Lead at chunk time s, linear between knots, none beyond the ends."""
+    last = t.shape[0] - 1
+    if s < t[0] or s >= t[last]:
+        return 0.0
+    k = 0
+    while t[k + 1] <= s:
+        k += 1
+    return lead[k] + (s - t[k]) / (t[k + 1] - t[k]) * (lead[k + 1] - lead[k])
+
+
+@njit(cache=True)
 def _push(row: Any, value: float) -> None:
     """Shift by one towards the past and append."""
     for i in range(row.shape[0] - 1):
@@ -175,18 +219,19 @@ def _push(row: Any, value: float) -> None:
 
 @njit(cache=True)
 def _step(
-    mode: Any, start: Any, ticks: Any, q: Any, applied: Any, velocity: Any,
-    chunk_t: Any, chunk_q: Any, chunk_qd: Any,
+    mode: Any, start: Any, ticks: Any, available: Any, q: Any, applied: Any, velocity: Any,
+    chunk_t: Any, chunk_q: Any, chunk_qd: Any, lead: Any,
     command: Any, pipe: Any, promise: Any, memory: Any, delay: Any,
     lag: Any, blend: Any, band: Any, curve: Any, max_flow: Any,
-    table: Any, grid_start: Any, grid_step: Any, pump_flow: Any,
+    table: Any, grid_start: Any, grid_step: Any,
     q_min: Any, q_max: Any, b_max: Any, period: Any,
-    k_p: Any, k_b: Any, rest_in: Any, rest_out: Any, still: Any, soft: Any,
+    k_p: Any, k_b: Any, rest_in: Any, rest_out: Any, settle: Any, rest_later: Any,
+    still: Any, soft: Any,
 ) -> None:  # fmt: skip
     """One control tick; see the module's equations. Writes ``command``."""
     n = q.shape[0]
     depth = pipe.shape[1]
-    flow, missing, resting = memory[0], memory[1], memory[2]
+    flow, missing, resting, waited = memory[0], memory[1], memory[2], memory[3]
 
     # Age the pipe: what leaves it now reaches the valve, whose lag is the model's only state.
     for _ in range(ticks):
@@ -201,7 +246,7 @@ def _step(
         missing[j] -= k_b * late / (T * T) * period * ticks
         missing[j] = min(max(missing[j], -b_max[j]), b_max[j])
 
-    # Run the model through the pipe; the pump's flow is shared in proportion to demand.
+    # Run the model through the pipe; what the pump delivers is shared in proportion.
     ahead = q.copy()
     x = flow.copy()
     for i in range(depth - 1):
@@ -210,7 +255,7 @@ def _step(
             if i < delay[j]:
                 x[j] += (pipe[j, depth - delay[j] + i] - x[j]) * blend[j]
             total += abs(x[j])
-        share = min(1.0, pump_flow / total) if total > 0.0 else 1.0
+        share = min(1.0, available / total) if total > 0.0 else 1.0
         for j in range(n):
             if i < delay[j]:
                 side = 1 if x[j] > 0.0 else 0
@@ -232,17 +277,18 @@ def _step(
         else:
             q_r, _ = _sample(start + T, j, chunk_t, chunk_q, chunk_qd)
             _, v = _sample(start + T + lag[j], j, chunk_t, chunk_q, chunk_qd)
-            e = min(max(q_r, q_min[j]), q_max[j]) - hat
+            e = min(max(q_r, q_min[j]), q_max[j]) - _lead_now(start, chunk_t, lead[:, j]) - hat
             if abs(v) < still:
-                if abs(e) > rest_out:
+                waited[j] += ticks * period
+                if abs(e) > (rest_out if waited[j] < T + settle else rest_later):
                     resting[j] = 0.0
-                elif abs(e) < rest_in:
+                elif abs(e) < rest_in or waited[j] >= T + settle:
                     resting[j] = 1.0
                 if resting[j] != 0.0:
                     continue
             else:
-                resting[j] = 0.0
-            v += k_p * e + (missing[j] if moving else 0.0)
+                resting[j] = waited[j] = 0.0
+            v += k_p[j] * e + (missing[j] if moving else 0.0)
         side = 1 if v > 0.0 else 0
         D = displacement_at(table[j, side], grid_start[j], grid_step[j], hat)
         command[j] = spool_command(v * D, band[j], curve[j], max_flow[j], soft)

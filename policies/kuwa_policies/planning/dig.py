@@ -8,6 +8,7 @@ clearance angle π − p − floor_angle above the ground behind an edge that mo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,23 +28,28 @@ class DigSettings:
         entry_clearance: angle between the bucket's floor and the horizontal on entry, nearly a right
             angle so that the far wall stands.
         drag_clearance: the same once the pass is under way; small, so that the floor is planed.
-        settle_in: distance over which one becomes the other.
+        wall: height that the shell keeps above the ground behind the far end.
         carry_pitch: mouth up. open_pitch: emptied.
         clear: height of the bucket above the ground before it may swing.
+        approach: height above the ground at which the edge starts down. beyond: distance beyond
+            both ends at which the path has its rounded corners.
+        settle: the swing stands this long before the edge goes down between walls [s].
         drop: height of the bucket's lowest point above the heap.
     """
 
     pass_volume: float = 0.7
     cut_speed: float = 0.7
-    finish_speed: float = 0.4
-    entry_clearance: float = np.radians(80.0)
+    finish_speed: float = 0.5
+    entry_clearance: float = np.radians(88.0)
     drag_clearance: float = np.radians(10.0)
-    settle_in: float = 1.2
+    wall: float = 0.05
     carry_pitch: float = np.radians(178.0)
-    open_pitch: float = np.radians(40.0)
+    open_pitch: float = np.radians(50.0)
     clear: float = 0.35
     drop: float = 0.3
     approach: float = 0.15
+    beyond: float = 0.04
+    settle: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +58,15 @@ class Cut:
 
     Args:
         r: stations from near to far, shape (k,) [m]. floor: edge height at each, shape (k,) [m].
-        surface: of the ground there now, shape (k,) [m]. swing: of the strip [rad].
+        surface: of the ground there now, shape (k,) [m]. ground: its height beside the strip [m].
+        swing: of the strip [rad].
         finishing: the floor is the target everywhere.
     """
 
     r: Array
     floor: Array
     surface: Array
+    ground: float
     swing: float
     finishing: bool
 
@@ -92,30 +100,45 @@ class DigCycle:
     def legs(self, cut: Cut, dump: Dump) -> list[Leg]:
         """Return the legs from wherever the machine rests to an empty bucket over the heap."""
         s = self.settings
-        entry = self._reachable(cut.r[-1], cut.floor[-1], self.pitch_at(s.entry_clearance))
-        far, top = cut.r[-1], float(cut.surface.max())
+        entry = self._reachable(cut.r[-1] + s.beyond, cut.floor[-1], self.pitch_at(s.entry_clearance))
+        far, top = cut.r[-1] + s.beyond, max(cut.ground, float(cut.surface.max()))
         speed = s.finish_speed if cut.finishing else s.cut_speed
         dig = self._drag(cut, entry)
-        curl = self._curl(dig[-1], float(cut.surface[0]) + s.clear)
+        curl = self._curl(dig[-1], top + s.clear)
         return [
             Leg("return", _point(far, top + 0.6, entry), 1.5, swing_to=cut.swing, swing_left=1.0),
-            Leg("approach", _point(far, cut.surface[-1] + s.approach, entry), 0.8, swing_left=0.15),
-            Leg("penetrate", _point(far, cut.floor[-1], entry), 0.35,
-                swing_left=0.0, dwell=0.4 if cut.finishing else 0.1),
+            Leg("approach", _point(far, cut.ground + s.approach, entry), 0.8, swing_left=0.15),
+            # Between the walls of a trench the swing must stand.
+            Leg("penetrate", _point(far, cut.surface[-1] + 0.05, entry), 0.8,
+                swing_left=0.0, pause=s.settle),
+            Leg("penetrate", _point(far, cut.floor[-1], entry), 0.4,
+                dwell=0.15 if cut.finishing else 0.0),
             Leg("dig", dig, speed),
             Leg("curl", curl, 0.6),
             *self._empty(curl[-1], dump),
         ]  # fmt: skip
 
     def _drag(self, cut: Cut, entry: float) -> Array:
-        """Follow the floor from far to near while the clearance closes."""
+        """Follow the floor from far to near; plane it as soon as the far wall leaves room."""
         s = self.settings
-        plane = self.pitch_at(s.drag_clearance)
-        r, z = cut.r[::-1], cut.floor[::-1]
-        u = np.clip((cut.r[-1] - r) / s.settle_in, 0.0, 1.0)
-        wanted = entry + (plane - entry) * u
-        pitch = [self._reachable(a, b, p) for a, b, p in zip(r, z, wanted, strict=True)]
-        return np.column_stack([r, z, pitch])[1:]
+        r, z = cut.r[::-1].copy(), cut.floor[::-1]
+        r[-1] -= s.beyond
+        pitches = np.arange(entry, self.pitch_at(s.drag_clearance), np.radians(1.0))
+        outline = self._outline(pitches)
+        points = []
+        for a, b in zip(r, z, strict=True):
+            behind = a + outline[..., 0] > cut.r[-1] + s.beyond
+            above = b + outline[..., 1] > cut.ground + s.wall
+            free = pitches[np.all(above | ~behind, axis=-1)]
+            points.append((a, b, self._reachable(a, b, float(free[-1]) if len(free) else entry)))
+        return np.array(points)
+
+    def _outline(self, pitch: Array) -> Array:
+        """Return points close together on the shell, relative to the edge, (len(pitch), M, 2)."""
+        corners = self._kin.outline_from_edge(pitch)
+        w = np.linspace(0.0, 1.0, 9)[1:, None, None]
+        dense = [a + w * (b - a) for a, b in pairwise(corners.swapaxes(0, 1))]
+        return np.concatenate(dense).swapaxes(0, 1)
 
     def _curl(self, start: Array, clear: float) -> Array:
         """Lift straight up the near wall, curling only as fast as the heel keeps off the floor."""
@@ -143,7 +166,7 @@ class DigCycle:
         halfway[2] = s.carry_pitch
         return [
             Leg("swing_to_dump", np.array([halfway, open_[0]]), 1.2, swing_to=dump.swing),
-            Leg("dump", open_[1:], 3.0, turn=1.1, swing_left=0.3, dwell=0.2),
+            Leg("dump", open_[1:], 3.0, turn=1.1, swing_left=0.5),
         ]
 
     def _reachable(self, r: float, z: float, pitch: float) -> float:

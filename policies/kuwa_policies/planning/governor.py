@@ -40,12 +40,12 @@ class Governor:
 
     def __init__(self, settings: GovernorSettings | None = None) -> None:
         self._set = settings or GovernorSettings()
-        self.reset(0.0)
+        self.reset(0.0, 0.0)
 
-    def reset(self, time: float) -> None:
-        """Start at path time zero, at full rate, not lifted."""
+    def reset(self, time: float, s: float) -> None:
+        """Start at path time s, at full rate, not lifted."""
         self.time = time
-        self.s = 0.0
+        self.s = s
         self.rate = 1.0
         self._aim = 1.0
         self.lift = 0.0

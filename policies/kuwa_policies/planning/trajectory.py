@@ -35,6 +35,7 @@ class Leg:
         turn: of the bucket's pitch [rad/s].
         swing_to: swing angle to head for from the beginning of this leg on, or None [rad].
         swing_left: begin only when the swing has no more than this left to go, or None [rad].
+        pause: and so long after that [s].
         dwell: stand still for this long at the end [s].
     """
 
@@ -44,6 +45,7 @@ class Leg:
     turn: float = 0.8
     swing_to: float | None = None
     swing_left: float | None = None
+    pause: float = 0.0
     dwell: float = 0.0
 
 
@@ -51,12 +53,12 @@ class Leg:
 class Margins:
     """Shares of the machine's limits that a plan may use, and the windows that smooth it [s]."""
 
-    velocity: float = 0.85
-    acceleration: float = 0.8
+    velocity: float = 0.9
+    acceleration: float = 0.9
     valve: float = 0.85
     pump: float = 0.8
     windows: tuple[float, float] = (0.4, 0.25)
-    swing_window: float = 0.4
+    swing_window: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,7 @@ class PathCompiler:
                 swing_from, swing = swing, leg.swing_to
             if leg.swing_left is not None and swings:
                 ready = swings[-1][0] + self.swing_lead(swing - swing_from, leg.swing_left)
+                ready += leg.pause
                 if ready > now:
                     now = ready
                     times.append(now)

@@ -116,6 +116,7 @@ class DigTrench:
             r=self._r_near + at,
             floor=np.interp(at, strip.stations, _smooth(floor)) - self._z_world,
             surface=np.interp(at, strip.stations, surface) - self._z_world,
+            ground=float(strip.target.max()) + strip.task.depth - self._z_world,
             swing=self._swing,
             finishing=finishing,
         )
