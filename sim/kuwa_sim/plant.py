@@ -18,7 +18,7 @@ from kuwa_sim.hydraulics import (
     step_circuit,
 )
 from kuwa_sim.model import LOAD_BODY, Grid, build_model
-from kuwa_sim.soil import BucketShape, SoilParameters, Terrain, tool_forces, tool_tick
+from kuwa_sim.soil import BucketShape, SoilParameters, Terrain, bucket_tick, tool_forces
 from kuwa_sim.soil.layout import CENTRE_X, CENTRE_Z, MASS
 from kuwa_sim.tracks import TrackContact, track_forces
 
@@ -147,7 +147,8 @@ class Plant:
         mujoco.mj_comPos(model, data)
         mujoco.mj_comVel(model, data)
         tool_pose(*self._pose_args)
-        tool_tick(*self.terrain.tick_args, self._pose, CONTROL_PERIOD)
+        bucket_tick(*self.terrain.tool.tick_args, self._pose, CONTROL_PERIOD)
+        self.terrain.level()
         load = self.terrain.load
         self._carry(load[MASS], load[CENTRE_X], load[CENTRE_Z])
         self._ticks += 1

@@ -19,7 +19,7 @@ from soil_rig import BUCKET, terrain
 def pour(ground: Terrain, x: float, y: float, volume: float, times: int = 50) -> None:
     for _ in range(times):
         put_down(
-            ground.bank, ground.loose, ground.height, ground._tiles, ground.prm,
+            ground.bank, ground.loose, ground.height, ground.tiles, ground.prm,
             x, y, 1.0, 0.0, 0.15, 0.15, volume / times,
         )  # fmt: skip
         ground.settle(1)
@@ -33,7 +33,7 @@ def cut_box(ground: Terrain, depth: float, half: int = 10) -> float:
     for i in range(n - half, n + half):
         for j in range(n - half, n + half):
             taken += cut_column(
-                ground.bank, ground.loose, ground.height, ground._tiles, ground.prm, i, j, -depth
+                ground.bank, ground.loose, ground.height, ground.tiles, ground.prm, i, j, -depth
             )
     return taken * ground.cell**2
 
@@ -127,14 +127,14 @@ def test_volume_is_conserved_whatever_is_cut_and_poured(
 
 def test_settled_ground_costs_nothing_and_a_landslide_is_bounded() -> None:
     ground = terrain()
-    assert not ground._tiles.any()
+    assert not ground.tiles.any()
     pour(ground, 0.0, 0.0, 1.0)
-    assert not ground._tiles.any()
+    assert not ground.tiles.any()
     ground.loose[:] = np.random.default_rng(0).random(ground.loose.shape)
     ground.height[:] = ground.bank + ground.soil.swell * ground.loose
-    ground._tiles[:] = 1
+    ground.tiles[:] = 1
     ground.settle(1)
-    assert ground._meta[UNSETTLED] == 1  # the rest waits for later ticks
+    assert ground.meta[UNSETTLED] == 1  # the rest waits for later ticks
     ground.settle()
     assert steepest(ground.height, ground.cell) <= math.degrees(ground.soil.repose) + 2.0
 

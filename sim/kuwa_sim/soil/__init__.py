@@ -1,14 +1,16 @@
-"""Deformable ground and the bucket that digs it: numpy arrays and numba kernels, no MuJoCo.
+"""Deformable ground and the tools that work it: numpy arrays and numba kernels, no MuJoCo.
 
-Two rates. Every physics step the *contact* turns the bucket's motion into a wrench; every tick the
-*ground* is cut, pushed, filled into the bucket, spilled and levelled to its angle of repose::
+Two rates. Every physics step a tool's *contact* turns its motion into a wrench; every tick the
+tools move soil (cut, push, fill, spill) and then the *ground* is levelled to its angle of repose::
 
-    terrain = Terrain(load_soil(path), BucketShape(...))      # owns every array; bound once
-    terrain.reset(seed=0, height=0.0)                         # flat, or an (nx, ny) array
+    ground = Ground(load_soil("loam"), (nx, ny), cell, centre)   # owns the fields
+    tool = BucketTool(ground, BucketShape(...))                  # any number of tools on it
+    ground.reset(seed=0, height=0.0)                             # flat, or an (nx, ny) array
     for each tick:
         for each physics step:
-            tool_forces(*terrain.force_args, pose, out)   # njit: call it from your own kernel
-        tool_tick(*terrain.tick_args, pose, tick)             # njit: once per tick
+            tool_forces(*tool.force_args, pose, out)             # njit
+        bucket_tick(*tool.tick_args, pose, tick)                 # njit, for each tool
+        ground.level()
 
 ``pose``, shape (18,), world frame, of the middle of the cutting edge ("tip") and the bucket body:
 
@@ -36,30 +38,34 @@ Two rates. Every physics step the *contact* turns the bucket's motion into a wre
 
 A wrench about the centre of mass ``c`` is ``(F, M + (tip - c) x F)``.
 
-``terrain.load``, shape (8,): see :mod:`kuwa_sim.soil.layout` (mass, centre, capacity, ...).
+``tool.load``, shape (8,): see :mod:`kuwa_sim.soil.layout` (mass, centre, capacity, ...).
 ``surface_height(height, prm, x, y)`` and ``surface_normal(height, prm, x, y, n)`` are njit and
-serve track contact; ``prm`` is ``terrain.prm``.
+serve tracks and wheels; ``prm`` is ``ground.prm``. :class:`Terrain` is a ground under one bucket.
 """
 
 from __future__ import annotations
 
 from kuwa_sim.soil.bucket import BucketShape
+from kuwa_sim.soil.bucket_tool import BucketTool
 from kuwa_sim.soil.contact import tool_forces
-from kuwa_sim.soil.excavation import tool_tick
+from kuwa_sim.soil.excavation import bucket_tick
 from kuwa_sim.soil.field import surface_height, surface_normal
+from kuwa_sim.soil.ground import Ground
 from kuwa_sim.soil.parameters import SoilError, SoilParameters, load_soil
 from kuwa_sim.soil.terrain import Terrain
 from kuwa_sim.soil.warm import warm
 
 __all__ = [
     "BucketShape",
+    "BucketTool",
+    "Ground",
     "SoilError",
     "SoilParameters",
     "Terrain",
+    "bucket_tick",
     "load_soil",
     "surface_height",
     "surface_normal",
     "tool_forces",
-    "tool_tick",
     "warm",
 ]

@@ -40,7 +40,7 @@ def cover(
     height: Array,
     roof: Array,
     tiles: Flags,
-    meta: Counters,
+    own: Counters,
     prm: Array,
     outline: Array,
     covered: Cells,
@@ -56,7 +56,8 @@ def cover(
     Only ground deeper in than SINK moves, since what is pressed in less carries the contact. It
     goes to the side to which the bucket moves, else behind it: in front it would be cut again.
     (rx, ry) points away from the mouth; ``moved_r`` and ``moved_v`` are the motion along it and
-    sideways [m]; ``side`` is scratch, shape (n, 2). Returns the displaced volume [bank m³].
+    sideways [m]; ``own`` counts the covered cells and ``side`` is scratch, shape (n, 2). Returns
+    the displaced volume [bank m³].
     """
     n = outline.shape[0]
     cell = prm[CELL]
@@ -90,7 +91,7 @@ def cover(
     for i in range(max(i0 - 1, 0), min(i1 + 1, nx)):
         for j in range(max(j0 - 1, 0), min(j1 + 1, ny)):
             near |= height[i, j] > lowest
-    before = meta[COVERED]
+    before = own[COVERED]
     count = 0
     taken = 0.0
     uncover(roof, covered[0], before)
@@ -133,7 +134,7 @@ def cover(
     for k in range(count):
         covered[0, k, 0] = covered[1, k, 0]
         covered[0, k, 1] = covered[1, k, 1]
-    meta[COVERED] = count
+    own[COVERED] = count
     volume = taken * cell * cell
     if volume > 0.0:
         if abs(moved_v) > abs(moved_r):

@@ -1,4 +1,4 @@
-"""What the bucket does to the ground, once a tick: cut, fill, push aside, spill, level.
+"""What the bucket does to the ground, once a tick: cut, fill, push aside, spill.
 
 The edge is a line in plan. A column of ground is cut when the line passes over the column's centre
 between two ticks, down to the height at which it passed: every centre is passed exactly once, so no
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kuwa_sim.soil.bucket import capacity_at, centre_at
 from kuwa_sim.soil.contact import AHEAD, depth_ahead
 from kuwa_sim.soil.cover import PUSH, cover, uncover
-from kuwa_sim.soil.field import cut_column, level, put_down
+from kuwa_sim.soil.field import cut_column, put_down
 from kuwa_sim.soil.layout import (
     CAPACITY,
     CELL,
@@ -42,6 +42,7 @@ from kuwa_sim.soil.layout import (
     X0,
     Y0,
 )
+from kuwa_sim.soil.pour import pour
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.uint8]
@@ -114,6 +115,7 @@ def _spill(
     height: Array,
     tiles: Flags,
     prm: Array,
+    bodies: Array,
     load: Array,
     pose: Array,
     rx: float,
@@ -136,21 +138,22 @@ def _spill(
     s -= math.copysign(PUSH + 0.5 * prm[CELL], inside_s)  # in front of the lip, not under the shell
     load[VOLUME] -= out
     load[SPILLED] += out
-    put_down(
-        bank, loose, height, tiles, prm, pose[0] + s * rx, pose[1] + s * ry, rx, ry, PUSH,
-        0.5 * prm[WIDTH], out,
+    pour(
+        bank, loose, height, tiles, prm, bodies, pose[0] + s * rx, pose[1] + s * ry,
+        pose[2] + min(lip_z, 0.0), rx, ry, PUSH, 0.5 * prm[WIDTH], out,
     )  # fmt: skip
 
 
 @njit(cache=True)
-def tool_tick(
+def bucket_tick(
     bank: Array,
     loose: Array,
     height: Array,
     roof: Array,
     tiles: Flags,
-    meta: Counters,
+    own: Counters,
     prm: Array,
+    bodies: Array,
     outline: Array,
     covered: Cells,
     side: Array,
@@ -160,7 +163,9 @@ def tool_tick(
     pose: Array,
     dt: float,
 ) -> None:
-    """Advance the ground and the load by one tick of ``dt`` [s] to the bucket's pose.
+    """Move the soil that the bucket moves on its way to ``pose`` in one tick of ``dt`` [s].
+
+    Levelling is the ground's, once for all tools.
 
     ``pose`` is described in :mod:`kuwa_sim.soil`; its velocities are not used, the motion is that
     since the last tick.
@@ -171,9 +176,9 @@ def tool_tick(
     if norm < 0.1:  # lying on its side: cuts nothing, holds nothing
         motion[M_VALID] = 0.0
         load[CAPACITY] = 0.0
-        uncover(roof, covered[0], meta[COVERED])
-        meta[COVERED] = 0
-        _spill(bank, loose, height, tiles, prm, load, pose, 1.0, 0.0, dt)
+        uncover(roof, covered[0], own[COVERED])
+        own[COVERED] = 0
+        _spill(bank, loose, height, tiles, prm, bodies, load, pose, 1.0, 0.0, dt)
     else:
         rx /= norm
         ry /= norm
@@ -208,10 +213,10 @@ def tool_tick(
                     rx, ry, PUSH, 0.5 * prm[WIDTH], cut - kept,
                 )  # fmt: skip
         load[PUSHED] += cover(
-            bank, loose, height, roof, tiles, meta, prm, outline, covered, side, pose, rx, ry,
+            bank, loose, height, roof, tiles, own, prm, outline, covered, side, pose, rx, ry,
             moved_r, moved_v,
         )  # fmt: skip
-        _spill(bank, loose, height, tiles, prm, load, pose, rx, ry, dt)
+        _spill(bank, loose, height, tiles, prm, bodies, load, pose, rx, ry, dt)
         motion[M_VALID] = 1.0
         for k in range(3):
             motion[M_TIP + k] = pose[k]
@@ -221,4 +226,3 @@ def tool_tick(
             full = max(capacity_at(capacity, pitch, 10.0), load[VOLUME])
             load[CENTRE_X], load[CENTRE_Z] = centre_at(capacity, pitch, load[VOLUME] / full)
     load[MASS] = load[VOLUME] * prm[GAMMA] / prm[GRAVITY]
-    level(bank, loose, height, roof, tiles, meta, prm)

@@ -6,7 +6,7 @@ than the physics. Index constants are frozen into the compiled code.
 
 from __future__ import annotations
 
-# prm: parameters, written by Terrain at construction and reset
+# prm: parameters; the ground's own come first, a tool's copy of them continues with its own
 X0 = 0  # world x of the first cell centre [m]
 Y0 = 1  # world y of the first cell centre [m]
 CELL = 2  # edge of a cell [m]
@@ -24,7 +24,7 @@ BEARING_C = 13  # bearing capacity factors of a strip
 BEARING_Q = 14
 BEARING_GAMMA = 15
 GRAVITY = 16  # [m/s²]
-WIDTH = 17  # of the cutting edge [m]
+WIDTH = 17  # a tool's own from here: width of the cutting edge [m]
 EDGE = 18  # thickness of the cutting edge as the soil feels it [m]
 FLOOR_X = 19  # unit vector tip -> heel in the bucket frame
 FLOOR_Z = 20
@@ -73,8 +73,22 @@ SWEEP = 0  # sweeps done; its low bits choose the direction
 CURSOR = 1  # tile at which the next sweep begins
 VISITS = 2  # tiles visited in the last tick
 UNSETTLED = 3  # 1 while tiles are waiting
-COVERED = 4  # cells under the bucket's shell
-N_META = 5
+N_META = 4
+
+# own: counters of one bucket, int64
+COVERED = 0  # cells under the bucket's shell
+N_OWN = 1
+
+# bodies: one row a dump body that catches what is poured over it
+B_ACTIVE = 0  # 1 where a machine owns the row
+B_POSITION = 1  # 1:4 origin of the body in the world [m]
+B_ROTATION = 4  # 4:13 rows of its rotation to the world
+B_X_MIN = 13  # opening in the body's frame [m]
+B_X_MAX = 14
+B_HALF_Y = 15
+B_FLOOR = 16  # height of the floor in the body's frame [m]
+B_CAUGHT = 17  # bank volume that fell in since its machine last looked [m³]
+N_BODY = 18
 
 TILE = 8
 """Cells along the edge of a tile, the unit in which the field keeps track of activity."""
