@@ -16,7 +16,8 @@ from typing import Any, Final, Generic
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from kuwa_machines.errors import KuwaError
@@ -31,7 +32,7 @@ PARENT_VARIABLE: Final = "KUWA_PARENT"
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
-class KuwaNode(LifecycleNode, Generic[P]):  # type: ignore[misc]
+class KuwaNode(LifecycleNode, Generic[P]):
     """A lifecycle node with a parameter table.
 
     Args:
@@ -82,7 +83,7 @@ class KuwaNode(LifecycleNode, Generic[P]):  # type: ignore[misc]
         """Make a publisher; return its ``publish``."""
         publisher = self.create_publisher(topic.type, topic.name, topic.qos())
         self._owned.append(lambda: self.destroy_publisher(publisher))
-        return publisher.publish  # type: ignore[no-any-return]
+        return publisher.publish
 
     def reader(self, topic: Topic) -> Reader:
         """Make a reader that the node polls or that its loop waits for."""
@@ -207,7 +208,7 @@ class KuwaNode(LifecycleNode, Generic[P]):  # type: ignore[misc]
         return str(self._state_machine.current_state[1])
 
     def _refuse_late_change(self, changes: list[Any]) -> SetParametersResult:
-        table = {name for name in self._table.__dataclass_fields__}  # type: ignore[attr-defined]
+        table = set(self._table.__dataclass_fields__)  # type: ignore[attr-defined]
         late = [change.name for change in changes if change.name in table]
         if late and self.state_label != "unconfigured":
             reason = f"{', '.join(late)}: read when the node is configured; clean it up first"

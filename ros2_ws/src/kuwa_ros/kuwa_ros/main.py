@@ -9,6 +9,7 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.utilities import try_shutdown
 
 from kuwa_machines.errors import KuwaError
 
@@ -39,5 +40,5 @@ def run(make: Callable[[], Any]) -> None:
         except Exception:
             traceback.print_exc()
             code = 1
-        rclpy.try_shutdown()
+        try_shutdown()
     sys.exit(code)
