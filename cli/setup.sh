@@ -13,7 +13,8 @@ STAGE_PID=""
 interrupted() {
   if [ -n "$STAGE_PID" ]; then kill -TERM -- "-$STAGE_PID" 2>/dev/null; wait "$STAGE_PID" 2>/dev/null; fi
   printf '\n' >&2
-  die "set-up interrupted; the next ./kuwa continues where it stopped."
+  say "set-up interrupted; the next ./kuwa continues where it stopped."
+  exit 130
 }
 
 show_running() { # title seconds log
@@ -285,8 +286,7 @@ set_up() {
   [ -z "${stale// /}" ] || say "setting up (log files in .kuwa/log)"
   case $stale in *" venv "*)
     stage venv key_venv "making .venv with $("$PYTHON" -c 'import platform; print("Python", platform.python_version())')" \
-      "See the lines above; KUWA_PYTHON=/path/to/python3.11 ./kuwa chooses another Python." make_venv
-    if [ -n "$ROS_CHOICE" ]; then echo "$ROS_CHOICE" >"$STATE/ros_choice"; fi ;;
+      "See the lines above; KUWA_PYTHON=/path/to/python3.11 ./kuwa chooses another Python." make_venv ;;
   esac
   case $stale in *" dependencies "*)
     stage dependencies key_dependencies "installing Python packages${ROS_PREFIX:+ beside ROS 2 in $ROS_PREFIX}" \
