@@ -29,7 +29,7 @@ PHASES = ("#f3ede4", "#e9f1f4", "#eef3e6", "#f6e9e6", "#eeeaf4", "#f7f3dc", "#e6
 POINTS = 1600
 """A line is drawn with about this many points, keeping the extremes of what it leaves out."""
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "kuwa",
     "font.family": "sans-serif",
@@ -193,7 +193,7 @@ def error_figure(log: RunLog, task: Task) -> str:
         figure.colorbar(points, ax=ax, shrink=0.9, aspect=14, label="too high + / too deep − [cm]")
         ax = figure.add_subplot(grid[1])
         ax.axvspan(-100 * task.tolerance, 100 * task.tolerance, color=TARGET, alpha=0.12)
-        ax.hist(np.clip(cm, -20, 30), bins=np.arange(-20, 31, 1.0), color=GROUND)
+        ax.hist(np.clip(cm, -20, 30), bins=np.arange(-20, 31, 1.0).tolist(), color=GROUND)
         ax.set_title("Cells")
         ax.set_xlabel("[cm]")
     return out[0]

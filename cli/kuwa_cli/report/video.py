@@ -113,9 +113,9 @@ def join(parts: list[Path], film: Path) -> None:
                     stream.time_base = video.time_base
                 end = 0
                 for packet in source.demux(video):
-                    if packet.dts is None:
+                    if packet.pts is None or packet.dts is None:
                         continue
-                    end = max(end, packet.pts + packet.duration)
+                    end = max(end, packet.pts + (packet.duration or 0))
                     packet.pts += offset
                     packet.dts += offset
                     packet.stream = stream
