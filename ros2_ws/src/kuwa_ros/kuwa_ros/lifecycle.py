@@ -8,7 +8,6 @@ in the reverse transition. Inactive means: nothing is published but diagnostics.
 from __future__ import annotations
 
 import gc
-import os
 import time
 import traceback
 from collections.abc import Callable
@@ -26,8 +25,6 @@ from kuwa_ros.parameters import P, declare, read
 from kuwa_ros.topics import DIAGNOSTICS, Topic
 
 HEARTBEAT_S: Final = 0.5
-PARENT_VARIABLE: Final = "KUWA_PARENT"
-"""Environment variable: process id of the starter; a node whose starter is gone ends itself."""
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -51,7 +48,6 @@ class KuwaNode(LifecycleNode, Generic[P]):
         self.errors = 0
         self._problem = ""
         self._owned: list[Callable[[], object]] = []
-        self._parent = os.environ.get(PARENT_VARIABLE, "")
         self._heartbeat = self.create_publisher(
             DIAGNOSTICS.type, DIAGNOSTICS.name, DIAGNOSTICS.qos()
         )
@@ -216,10 +212,6 @@ class KuwaNode(LifecycleNode, Generic[P]):
         return SetParametersResult(successful=True)
 
     def _beat(self) -> None:
-        if self._parent and str(os.getppid()) != self._parent:
-            self.get_logger().warning("the process that started this node is gone: ending")
-            self.context.try_shutdown()
-            return
         loop, problem = self.loop, self._problem
         if loop is not None and not problem and loop.stalled(time.monotonic()):
             problem = "the loop does not step any more"
