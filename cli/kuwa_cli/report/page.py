@@ -17,6 +17,11 @@ MAX_EMBEDDED = 24_000_000
 """A larger film stays beside the page [bytes]."""
 
 RUN = ("command", "mode", "ended_by", "seed", "scenario", "machine")
+UNITS = {
+    "_kwh_m3": "kWh/m³", "_m3_h": "m³/h", "_m3": "m³", "_kwh": "kWh", "_ms": "ms", "_hz": "Hz",
+    "_gib": "GiB", "_m": "m", "_s": "s",
+}  # fmt: skip
+"""Units at the end of names, longest first."""
 CSS = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
 
 
@@ -160,7 +165,7 @@ def _svg(svg: str) -> str:
 
 def _numbers(result: dict[str, Any], log: RunLog) -> str:
     score = result["score"] or {}
-    timing = {k: v for k, v in result["timing"].items() if not isinstance(v, dict | list)}
+    timing = _flat(result["timing"])
     tables = [
         ("Score", score), ("Timing", timing),
         ("Run", {k: result[k] for k in RUN}),
@@ -183,9 +188,29 @@ def _numbers(result: dict[str, Any], log: RunLog) -> str:
 def _rows(values: dict[str, Any]) -> str:
     row = "<tr><th>{}</th><td><code>{}</code></td></tr>"
     return "".join(
-        row.format(escape(name.replace("_", " ")), escape(_text(value)))
-        for name, value in values.items()
+        row.format(escape(_label(name)), escape(_text(value))) for name, value in values.items()
     )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested figures side by side; lists are for programs."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name} ")
+        elif not isinstance(value, list):
+            flat[prefix + name] = value
+    return flat
+
+
+def _label(name: str) -> str:
+    """Return e.g. ``"rate_m3_h"`` as ``"rate [m³/h]"``."""
+    for suffix, unit in UNITS.items():
+        if suffix + " " in name:
+            return f"{name.replace(suffix + ' ', ' ')} [{unit}]".replace("_", " ")
+        if name.endswith(suffix):
+            return f"{name.removesuffix(suffix)} [{unit}]".replace("_", " ")
+    return name.replace("_", " ")
 
 
 def _text(value: Any) -> str:
