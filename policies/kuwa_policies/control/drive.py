@@ -50,7 +50,7 @@ class DriveModel:
         """Return the oil each joint takes, shape (..., n) [m³/s], for q and qd of that shape."""
         out = np.zeros(q.shape)
         K = TABLE_POINTS
-        for j in range(out.shape[-1]):
+        for j in range(len(self.grid_step)):
             x = np.clip((q[..., j] - self.grid_start[j]) / self.grid_step[j], 0, K - 1.001)
             k = x.astype(int)
             side = (qd[..., j] > 0).astype(int)

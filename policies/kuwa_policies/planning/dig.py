@@ -1,8 +1,8 @@
 """A dig cycle as a table of legs: return, penetrate, dig, curl, lift, swing, dump.
 
 Everything lies in the vertical plane of the front: r from the swing axis, z up from the machine's
-foot, p the bucket's pitch. The bucket's floor runs from the heel to the edge; at pitch p it stands at
-the clearance angle π − p − floor_angle above the ground behind an edge that moves inward.
+foot, p the bucket's pitch. The bucket's floor runs from the heel to the edge; at pitch p it stands
+at the clearance angle π − p − floor_angle above the ground behind an edge that moves inward.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class Expert:
         # The machine cannot answer before the longest dead time: the path waits for it.
         lead = max(j.drive.valve.dead_time + j.drive.valve.time_constant
                    for j in self._spec.joints.values())
-        self._governor.reset(state.stamp, -lead)
+        self._governor.reset(state.stamp, -lead - PERIOD)
         q = self._to_level(state.q, self._pose())
         edge, pitch = self._kin.forward(q)
         r = np.hypot(*(edge - self._kin.base)[:2])
@@ -169,11 +169,11 @@ class Expert:
         return self._paths[0].phase(s) if self._paths else "idle"
 
     def _chunk(self, stamp: float, T: Array) -> Trajectory:
-        t = np.arange(round(HORIZON / KNOT) + 1) * KNOT
+        t = np.asarray(np.arange(round(HORIZON / KNOT) + 1) * KNOT, dtype=np.float64)
         at = np.concatenate([t - DIFFERENCE, t, t + DIFFERENCE])
         s, _, lift = self._governor.ahead(at)
         q = self._reference(s, lift, T).reshape(3, len(t), -1)
-        qd = np.asarray((q[2] - q[0]) / (2 * DIFFERENCE), dtype=float)
+        qd: Array = np.asarray((q[2] - q[0]) / (2 * DIFFERENCE), dtype=np.float64)
         return Trajectory(stamp, t, q[1], qd)
 
     def _reference(self, s: Array, lift: Array, T_world_base: Array) -> Array:

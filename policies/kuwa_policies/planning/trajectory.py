@@ -2,9 +2,10 @@
 
 A leg is a polyline of the edge in the vertical plane of the front, (r, z, p): distance from the
 swing axis, height, bucket pitch. The polyline is run at constant speed per segment and then
-averaged over a moving window, which rounds corners and bounds acceleration (a step Δv becomes Δv/T); where a
-joint, a valve or the pump would be asked for too much, the segment is stretched and the path made
-again. The swing runs beside it with its own trapezoids of velocity, so that phases overlap.
+averaged over a moving window, which rounds corners and bounds acceleration (a step Δv becomes
+Δv/T); where a joint, a valve or the pump would be asked for too much, the segment is stretched and
+the path made again. The swing runs beside it with its own trapezoids of velocity, so that phases
+overlap.
 """
 
 from __future__ import annotations
