@@ -13,7 +13,8 @@ STAGE_PID=""
 interrupted() {
   if [ -n "$STAGE_PID" ]; then kill -TERM -- "-$STAGE_PID" 2>/dev/null; wait "$STAGE_PID" 2>/dev/null; fi
   printf '\n' >&2
-  die "set-up interrupted; the next ./kuwa continues where it stopped."
+  say "set-up interrupted; the next ./kuwa continues where it stopped."
+  exit 130
 }
 
 show_running() { # title seconds log
@@ -129,28 +130,27 @@ apt_install() {
 }
 
 check_system() {
-  local architecture command
+  local architecture missing
   architecture=$(uname -s)-$(uname -m)
   if [ -z "$ROS_PREFIX" ] && [ "$architecture" != Linux-x86_64 ]; then
     die "the ROS 2 wheels on PyPI are for Linux on x86-64 only, this is $architecture." \
       "Install ROS 2 Jazzy (https://docs.ros.org/en/jazzy/Installation.html); ./kuwa then uses /opt/ros/jazzy."
   fi
+  [ -z "${KUWA_PYTHON:-}" ] || python_is_usable "$KUWA_PYTHON" || die \
+    "KUWA_PYTHON=$KUWA_PYTHON is not a CPython 3.11, 3.12 or 3.13 with venv and its C headers."
   find_missing
-  if [ $((${#MISSING_BUILD[@]} + ${#MISSING_GL[@]})) -gt 0 ]; then
-    command="apt-get install ${MISSING_BUILD[*]} ${MISSING_GL[*]}"
-    if is_debian && [ "$(id -u)" = 0 ]; then
-      stage system key_system "installing system packages: ${MISSING_BUILD[*]} ${MISSING_GL[*]}" \
-        "Install them yourself: $command" apt_install "${MISSING_BUILD[@]}" "${MISSING_GL[@]}"
-      rm -f "$STAMPS/system"
-      find_missing
-    fi
+  missing="${MISSING_BUILD[*]} ${MISSING_GL[*]}" missing=${missing# } missing=${missing% }
+  if [ -n "$missing" ] && is_debian && [ "$(id -u)" = 0 ]; then
+    STAGES_TOTAL=$((STAGES_TOTAL + 1))
+    stage system key_system "installing system packages: $missing" \
+      "Install them yourself: apt-get install $missing" apt_install "${MISSING_BUILD[@]}" "${MISSING_GL[@]}"
+    rm -f "$STAMPS/system"
+    find_missing
   fi
   if [ ${#MISSING_BUILD[@]} -gt 0 ]; then
-    [ -n "${KUWA_PYTHON:-}" ] && ! python_is_usable "$KUWA_PYTHON" && die \
-      "KUWA_PYTHON=$KUWA_PYTHON is not a CPython 3.11, 3.12 or 3.13 with venv and its C headers."
-    is_debian && die "missing: ${MISSING_BUILD[*]}. Install with:" "sudo apt-get install ${MISSING_BUILD[*]} ${MISSING_GL[*]}"
+    is_debian && die "missing: ${MISSING_BUILD[*]}. Install with:" "sudo apt-get install $missing"
     die "missing: a C and C++ compiler, cmake, make or Python 3.11 to 3.13 with venv and headers." \
-      "On Debian and Ubuntu these are the packages: ${MISSING_BUILD[*]} ${MISSING_GL[*]}"
+      "On Debian and Ubuntu these are the packages: $missing"
   fi
   if [ ${#MISSING_GL[@]} -gt 0 ]; then
     say "no OpenGL without a display (missing: ${MISSING_GL[*]}): everything works but pictures and videos."
@@ -279,14 +279,13 @@ set_up() {
     flock 9
   fi
   stale=" $(stale_stages | tr '\n' ' ')"
+  local work=${stale/ system / }
+  STAGES_TOTAL=$(wc -w <<<"$work")
+  [ -z "${work// /}" ] || say "setting up (log files in .kuwa/log)"
   case $stale in *" venv "* | *" system "*) check_system ;; esac
-  stale=${stale/ system / }
-  STAGES_TOTAL=$((STAGE_NUMBER + $(wc -w <<<"$stale")))
-  [ -z "${stale// /}" ] || say "setting up (log files in .kuwa/log)"
   case $stale in *" venv "*)
     stage venv key_venv "making .venv with $("$PYTHON" -c 'import platform; print("Python", platform.python_version())')" \
-      "See the lines above; KUWA_PYTHON=/path/to/python3.11 ./kuwa chooses another Python." make_venv
-    if [ -n "$ROS_CHOICE" ]; then echo "$ROS_CHOICE" >"$STATE/ros_choice"; fi ;;
+      "See the lines above; KUWA_PYTHON=/path/to/python3.11 ./kuwa chooses another Python." make_venv ;;
   esac
   case $stale in *" dependencies "*)
     stage dependencies key_dependencies "installing Python packages${ROS_PREFIX:+ beside ROS 2 in $ROS_PREFIX}" \

@@ -3,7 +3,7 @@
 from kuwa_bringup.launching import description
 
 
-def generate_launch_description():  # noqa: ANN201 (launch's own convention)
+def generate_launch_description():
     """Return the stack; a real machine stays in mode ready until a person arms it."""
     return description(
         "mock", ("machine", "robot", "namespace", "use_sim_time", "params_file", "log_level")

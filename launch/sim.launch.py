@@ -3,7 +3,7 @@
 from kuwa_bringup.launching import description
 
 
-def generate_launch_description():  # noqa: ANN201 (launch's own convention)
+def generate_launch_description():
     """Return the stack in simulation; it arms itself."""
     return description(
         "sim",

@@ -107,10 +107,10 @@ def packages() -> list[Finding]:
     """Installed Python packages against the lock."""
     pins = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)$", (ROOT / "requirements.lock").read_text(), re.M)
     system_ros = os.environ.get("KUWA_ROS_SOURCE", "pip") != "pip"
-    installed = {
-        re.sub(r"[-_.]+", "-", dist.metadata["Name"]).lower(): dist.version
-        for dist in metadata.distributions()
-    }
+    installed: dict[str, str] = {}
+    for dist in metadata.distributions():  # In the order of sys.path: the first is imported.
+        key = re.sub(r"[-_.]+", "-", dist.metadata["Name"]).lower()
+        installed.setdefault(key, dist.version)
     differ, missing = [], []
     for name, version in pins:
         key = re.sub(r"[-_.]+", "-", name).lower()

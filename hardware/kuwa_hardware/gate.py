@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kuwa_hardware.braking import BrakingModel
 from kuwa_hardware.modes import SOURCE, ModeMachine
@@ -236,9 +237,7 @@ class Gate:
             stamp = self._request.stamp
         else:
             stamp = 0.0 if self._state is None else self._state.stamp
-        return JointCommand(
-            stamp, self._sequence, "gate", CommandKind.VALVE, self._names, applied
-        )
+        return JointCommand(stamp, self._sequence, "gate", CommandKind.VALVE, self._names, applied)
 
     def _safety(self, applied: Array, wanted: Array, reasons: list[str]) -> SafetyState:
         asked = wanted if self._request is None else self._target
@@ -258,5 +257,5 @@ class Gate:
         )
 
 
-def _say(reasons: list[str], names: tuple[str, ...], which: Array, why: str) -> None:
+def _say(reasons: list[str], names: tuple[str, ...], which: NDArray[np.bool_], why: str) -> None:
     reasons.append(f"{', '.join(n for n, hit in zip(names, which, strict=True) if hit)}: {why}")

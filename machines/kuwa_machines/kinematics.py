@@ -171,7 +171,8 @@ class ExcavatorKinematics:
         reached = within.any(0)
         if not reached.all():
             k = int(np.argmin(reached))
-            raise ReachError(f"point {k} of {len(pitch)}: {self._why_not(edge[k], pitch[k], q[:, k])}")
+            why = self._why_not(edge[k], pitch[k], q[:, k])
+            raise ReachError(f"point {k} of {len(pitch)}: {why}")
         return q[np.argmax(within, 0), np.arange(len(pitch))]
 
     def inverse_branches(self, edge: Array, pitch: Array) -> tuple[Array, Array]:
@@ -185,32 +186,48 @@ class ExcavatorKinematics:
             joint limits, shape (4, N).
         """
         x, y, z = (edge - self.base).T
-        boom, arm = self.length[0], self.length[1]
         out = np.empty((4, len(pitch), 4))
         for back in (0, 1):
-            swing = wrap(np.arctan2(y, x) + back * np.pi)
             # Reached over the back, the front lies mirrored: r is negative.
             r = (1 - 2 * back) * np.hypot(x, y)
-            a3 = pitch + self.offset[2]
-            wr = r - self.mount[0] - self.length[2] * np.cos(a3)
-            wz = z - self.mount[1] + self.length[2] * np.sin(a3)
-            d2 = wr**2 + wz**2
-            with np.errstate(invalid="ignore"):
-                bend = np.arccos((d2 - boom**2 - arm**2) / (2 * boom * arm))
+            swing = wrap(np.arctan2(y, x) + back * np.pi)
             for out_ in (0, 1):
-                e = bend * (1 - 2 * out_)
-                a1 = np.arctan2(-wz, wr) - np.arctan2(arm * np.sin(e), boom + arm * np.cos(e))
-                q1 = a1 - self.offset[0]
-                q2 = e - self.offset[1] + self.offset[0]
-                q3 = pitch - q1 - q2
-                out[2 * back + out_] = np.stack(
-                    [swing, *(self._unwind(v, i + 1) for i, v in enumerate((q1, q2, q3)))], axis=-1
-                )
+                branch = out[2 * back + out_]
+                branch[:, 0] = swing
+                branch[:, 1:] = self.inverse_in_plane(r, z, pitch, folded_in=out_ == 0)
         with np.errstate(invalid="ignore"):
             within = np.all(
                 (out >= self.q_min - LIMIT_SLACK) & (out <= self.q_max + LIMIT_SLACK), axis=-1
             )
         return out, within
+
+    def inverse_in_plane(
+        self, r: Array, z: Array, pitch: Array, folded_in: bool = True
+    ) -> Array:
+        """Return boom, arm and bucket for the edge at (r, z) from the swing joint's frame.
+
+        Args:
+            r, z, pitch: of any one shape [m], [m], [rad].
+            folded_in: with the arm bent towards the machine; else the other way.
+
+        Returns:
+            Shape (..., 3), NaN where the links cannot meet; limits are not looked at.
+        """
+        boom, arm, bucket = self.length
+        a3 = pitch + self.offset[2]
+        wr = r - self.mount[0] - bucket * np.cos(a3)
+        wz = z - self.mount[1] + bucket * np.sin(a3)
+        with np.errstate(invalid="ignore"):
+            e = np.arccos((wr**2 + wz**2 - boom**2 - arm**2) / (2 * boom * arm))
+        if not folded_in:
+            e = -e
+        a1 = np.arctan2(-wz, wr) - np.arctan2(arm * np.sin(e), boom + arm * np.cos(e))
+        q1 = a1 - self.offset[0]
+        q2 = e - self.offset[1] + self.offset[0]
+        q = np.stack([q1, q2, pitch - q1 - q2], axis=-1)
+        # Whole turns are added so that each angle lies nearest to the middle of its range.
+        middle = (self.q_min[1:] + self.q_max[1:]) / 2
+        return np.asarray(middle + wrap(q - middle))
 
     def bucket_outline(self, q: Array) -> Array:
         """Return the bucket's profile in the plane of the front, shape (..., M, 2) as (r, z)."""
@@ -226,11 +243,6 @@ class ExcavatorKinematics:
 
     def _out_of_plane(self, swing: Array, r: Array, z: Array) -> Array:
         return np.stack([r * np.cos(swing), r * np.sin(swing), z], axis=-1) + self.base
-
-    def _unwind(self, angle: Array, joint: int) -> Array:
-        """Add whole turns so that the angle lies nearest to the middle of the joint's range."""
-        middle = (self.q_min[joint] + self.q_max[joint]) / 2
-        return middle + wrap(angle - middle)
 
     def _why_not(self, edge: Array, pitch: float, branches: Array) -> str:
         where = (

@@ -167,7 +167,7 @@ def _add_scenery(mj: mujoco.MjSpec, grid: Grid) -> None:
         diffuse=(0.75, 0.72, 0.66), castshadow=False,
     )  # fmt: skip
     for name, eye, target in (
-        ("overview", (12.6, -9.6, 5.6), (3.4, 0.9, 1.3)),
+        ("overview", (12.2, -9.3, 5.6), (3.7, 1.2, 1.5)),
         ("trench", (8.6, -4.0, 3.2), (6.1, 0.25, -0.3)),
     ):
         world.add_camera(name=name, pos=eye, xyaxes=_look(eye, target), fovy=42)

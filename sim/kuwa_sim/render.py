@@ -54,15 +54,65 @@ def open_gl(width: int, height: int) -> Any:
     raise RenderError(f"no picture without OpenGL ({'; '.join(failures)}); install it: {REMEDY}")
 
 
-class SceneRenderer:
-    """Pictures of a machine on its ground. A context manager: it holds an OpenGL context.
+class Scene:
+    """A model that is only drawn: a machine in any pose on any ground.
 
     Args:
         spec: the machine.
         start: the ground before any work.
         task: its outline is sprayed on the ground, if given.
+    """
+
+    def __init__(self, spec: MachineSpec, start: HeightMap, task: Task | None = None) -> None:
+        self.grid = Grid(start.x0, start.y0, start.cell, *start.height.shape)
+        self.model = model = build_model(spec, self.grid, 0.002)
+        self.data = mujoco.MjData(model)
+        self.field = int(model.hfield(TERRAIN_ASSET).id)
+        self.texture = int(model.texture("soil").id)
+        self.level = float(np.median(start.height))
+        self._joints = [int(model.joint(name).qposadr[0]) for name in spec.joint_names]
+        self._lump = Lump(spec, model)
+        self._paint = GroundPaint(start, task, int(model.tex_width[self.texture]))
+        model.mat_texrepeat[model.material("soil").id] = (1, 1)
+        self.set_terrain(start)
+        self.set_machine(spec.home, np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]), 0.0)
+
+    def set_terrain(self, terrain: HeightMap) -> None:
+        """Show this ground; a subclass uploads what was written into the model."""
+        model = self.model
+        first = int(model.hfield_adr[self.field])
+        flat = drawn_height(terrain.height)
+        model.hfield_data[first : first + flat.size] = flat
+        colours = self._paint.picture(terrain).reshape(-1)
+        at = int(model.tex_adr[self.texture])
+        model.tex_data[at : at + colours.size] = colours
+
+    def set_machine(
+        self, q: Array, base_position: Array, base_quaternion_wxyz: Array, tool_load: float
+    ) -> None:
+        """Show the machine like this.
+
+        Args:
+            q: joint positions in the spec's order [rad].
+            tool_load: soil in the tool [kg]; NaN shows none.
+        """
+        model, data = self.model, self.data
+        data.qpos[:3] = base_position
+        data.qpos[3:7] = base_quaternion_wxyz
+        data.qpos[self._joints] = q
+        self._lump.draw(model, tool_load)
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_tendon(model, data)
+        mujoco.mj_camlight(model, data)
+
+
+class SceneRenderer(Scene):
+    """Pictures of a scene without a window. A context manager: it holds an OpenGL context.
+
+    Args:
         width, height: of a picture [pixels].
-        shadows: cast shadows; they cost about as much as the rest of a picture.
+        fine: smooth edges and sharper shadows, for stills; a picture takes twice as long.
 
     Raises:
         RenderError: this computer has no OpenGL.
@@ -75,26 +125,17 @@ class SceneRenderer:
         task: Task | None = None,
         width: int = 640,
         height: int = 360,
-        shadows: bool = True,
+        fine: bool = False,
     ) -> None:
+        self._context: mujoco.MjrContext | None = None
+        super().__init__(spec, start, task)
         self.width, self.height = width, height
-        grid = Grid(start.x0, start.y0, start.cell, *start.height.shape)
-        self.model = model = build_model(spec, grid, 0.002)
-        self.data = mujoco.MjData(model)
-        self._joints = [int(model.joint(name).qposadr[0]) for name in spec.joint_names]
-        self._lump = Lump(spec, model)
-        self._field = model.hfield(TERRAIN_ASSET).id
-        self._texture = model.texture("soil").id
-        size = int(model.tex_width[self._texture])
-        self._paint = GroundPaint(start, task, size)
-        self._level = float(np.median(start.height))
-        set_looks(model, width, height, shadows)
-
+        set_looks(self.model, width, height, fine)
         self._gl = open_gl(width, height)
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        self._context = mujoco.MjrContext(self.model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
-        self._scene = mujoco.MjvScene(model, maxgeom=400)
-        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
+        self._scene = mujoco.MjvScene(self.model, maxgeom=400)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = True
         self._scene.flags[mujoco.mjtRndFlag.mjRND_FOG] = True
         self._option = mujoco.MjvOption()
         self._option.sitegroup[:] = 0
@@ -102,28 +143,13 @@ class SceneRenderer:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._view = mujoco.MjrRect(0, 0, width, height)
         self._pixels = np.empty((height, width, 3), np.uint8)
-        self._grid = grid
-        self.set_terrain(start)
 
     def set_terrain(self, terrain: HeightMap) -> None:
         """Show this ground."""
-        set_ground(self.model, self._field, self._texture, self._paint, terrain)
-        mujoco.mjr_uploadHField(self.model, self._context, self._field)
-        mujoco.mjr_uploadTexture(self.model, self._context, self._texture)
-
-    def set_machine(
-        self, q: Array, base_position: Array, base_quaternion_wxyz: Array, tool_load: float
-    ) -> None:
-        """Show the machine like this.
-
-        Args:
-            q: joint positions in the spec's order [rad].
-            tool_load: soil in the tool [kg]; NaN shows none.
-        """
-        set_pose(
-            self.model, self.data, self._joints, self._lump,
-            q, base_position, base_quaternion_wxyz, tool_load,
-        )  # fmt: skip
+        super().set_terrain(terrain)
+        if self._context is not None:
+            mujoco.mjr_uploadHField(self.model, self._context, self.field)
+            mujoco.mjr_uploadTexture(self.model, self._context, self.texture)
 
     def picture(self, camera: str = "overview") -> Picture:
         """Return the view of a camera, shape (height, width, 3).
@@ -138,17 +164,17 @@ class SceneRenderer:
             self.model, self.data, self._option, None, self._camera,
             mujoco.mjtCatBit.mjCAT_ALL, self._scene,
         )  # fmt: skip
-        add_surroundings(self._scene, self._grid, self._level)
+        add_surroundings(self._scene, self.grid, self.level)
         mujoco.mjr_render(self._view, self._scene, self._context)
         mujoco.mjr_readPixels(self._pixels, None, self._view, self._context)
         return self._pixels[::-1].copy()
 
     def close(self) -> None:
         """Release OpenGL; safe to call twice."""
-        if self._gl is not None:
+        if self._context is not None:
             self._context.free()
             self._gl.free()
-            self._gl = None
+            self._context = None
 
     def __enter__(self) -> SceneRenderer:
         return self
@@ -162,13 +188,12 @@ class SceneRenderer:
         self.close()
 
 
-def set_looks(model: mujoco.MjModel, width: int, height: int, shadows: bool) -> None:
-    """Set textures, fog and quality of a model that is only drawn."""
-    model.mat_texrepeat[model.material("soil").id] = (1, 1)
+def set_looks(model: mujoco.MjModel, width: int, height: int, fine: bool) -> None:
+    """Set fog, shadows and quality for pictures of this size."""
     model.vis.global_.offwidth, model.vis.global_.offheight = width, height
-    model.vis.quality.shadowsize = 2048 if shadows else 0
-    model.vis.quality.offsamples = 4
-    model.light_castshadow[:] = shadows
+    model.vis.quality.shadowsize = 4096 if fine else 1024
+    model.vis.quality.offsamples = 4 if fine else 0
+    model.light_castshadow[:] = True
     # In units of the model's extent, which MuJoCo takes from the machine and its ground.
     model.stat.extent = 12.0
     model.stat.center = (3.0, 0.5, 0.0)
@@ -176,39 +201,6 @@ def set_looks(model: mujoco.MjModel, width: int, height: int, shadows: bool) -> 
     model.vis.map.fogstart, model.vis.map.fogend = 2.5, 8.0
     model.vis.map.zfar = 14.0
     model.vis.rgba.fog = (0.90, 0.92, 0.93, 1.0)
-
-
-def set_ground(
-    model: mujoco.MjModel, field: int, texture: int, paint: GroundPaint, terrain: HeightMap
-) -> None:
-    """Write the ground's heights and colours into the model; the caller uploads them."""
-    first = int(model.hfield_adr[field])
-    flat = drawn_height(terrain.height)
-    model.hfield_data[first : first + flat.size] = flat
-    colours = paint.picture(terrain).reshape(-1)
-    at = int(model.tex_adr[texture])
-    model.tex_data[at : at + colours.size] = colours
-
-
-def set_pose(
-    model: mujoco.MjModel,
-    data: mujoco.MjData,
-    joints: list[int],
-    lump: Lump,
-    q: Array,
-    base_position: Array,
-    base_quaternion_wxyz: Array,
-    tool_load: float,
-) -> None:
-    """Put the machine's links in place, and the load into its tool."""
-    data.qpos[:3] = base_position
-    data.qpos[3:7] = base_quaternion_wxyz
-    data.qpos[joints] = q
-    lump.draw(model, tool_load)
-    mujoco.mj_kinematics(model, data)
-    mujoco.mj_comPos(model, data)
-    mujoco.mj_tendon(model, data)
-    mujoco.mj_camlight(model, data)
 
 
 class Lump:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from kuwa_hardware.gate import Gate, GateLimits
 
+from kuwa_hardware.gate import Gate, GateLimits
 from kuwa_machines.contracts import Array, CommandKind, GateOutput, JointCommand, MachineState, Mode
 
 PERIOD = 0.01

@@ -1,4 +1,4 @@
-"""A stand-in for a machine: valves and joint velocities without forces, and soil that a blade moves.
+"""A stand-in for a machine: valves and joint velocities without forces; soil that a blade moves.
 
 It shares no code with the controller or the planner that it tests, apart from the machine's data.
 """

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gate_rig import PERIOD, Rig, Spec, state_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kuwa_hardware.gate import Gate, GateLimits
 
+from gate_rig import PERIOD, Rig, Spec, state_at
+from kuwa_hardware.gate import Gate, GateLimits
 from kuwa_machines.contracts import CommandKind, JointCommand, Mode
 from kuwa_machines.contracts import Gate as GateProtocol
 from kuwa_machines.errors import CommandError

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-from gate_rig import PERIOD, Rig, Spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gate_rig import PERIOD, Rig, Spec
 from kuwa_machines.contracts import Array
 
 SPEC = Spec(q_min=[-1.5] * 4, q_max=[1.5] * 4)

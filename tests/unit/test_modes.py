@@ -7,8 +7,8 @@ from itertools import product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kuwa_hardware.modes import NEXT, PROGRAMS, ModeMachine
 
+from kuwa_hardware.modes import NEXT, PROGRAMS, ModeMachine
 from kuwa_machines.contracts import Mode
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gate_rig import Spec
 from kuwa_hardware.mock import MockRobot
 from kuwa_hardware.watchdog import Watchdog
-
 from kuwa_machines.contracts import CommandKind, JointCommand, SimulatedRobot
 from kuwa_machines.errors import CommandError
 

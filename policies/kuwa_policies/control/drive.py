@@ -48,9 +48,9 @@ class DriveModel:
 
     def flow(self, q: Array, qd: Array) -> Array:
         """Return the oil each joint takes, shape (..., n) [m³/s], for q and qd of that shape."""
-        out = np.empty(np.broadcast_shapes(q.shape, qd.shape))
+        out = np.zeros(q.shape)
         K = TABLE_POINTS
-        for j in range(out.shape[-1]):
+        for j in range(len(self.grid_step)):
             x = np.clip((q[..., j] - self.grid_start[j]) / self.grid_step[j], 0, K - 1.001)
             k = x.astype(int)
             side = (qd[..., j] > 0).astype(int)
@@ -68,7 +68,8 @@ class SlewingGive:
 
         L + T_d dL/dt = (1/K) d(I q̇)/dt
 
-    where T_d is the column's damping time. Cylinders are so much stiffer that nothing is gained there.
+    where T_d is the column's damping time. Cylinders are so much stiffer that nothing is gained
+    there.
     """
 
     def __init__(self, spec: MachineSpec) -> None:
@@ -81,32 +82,27 @@ class SlewingGive:
             self._stiffness = 2 * bulk * drive.displacement**2 / drive.dead_volume
         links = [spec.links[j.child] for j in joints]
         self._mass = np.array([link.mass for link in links])
-        # In each link's frame, the vector to its centre of mass and to the next joint as complex
-        # numbers x + i z; a joint angle q turns them by exp(−i q).
-        self._com = np.array([complex(link.com[0], link.com[2]) for link in links])
-        origins = [complex(j.origin[0], j.origin[2]) for j in joints[1:]]
-        self._next = np.array([*origins, complex(*spec.tool.profile[-1]) / 2])
+        # In each link's frame, (x, z) of its centre of mass and of the next joint, or of the load.
+        self._com = np.array([[link.com[0], link.com[2]] for link in links])
+        origins = [[j.origin[0], j.origin[2]] for j in joints[1:]]
+        self._next = np.array([*origins, np.array(spec.tool.profile[-1]) / 2])
         self._own = float(sum(link.inertia[2] for link in links))
 
-    def inertia(self, q: Array, load: float) -> Array:
-        """Return I at q, shape (..., n), with ``load`` [kg] in the tool; NaN counts as none."""
-        pitch = np.cumsum(q[..., 1:], axis=-1)
-        turn = np.exp(-1j * np.concatenate([np.zeros((*q.shape[:-1], 1)), pitch], axis=-1))
-        tips = np.cumsum(self._next * turn, axis=-1).real
-        starts = np.concatenate([np.zeros((*q.shape[:-1], 1)), tips[..., :-1]], axis=-1)
-        r = starts + (self._com * turn).real
-        carried = load if load > 0.0 else 0.0
-        return np.asarray(self._own + r**2 @ self._mass + carried * tips[..., -1] ** 2)
-
     def lead(self, t: Array, q: Array, qd: Array, load: float) -> tuple[Array, Array]:
-        """Return L and its rate along a trajectory, each shape (K,) [rad], [rad/s]."""
-        if len(t) < 3 or not math.isfinite(self._stiffness):
-            return np.zeros(len(t)), np.zeros(len(t))
-        momentum = self.inertia(q, load) * qd[:, 0]
-        torque = np.gradient(momentum, t, edge_order=2)
-        # To first order in T_d.
-        lead = (torque - self._damping_time * np.gradient(torque, t, edge_order=2)) / self._stiffness
-        return lead, np.gradient(lead, t, edge_order=2)
+        """Return L and its rate along a trajectory, each shape (K,) [rad], [rad/s].
+
+        Args:
+            t, q, qd: of the trajectory, shapes (K,), (K, n), (K, n).
+            load: mass in the tool [kg]; NaN counts as none.
+        """
+        out = np.zeros((2, len(t)))
+        if len(t) >= 3 and math.isfinite(self._stiffness):
+            load = load if load > 0.0 else 0.0
+            _lead(
+                t, q, qd, self._mass, self._com, self._next, self._own, load,
+                self._stiffness, self._damping_time, out,
+            )  # fmt: skip
+        return out[0], out[1]
 
 
 def _displacement(joint: Joint) -> Array:
@@ -164,3 +160,42 @@ def spool_command(flow: float, band: float, curve: float, max_flow: Any, soft: f
     else:
         u = band + (1.0 - band) * s ** (1.0 / curve)
     return u if flow > 0.0 else -u
+
+
+@njit(cache=True)
+def slewing_inertia(q: Any, mass: Any, com: Any, joint: Any, own: float, load: float) -> Any:
+    """Inertia about the swing axis at q: point masses at the links' centres, plus their own."""
+    total, r, pitch = own, 0.0, 0.0
+    for i in range(mass.shape[0]):
+        if i > 0:
+            pitch += q[i]
+        c, s = math.cos(pitch), math.sin(pitch)
+        total += mass[i] * (r + c * com[i, 0] + s * com[i, 1]) ** 2
+        r += c * joint[i, 0] + s * joint[i, 1]
+    return total + load * r**2
+
+
+@njit(cache=True)
+def _gradient(x: Any, t: Any, out: Any) -> None:
+    """Central differences; one-sided at the ends."""
+    n = t.shape[0]
+    for k in range(n):
+        i, j = max(k - 1, 0), min(k + 1, n - 1)
+        out[k] = (x[j] - x[i]) / (t[j] - t[i])
+
+
+@njit(cache=True)
+def _lead(
+    t: Any, q: Any, qd: Any, mass: Any, com: Any, joint: Any, own: float, load: float,
+    stiffness: float, damping_time: float, out: Any,
+) -> None:  # fmt: skip
+    """See :class:`SlewingGive`, to first order in the damping time; writes L and its rate."""
+    n = t.shape[0]
+    momentum, torque, rate = np.empty(n), np.empty(n), np.empty(n)
+    for k in range(n):
+        momentum[k] = slewing_inertia(q[k], mass, com, joint, own, load) * qd[k, 0]
+    _gradient(momentum, t, torque)
+    _gradient(torque, t, rate)
+    for k in range(n):
+        out[0, k] = (torque[k] - damping_time * rate[k]) / stiffness
+    _gradient(out[0], t, out[1])

@@ -5,10 +5,10 @@ reference is known further ahead than that, so each joint is fed forward with th
 will need then, and its position error is taken then as well, against a prediction from what the
 pipe still holds (Smith, 1957):
 
-    q̂(t+T) = q(t) + ∫ v_model(applied) − T b          v = q̇_r(t+T+τ) + K_p (q_r(t+T) − q̂(t+T)) + b
+    q̂(t+T) = q(t) + g ∫ v_model(applied)        v = [q̇_r(t+T+τ) + K_p (q_r(t+T) − q̂(t+T))] / g
 
-b is the joint's missing velocity: what the model promised a dead time ago minus what came. A slewing
-front is led further, by what its oil column gives under the acceleration (see SlewingGive).
+g is what the joint makes of a modelled velocity, learnt from what came of earlier predictions. A
+slewing front is led further, by what its oil column gives under the torque (see SlewingGive).
 """
 
 from __future__ import annotations
@@ -36,35 +36,38 @@ NEUTRAL, TRACK, VELOCITY = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Gains:
-    """Tuning of :class:`TrackingController`; the same for every joint.
+    """Tuning of :class:`TrackingController`.
 
     Args:
-        k_p: position gain times the dead time of a cylinder's joint.
-        k_p_slewing: the same for a motor's. Its oil gives visibly and comes back by itself, before a
-            correction could arrive.
+        k_p: position gain times the dead time of a cylinder's joint. k_p_slewing: of a motor's.
+        give: while it moves, a motor's joint is left alone up to this error [rad]: its oil gives
+            that much, and comes back by itself before a correction could arrive.
         k_p_max: bound on the position gain where dead times are short [1/s].
-        k_b: rate at which the missing velocity is learnt, times the dead time.
-        b_max: bound on it, as a share of the joint's maximum velocity.
+        k_g: how much of a wrong prediction g takes over per dead time.
+        g_max: bound on g, and 1/g_max the other; a joint further off is stalled, which says
+            nothing about its valve.
         rest_in, rest_out: a resting joint is left alone below rest_out and corrected down to
             rest_in [rad].
-        settle, rest_later: so long after the reference came to rest [s] only errors above rest_later
-            [rad] are still corrected: a joint that has not come by then is held by something, and
-            the oil would be wound up against it.
+        settle, held: so long after its reference came to rest [s] a slewing joint is left alone up
+            to ``held`` [rad]: between the walls of a trench the oil would only be wound up.
         still: a reference slower than this is at rest [rad/s].
         soft: share of full flow below which the dead band is crossed on a ramp.
+        slew: fastest change of a command [1/s]; below what a gate lets through.
     """
 
     k_p: float = 1.2
-    k_p_slewing: float = 0.2
+    k_p_slewing: float = 0.7
+    give: float = 0.005
     k_p_max: float = 2.5
-    k_b: float = 0.1
-    b_max: float = 0.08
+    k_g: float = .1
+    g_max: float = 1.25
     rest_in: float = math.radians(0.08)
     rest_out: float = math.radians(0.2)
     settle: float = 1.5
-    rest_later: float = math.radians(0.6)
+    held: float = math.radians(0.6)
     still: float = 1e-3
     soft: float = 4e-4
+    slew: float = 9.5
 
 
 class TrackingController:
@@ -92,9 +95,11 @@ class TrackingController:
         """Flows that the applied commands ask for, newest last: what is still to be felt."""
         self._promise = np.zeros((n, depth))
         """Predicted positions, in the order in which they come due."""
+        self._travel = np.zeros((n, depth))
+        """How far each of them lay from the position at the time."""
         self._memory = np.zeros((4, n))
-        """Rows: flow behind the lag now, missing velocity b, whether the joint rests, how long its
-        reference has been at rest [s]."""
+        """Rows: flow behind the lag now, g, whether the joint rests, how long its reference has
+        been at rest [s]."""
         self._velocity = np.zeros(n)
         self._give = SlewingGive(spec)
         self._no_chunk = (np.zeros(1), np.zeros((1, n)), np.zeros((1, n)), np.zeros((1, n)))
@@ -104,21 +109,25 @@ class TrackingController:
         slewing = [isinstance(joint.drive, MotorDrive) for joint in spec.joints.values()]
         share = np.where(slewing, gains.k_p_slewing, gains.k_p)
         self._bound = (
-            self._command, self._pipe, self._promise, self._memory, delay,
+            self._command, self._pipe, self._promise, self._travel, self._memory, delay,
             drive.lag, 1.0 - np.exp(-period / drive.lag), drive.dead_band, drive.curve,
             drive.max_flow,
             drive.displacement, drive.grid_start, drive.grid_step,
-            spec.q_min, spec.q_max, gains.b_max * spec.qd_max, period,
-            np.minimum(share / drive.dead_time, gains.k_p_max), gains.k_b, gains.rest_in, gains.rest_out,
-            gains.settle, gains.rest_later, gains.still, gains.soft,
+            spec.q_min, spec.q_max, period,
+            np.minimum(share / drive.dead_time, gains.k_p_max), gains.k_g, gains.g_max,
+            gains.rest_in, gains.rest_out, gains.settle,
+            np.where(slewing, gains.held, gains.rest_out),
+            np.where(slewing, gains.give, 0.0), gains.still, gains.soft, gains.slew,
         )  # fmt: skip
 
     def reset(self, state: MachineState) -> None:
         """Forget the past; start from this state at rest."""
         self._pipe[:] = 0.0
         self._promise[:] = state.q[:, None]
+        self._travel[:] = 0.0
         self._memory[:] = 0.0
-        self._memory[2] = 1.0
+        self._memory[1:3] = 1.0
+        self._command[:] = 0.0
         self._chunk, self._knots = None, self._no_chunk
         self._stamp = state.stamp - self._period
 
@@ -198,7 +207,7 @@ def _sample(s: float, j: int, t: Any, q: Any, qd: Any) -> Any:
 
 
 @njit(cache=True)
-def _lead_now(s: float, t: Any, lead: Any) -> Any:
+def _lead(s: float, t: Any, lead: Any) -> Any:
     """Lead at chunk time s, linear between knots, none beyond the ends."""
     last = t.shape[0] - 1
     if s < t[0] or s >= t[last]:
@@ -221,17 +230,17 @@ def _push(row: Any, value: float) -> None:
 def _step(
     mode: Any, start: Any, ticks: Any, available: Any, q: Any, applied: Any, velocity: Any,
     chunk_t: Any, chunk_q: Any, chunk_qd: Any, lead: Any,
-    command: Any, pipe: Any, promise: Any, memory: Any, delay: Any,
+    command: Any, pipe: Any, promise: Any, travel: Any, memory: Any, delay: Any,
     lag: Any, blend: Any, band: Any, curve: Any, max_flow: Any,
     table: Any, grid_start: Any, grid_step: Any,
-    q_min: Any, q_max: Any, b_max: Any, period: Any,
-    k_p: Any, k_b: Any, rest_in: Any, rest_out: Any, settle: Any, rest_later: Any,
-    still: Any, soft: Any,
+    q_min: Any, q_max: Any, period: Any, k_p: Any, k_g: Any, g_max: Any,
+    rest_in: Any, rest_out: Any, settle: Any, held: Any, give: Any,
+    still: Any, soft: Any, slew: Any,
 ) -> None:  # fmt: skip
     """One control tick; see the module's equations. Writes ``command``."""
     n = q.shape[0]
     depth = pipe.shape[1]
-    flow, missing, resting, waited = memory[0], memory[1], memory[2], memory[3]
+    flow, g, resting, waited = memory[0], memory[1], memory[2], memory[3]
 
     # Age the pipe: what leaves it now reaches the valve, whose lag is the model's only state.
     for _ in range(ticks):
@@ -239,12 +248,15 @@ def _step(
             _push(pipe[j], spool_flow(applied[j], band[j], curve[j], max_flow[j]))
             flow[j] += (pipe[j, depth - 1 - delay[j]] - flow[j]) * blend[j]
 
-    # Learn the missing velocity from the promise that comes due now.
+    # Learn from the promise that comes due now: normalised least mean squares.
     for j in range(n):
-        T = delay[j] * period
-        late = q[j] - promise[j, depth - delay[j]]
-        missing[j] -= k_b * late / (T * T) * period * ticks
-        missing[j] = min(max(missing[j], -b_max[j]), b_max[j])
+        due = depth - delay[j]
+        far = travel[j, due]
+        late = q[j] - promise[j, due]
+        if abs(late) < 0.3 * abs(far):
+            share = k_g * ticks / delay[j]
+            g[j] *= 1.0 + share * late * far / (far * far + 0.05**2)
+            g[j] = min(max(g[j], 1.0 / g_max), g_max)
 
     # Run the model through the pipe; what the pump delivers is shared in proportion.
     ahead = q.copy()
@@ -260,35 +272,45 @@ def _step(
             if i < delay[j]:
                 side = 1 if x[j] > 0.0 else 0
                 D = displacement_at(table[j, side], grid_start[j], grid_step[j], ahead[j])
-                ahead[j] += x[j] * share / D * period
+                ahead[j] += g[j] * x[j] * share / D * period
 
     for j in range(n):
         T = delay[j] * period
-        moving = x[j] != 0.0
-        hat = ahead[j] - (T * missing[j] if moving else 0.0)
+        # The pipe holds what the oil will do; the joint lags behind it by its lead, now and then.
+        hat = come = ahead[j]
+        if mode == TRACK:
+            hat += _lead(start, chunk_t, lead[:, j])
+            come = hat - _lead(start + T, chunk_t, lead[:, j])
         for _ in range(ticks):
-            _push(promise[j], hat)
+            _push(promise[j], come)
+            _push(travel[j], come - q[j])
+        before = command[j]
         command[j] = 0.0
-        if mode == 0:
+        if mode == NEUTRAL:
             resting[j] = 0.0
             continue
-        if mode == 2:
+        if mode == VELOCITY:
             v = velocity[j]
         else:
             q_r, _ = _sample(start + T, j, chunk_t, chunk_q, chunk_qd)
             _, v = _sample(start + T + lag[j], j, chunk_t, chunk_q, chunk_qd)
-            e = min(max(q_r, q_min[j]), q_max[j]) - _lead_now(start, chunk_t, lead[:, j]) - hat
+            e = min(max(q_r, q_min[j]), q_max[j]) - hat
             if abs(v) < still:
                 waited[j] += ticks * period
-                if abs(e) > (rest_out if waited[j] < T + settle else rest_later):
+                late = waited[j] > T + settle
+                if abs(e) > (held[j] if late else rest_out):
                     resting[j] = 0.0
-                elif abs(e) < rest_in or waited[j] >= T + settle:
+                elif abs(e) < rest_in or (late and held[j] > rest_out):
                     resting[j] = 1.0
                 if resting[j] != 0.0:
                     continue
             else:
                 resting[j] = waited[j] = 0.0
-            v += k_p[j] * e + (missing[j] if moving else 0.0)
+                e -= min(max(e, -give[j]), give[j])
+            v += k_p[j] * e
+        v /= g[j]
         side = 1 if v > 0.0 else 0
         D = displacement_at(table[j, side], grid_start[j], grid_step[j], hat)
-        command[j] = spool_command(v * D, band[j], curve[j], max_flow[j], soft)
+        u = spool_command(v * D, band[j], curve[j], max_flow[j], soft)
+        step = slew * period * ticks
+        command[j] = min(max(u, before - step), before + step)

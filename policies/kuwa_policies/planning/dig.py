@@ -1,8 +1,8 @@
 """A dig cycle as a table of legs: return, penetrate, dig, curl, lift, swing, dump.
 
-Everything lies in the vertical plane of the front: r from the swing axis, z up from the world's zero,
-p the bucket's pitch. The bucket's floor runs from the heel to the edge; at pitch p it stands at the
-clearance angle π − p − floor_angle above the ground behind an edge that moves inward.
+Everything lies in the vertical plane of the front: r from the swing axis, z up from the machine's
+foot, p the bucket's pitch. The bucket's floor runs from the heel to the edge; at pitch p it stands
+at the clearance angle π − p − floor_angle above the ground behind an edge that moves inward.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from kuwa_machines.contracts import Array
-from kuwa_machines.errors import KuwaError
-from kuwa_machines.kinematics import ExcavatorKinematics
+from kuwa_machines.kinematics import ExcavatorKinematics, ReachError
 from kuwa_policies.planning.trajectory import Leg
 
 
@@ -25,14 +24,17 @@ class DigSettings:
     Args:
         pass_volume: bank volume per pass, as a share of the heaped bucket.
         cut_speed, finish_speed: of the edge in the ground.
-        entry_clearance: angle between the bucket's floor and the horizontal on entry, nearly a right
-            angle so that the far wall stands.
+        entry_clearance: angle between the bucket's floor and the horizontal on entry, nearly a
+            right angle so that the far wall stands.
         drag_clearance: the same once the pass is under way; small, so that the floor is planed.
+        heel: height that the shell keeps above the floor when the bucket curls.
         wall: height that the shell keeps above the ground behind the far end.
         carry_pitch: mouth up. open_pitch: emptied.
         clear: height of the bucket above the ground before it may swing.
         approach: height above the ground at which the edge starts down. beyond: distance beyond
             both ends at which the path has its rounded corners.
+        press, press_time: in the last passes the edge is driven in this much deeper [m] and stays
+            so long [s], because the machine gives while the ground resists.
         settle: the swing stands this long before the edge goes down between walls [s].
         drop: height of the bucket's lowest point above the heap.
     """
@@ -42,6 +44,7 @@ class DigSettings:
     finish_speed: float = 0.5
     entry_clearance: float = np.radians(88.0)
     drag_clearance: float = np.radians(10.0)
+    heel: float = 0.06
     wall: float = 0.05
     carry_pitch: float = np.radians(178.0)
     open_pitch: float = np.radians(50.0)
@@ -49,6 +52,8 @@ class DigSettings:
     drop: float = 0.3
     approach: float = 0.15
     beyond: float = 0.04
+    press: float = 0.02
+    press_time: float = 0.25
     settle: float = 0.1
 
 
@@ -100,9 +105,11 @@ class DigCycle:
     def legs(self, cut: Cut, dump: Dump) -> list[Leg]:
         """Return the legs from wherever the machine rests to an empty bucket over the heap."""
         s = self.settings
-        entry = self._reachable(cut.r[-1] + s.beyond, cut.floor[-1], self.pitch_at(s.entry_clearance))
+        wanted = np.array([self.pitch_at(s.entry_clearance)])
+        entry = float(self._reachable(cut.r[-1:] + s.beyond, cut.floor[-1:], wanted)[0])
         far, top = cut.r[-1] + s.beyond, max(cut.ground, float(cut.surface.max()))
         speed = s.finish_speed if cut.finishing else s.cut_speed
+        press = s.press if cut.finishing else 0.0
         dig = self._drag(cut, entry)
         curl = self._curl(dig[-1], top + s.clear)
         return [
@@ -111,8 +118,8 @@ class DigCycle:
             # Between the walls of a trench the swing must stand.
             Leg("penetrate", _point(far, cut.surface[-1] + 0.05, entry), 0.8,
                 swing_left=0.0, pause=s.settle),
-            Leg("penetrate", _point(far, cut.floor[-1], entry), 0.4,
-                dwell=0.15 if cut.finishing else 0.0),
+            Leg("penetrate", _point(far, cut.floor[-1] - press, entry), 0.4,
+                dwell=s.press_time if cut.finishing else 0.0),
             Leg("dig", dig, speed),
             Leg("curl", curl, 0.6),
             *self._empty(curl[-1], dump),
@@ -125,13 +132,14 @@ class DigCycle:
         r[-1] -= s.beyond
         pitches = np.arange(entry, self.pitch_at(s.drag_clearance), np.radians(1.0))
         outline = self._outline(pitches)
-        points = []
-        for a, b in zip(r, z, strict=True):
+        wanted = np.full(len(r), entry)
+        for k, (a, b) in enumerate(zip(r, z, strict=True)):
             behind = a + outline[..., 0] > cut.r[-1] + s.beyond
             above = b + outline[..., 1] > cut.ground + s.wall
             free = pitches[np.all(above | ~behind, axis=-1)]
-            points.append((a, b, self._reachable(a, b, float(free[-1]) if len(free) else entry)))
-        return np.array(points)
+            if len(free):
+                wanted[k] = free[-1]
+        return np.column_stack([r, z, self._reachable(r, z, wanted)])
 
     def _outline(self, pitch: Array) -> Array:
         """Return points close together on the shell, relative to the edge, (len(pitch), M, 2)."""
@@ -142,16 +150,15 @@ class DigCycle:
 
     def _curl(self, start: Array, clear: float) -> Array:
         """Lift straight up the near wall, curling only as fast as the heel keeps off the floor."""
+        s = self.settings
         r, floor, p = start
         lift = np.linspace(0.0, clear - floor, 12)[1:]
-        grid = np.linspace(p, self.settings.carry_pitch, 60)
+        z = floor + lift
+        grid = np.linspace(p, s.carry_pitch, 60)
         lowest = -self._kin.outline_from_edge(grid)[..., 1].min(-1)
-        points = []
-        for up in lift:
-            free = grid[lowest <= max(up - 0.06, lowest[0])]
-            best = self._reachable(r, floor + up, float(free[-1]))
-            points.append((r, floor + up, best))
-        return np.array(points)
+        wanted = np.array([grid[lowest <= max(up - s.heel, lowest[0])][-1] for up in lift])
+        r = np.full(len(z), r)
+        return np.column_stack([r, z, self._reachable(r, z, wanted)])
 
     def _empty(self, start: Array, dump: Dump) -> list[Leg]:
         """Carry to the heap while swinging, open the bucket about its pin, stay a moment."""
@@ -169,25 +176,28 @@ class DigCycle:
             Leg("dump", open_[1:], 3.0, turn=1.1, swing_left=0.5),
         ]
 
-    def _reachable(self, r: float, z: float, pitch: float) -> float:
-        """Return the pitch nearest to the wanted one at which the edge can be at (r, z).
+    def _reachable(self, r: Array, z: Array, pitch: Array) -> Array:
+        """Return the pitches nearest to the wanted ones at which the edge can be at (r, z), (k,).
 
         Raises:
-            KuwaError: no pitch reaches it.
+            ReachError: no pitch reaches one of the points.
         """
-        offsets = np.radians(np.concatenate([[0.0], np.arange(1, 91), -np.arange(1, 91)]))
-        pitches = pitch + offsets[np.argsort(np.abs(offsets), kind="stable")]
-        edge = self._kin.base + np.array([r, 0.0, 0.0])
-        edge = np.tile([edge[0], edge[1], z], (len(pitches), 1))
-        _, within = self._kin.inverse_branches(edge, pitches)
-        if not within[0].any():
-            raise KuwaError(
-                f"the edge cannot be {z:.2f} m high at {r:.2f} m from the swing axis: the machine "
-                "cannot reach there with any bucket angle"
+        kin = self._kin
+        grid = np.radians(np.arange(-30.0, 271.0))
+        q = kin.inverse_in_plane(r[:, None], z[:, None] - kin.base[2], np.tile(grid, (len(r), 1)))
+        with np.errstate(invalid="ignore"):
+            ok = np.all((q >= kin.q_min[1:]) & (q <= kin.q_max[1:]), axis=-1)
+        if not ok.any(-1).all():
+            k = int(np.argmin(ok.any(-1)))
+            raise ReachError(
+                f"the edge cannot be {z[k]:.2f} m high at {r[k]:.2f} m from the swing axis: no "
+                "bucket angle reaches there"
             )
-        # A margin inside the limits, where there is room for one.
-        inner = within[0] & np.roll(within[0], 1) & np.roll(within[0], -1)
-        return float(pitches[int(np.argmax(inner if inner.any() else within[0]))])
+        # A degree inside the limits, since the base rocks.
+        ok[:, 1:-1] &= ok[:, 2:] & ok[:, :-2]
+        low = grid[np.argmax(ok, axis=1)]
+        high = grid[len(grid) - 1 - np.argmax(ok[:, ::-1], axis=1)]
+        return np.clip(pitch, low, high)
 
 
 def _point(r: float, z: float, p: float) -> Array:

@@ -1,13 +1,13 @@
 """The expert: plans work cycles from the terrain and a symbolic task, and emits joint trajectories.
 
-It stays in the product as baseline and as teacher. A skill decides what the next cycle is; the expert
-compiles it into a joint path, runs the path's clock, moves the path with the undercarriage as it
-rocks, and hands out chunks.
+It stays in the product as baseline and as teacher. A skill decides what the next cycle is; the
+expert compiles it into a joint path, runs the path's clock, moves the path with the undercarriage
+as it rocks, and hands out chunks.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.kinematics import apply, inverse_transform, rotation, transform
 from kuwa_machines.spec import MachineSpec
 from kuwa_policies.planning.governor import Governor
-from kuwa_policies.planning.trajectory import Leg, PathCompiler
+from kuwa_policies.planning.trajectory import JointPath, Leg, PathCompiler
 from kuwa_policies.planning.trench import DigTrench
 
 PERIOD = 0.2
@@ -48,7 +48,7 @@ class Expert:
     """
 
     period = PERIOD
-    SKILLS: dict[str, type[DigTrench]] = {"dig_trench": DigTrench}
+    SKILLS: ClassVar[dict[str, type[DigTrench]]] = {"dig_trench": DigTrench}
 
     def __init__(self, spec: MachineSpec) -> None:
         self._spec = spec
@@ -65,11 +65,13 @@ class Expert:
             KuwaError: no skill for this kind of task, or the task makes no sense for the machine.
         """
         if task.kind not in self.SKILLS:
-            raise KuwaError(f"task kind {task.kind!r}: no such skill; {choices(task.kind, self.SKILLS)}")
+            raise KuwaError(
+                f"task kind {task.kind!r}: no such skill; {choices(task.kind, self.SKILLS)}"
+            )
         self.SKILLS[task.kind].check(task, self._spec)
         self._task = task
         self._skill = None
-        self._paths: list = []
+        self._paths: list[JointPath] = []
         self._finished = False
         self._cycle = 0
 
@@ -107,7 +109,7 @@ class Expert:
         # The machine cannot answer before the longest dead time: the path waits for it.
         lead = max(j.drive.valve.dead_time + j.drive.valve.time_constant
                    for j in self._spec.joints.values())
-        self._governor.reset(state.stamp, -lead)
+        self._governor.reset(state.stamp, -lead - PERIOD)
         q = self._to_level(state.q, self._pose())
         edge, pitch = self._kin.forward(q)
         r = np.hypot(*(edge - self._kin.base)[:2])
@@ -167,11 +169,12 @@ class Expert:
         return self._paths[0].phase(s) if self._paths else "idle"
 
     def _chunk(self, stamp: float, T: Array) -> Trajectory:
-        t = np.arange(round(HORIZON / KNOT) + 1) * KNOT
+        t = np.asarray(np.arange(round(HORIZON / KNOT) + 1) * KNOT, dtype=np.float64)
         at = np.concatenate([t - DIFFERENCE, t, t + DIFFERENCE])
         s, _, lift = self._governor.ahead(at)
         q = self._reference(s, lift, T).reshape(3, len(t), -1)
-        return Trajectory(stamp, t, q[1], (q[2] - q[0]) / (2 * DIFFERENCE))
+        qd: Array = np.asarray((q[2] - q[0]) / (2 * DIFFERENCE), dtype=np.float64)
+        return Trajectory(stamp, t, q[1], qd)
 
     def _reference(self, s: Array, lift: Array, T_world_base: Array) -> Array:
         """Return the joint path at path times s, for the undercarriage as it stands now."""
@@ -187,15 +190,19 @@ class Expert:
     def _hold(self, T_world_base: Array) -> Array:
         swing, r, z, p = self._start
         edge = self._kin.base * [1, 1, 0] + [r * np.cos(swing), r * np.sin(swing), z]
-        q = self._kin.inverse_branches(edge[None], np.array([p]))[0][0]
+        q = self._front(edge[None], np.array([p]))
         return self._retarget(q, np.zeros(1), T_world_base)[0]
 
     def _retarget(self, q: Array, lift: Array, T_world_base: Array) -> Array:
-        """Move joint angles meant for a level machine to the one as it stands, lifted by ``lift``."""
+        """Move joint angles meant for a level machine to the machine as it stands.
+
+        Args:
+            q: (K, n). lift: of the edge, (K,) [m].
+        """
         edge, pitch = self._kin.forward(q)
         edge = edge + np.column_stack([np.zeros((len(q), 2)), lift])
         moved = apply(inverse_transform(T_world_base) @ self._T_world_level, edge)
-        out = self._kin.inverse_branches(moved, pitch)[0][0]
+        out = self._front(moved, pitch)
         out = np.where(np.isnan(out), q, out)
         # A swing beyond half a turn keeps its turn.
         out[:, 0] = q[:, 0] + (out[:, 0] - q[:, 0] + np.pi) % (2 * np.pi) - np.pi
@@ -204,5 +211,10 @@ class Expert:
     def _to_level(self, q: Array, T_world_base: Array) -> Array:
         edge, pitch = self._kin.forward(q[None])
         moved = apply(inverse_transform(self._T_world_level) @ T_world_base, edge)
-        out = self._kin.inverse_branches(moved, pitch)[0][0]
-        return out[0]
+        return self._front(moved, pitch)[0]
+
+    def _front(self, edge: Array, pitch: Array) -> Array:
+        """Return q with the arm folded in and the front ahead, NaN where out of reach."""
+        x, y, z = (edge - self._kin.base).T
+        front = self._kin.inverse_in_plane(np.hypot(x, y), z, pitch)
+        return np.column_stack([np.arctan2(y, x), front])

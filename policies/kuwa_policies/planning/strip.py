@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kuwa_machines.contracts import Array, HeightMap, Task
 from kuwa_machines.errors import KuwaError
+
+Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,6 @@ class Strip:
     Args:
         task: the task.
         cells: flat indices into the map of the cells inside, shape (m,).
-        along: distance of each from the near end [m], shape (m,).
         row: index of the row across the strip that each belongs to, shape (m,).
         target: height to reach, shape (m,) [m].
         stations: middle of each row, from the near end, shape (rows,) [m].
@@ -25,9 +27,8 @@ class Strip:
     """
 
     task: Task
-    cells: Array
-    along: Array
-    row: Array
+    cells: Index
+    row: Index
     target: Array
     stations: Array
     cell_area: float
@@ -59,7 +60,7 @@ class Strip:
         row = np.clip((s / task.length * rows).astype(int), 0, rows - 1)
         target = ground.height.ravel()[cells] - task.depth
         stations = (np.arange(rows) + 0.5) * task.length / rows
-        return cls(task, cells, s, row, target, stations, ground.cell**2)
+        return cls(task, cells, row, target, stations, ground.cell**2)
 
     def rows_of(self, values: Array) -> Array:
         """Return the mean over each row, shape (rows,)."""

@@ -1,10 +1,11 @@
 """Time-parametrisation: legs of edge motion become one smooth joint path within all limits.
 
-A leg is a polyline of the edge in the vertical plane of the front, (r, z, p): distance from the swing
-axis, height, bucket pitch. The polyline is run at constant speed per segment and then averaged over a
-moving window, which rounds corners and bounds acceleration (a step Δv becomes Δv/T); where a joint,
-a valve or the pump would be asked for too much, the segment is stretched and the path made again.
-The swing runs beside it with its own trapezoids of velocity, so that phases overlap.
+A leg is a polyline of the edge in the vertical plane of the front, (r, z, p): distance from the
+swing axis, height, bucket pitch. The polyline is run at constant speed per segment and then
+averaged over a moving window, which rounds corners and bounds acceleration (a step Δv becomes
+Δv/T); where a joint, a valve or the pump would be asked for too much, the segment is stretched and
+the path made again. The swing runs beside it with its own trapezoids of velocity, so that phases
+overlap.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from kuwa_machines.contracts import Array
-from kuwa_machines.errors import KuwaError
-from kuwa_machines.kinematics import ExcavatorKinematics
+from kuwa_machines.kinematics import ExcavatorKinematics, ReachError
 from kuwa_machines.spec import MachineSpec
 from kuwa_policies.control.drive import DriveModel
 
@@ -138,7 +138,7 @@ class PathCompiler:
         """Return the joint path from rest at ``start`` (swing, r, z, p) through all legs to rest.
 
         Raises:
-            KuwaError: a leg leaves the machine's reach; says which leg.
+            ReachError: a leg leaves the machine's reach; says which leg.
         """
         stretch = [np.ones(len(leg.points)) for leg in legs]
         for _ in range(12):
@@ -170,7 +170,8 @@ class PathCompiler:
         now = 0.0
         for k, leg in enumerate(legs):
             if leg.swing_to is not None and leg.swing_to != swing:
-                swings.append((now, swing, leg.swing_to))
+                # The first one need not wait for the windows of the front.
+                swings.append((now if k else -sum(m.windows) / 2, swing, leg.swing_to))
                 swing_from, swing = swing, leg.swing_to
             if leg.swing_left is not None and swings:
                 ready = swings[-1][0] + self.swing_lead(swing - swing_from, leg.swing_left)
@@ -197,7 +198,7 @@ class PathCompiler:
             spans.append(leg_spans)
         end = max([now, *(t0 + self.swing_times(b - a)[1] for t0, a, b in swings)])
         pad = sum(m.windows) / 2
-        t = np.arange(round((end + 2 * pad) / DT) + 2) * DT - pad
+        t = np.asarray(np.arange(round((end + 2 * pad) / DT) + 2) * DT - pad, dtype=float)
         front = np.column_stack([np.interp(t, times, np.array(knots)[:, c]) for c in range(3)])
         for window in m.windows:
             front = moving_average(front, window)
@@ -214,17 +215,23 @@ class PathCompiler:
     def _inverse(self, edge: Array, legs: list[Leg], owner: Array) -> Array:
         """Inverse kinematics of the front; the swing is taken as it is."""
         kin = self.kin
-        points = np.column_stack([edge[:, 1], np.zeros(len(edge)), edge[:, 2]])
-        branches, within = kin.inverse_branches(points + kin.base * [1, 0, 0], edge[:, 3])
-        # Branch 0: reached to the front with the arm folded in; a path never changes branch.
-        q, ok = branches[0].copy(), within[0]
+        # The arm stays folded in: a path never changes branch.
+        front = kin.inverse_in_plane(edge[:, 1], edge[:, 2] - kin.base[2], edge[:, 3])
+        q = np.column_stack([edge[:, 0], front])
+        with np.errstate(invalid="ignore"):
+            ok = np.all((q >= kin.q_min) & (q <= kin.q_max), axis=-1)
         if not ok.all():
             k = int(np.argmin(ok))
+            where = legs[owner[k]].name
+            if not kin.q_min[0] <= q[k, 0] <= kin.q_max[0]:
+                raise ReachError(
+                    f"phase {where!r}: swing to {np.degrees(q[k, 0]):.0f}° leaves its limits "
+                    f"[{np.degrees(kin.q_min[0]):.0f}°, {np.degrees(kin.q_max[0]):.0f}°]"
+                )
             try:
-                kin.inverse(points[k] + kin.base * [1, 0, 0], float(edge[k, 3]))
-            except KuwaError as error:
-                raise type(error)(f"phase {legs[owner[k]].name!r}: {error}") from None
-        q[:, 0] = edge[:, 0]
+                kin.inverse(kin.base * [1, 1, 0] + [edge[k, 1], 0, edge[k, 2]], float(edge[k, 3]))
+            except ReachError as error:
+                raise ReachError(f"phase {where!r}: {error}") from None
         return q
 
     def _overload(self, q: Array, qd: Array) -> Array:

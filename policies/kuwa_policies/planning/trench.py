@@ -77,7 +77,8 @@ class DigTrench:
         self._finishing = 0
         # Refuse an unreachable trench now rather than at its last pass.
         floor = self.strip.rows_of(self.strip.target)
-        compiler.compile(self._rest(), self._cycle.legs(self._cut(ground, floor, True), self._dump(ground)))
+        legs = self._cycle.legs(self._cut(ground, floor, True), self._dump(ground))
+        compiler.compile(self._rest(), legs)
 
     @staticmethod
     def check(task: Task, spec: MachineSpec) -> None:
@@ -155,9 +156,9 @@ class DigTrench:
         beside = abs(np.sin(skew)) * task.length / 2
         if beside > LATERAL:
             raise KuwaError(
-                f"trench yaw {np.degrees(task.yaw):.1f}° does not point at the swing axis: its ends "
-                f"would lie {beside:.2f} m beside the bucket's line (at most {LATERAL} m); yaw "
-                f"{np.degrees(radial):.1f}° would be right for a trench at "
+                f"trench yaw {np.degrees(task.yaw):.1f}° does not point at the swing axis: its "
+                f"ends would lie {beside:.2f} m beside the bucket's line (at most {LATERAL} m); "
+                f"yaw {np.degrees(radial):.1f}° would be right for a trench at "
                 f"({task.x:.2f}, {task.y:.2f}) m"
             )
 

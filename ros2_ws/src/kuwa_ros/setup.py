@@ -5,7 +5,7 @@ PACKAGE = "kuwa_ros"
 setup(
     name=PACKAGE,
     version="0.1.0",
-    description="What every Kuwa node shares: topic contracts, conversions, lifecycle base, loops, parameters.",
+    description="What every Kuwa node shares: topics, conversions, lifecycle base, loops.",
     license="Apache-2.0",
     packages=[PACKAGE],
     data_files=[

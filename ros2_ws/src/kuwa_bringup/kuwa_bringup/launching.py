@@ -21,7 +21,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
 
 def description(robot: str, names: tuple[str, ...]) -> Any:
     """Return a LaunchDescription with the arguments ``names``; ``robot`` is the default kind."""
-    from launch import LaunchDescription
+    from launch import LaunchDescription  # type: ignore[attr-defined]
     from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
     defaults = {name: default for name, (default, _) in ARGUMENTS.items()} | {"robot": robot}

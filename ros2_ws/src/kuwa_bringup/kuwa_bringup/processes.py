@@ -16,7 +16,7 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
 from kuwa_bringup.stack import NodeSpec
 from kuwa_machines.errors import KuwaError
-from kuwa_ros.lifecycle import PARENT_VARIABLE
+from kuwa_ros.main import PARENT_VARIABLE
 
 ASK_S: Final = 5.0
 """Time to end after SIGINT, then as long after SIGTERM, then SIGKILL [s]."""

@@ -1,4 +1,7 @@
-"""Writes the reference pages that come from code: ``python -m kuwa_bringup.reference [folder]``."""
+"""Writes the reference pages that come from code, into ``docs/reference`` or a given folder.
+
+``./kuwa exec python -m kuwa_bringup.reference``
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def pages() -> dict[str, str]:
     head = [
         "# Node parameters",
         "",
-        "Generated from the nodes' tables; `python -m kuwa_bringup.reference` writes it anew.",
+        "Generated from the nodes' tables by `./kuwa exec python -m kuwa_bringup.reference`.",
         "",
         "A node reads its parameters once, when it is configured, and refuses changes after that.",
         "",

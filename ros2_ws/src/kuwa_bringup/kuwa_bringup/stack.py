@@ -1,17 +1,19 @@
 """The stack as data: which nodes run for a machine, and with which parameters.
 
-Both ways to start it, ``ros2 launch`` and child processes, take this list.
+Both ways to start it, ``ros2 launch`` and child processes, take this list. It imports nothing but
+the standard library: ``ros2 launch`` runs in the system's Python, which does not know what only
+the nodes' own environment holds. The nodes check the names when they are configured.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-from kuwa_machines.errors import KuwaError
-from kuwa_machines.loader import load_machine
-from kuwa_robot.kinds import SIMULATED
+from typing import Final
 
 Value = bool | int | float | str | tuple[str, ...]
+
+SIMULATED: Final = frozenset({"sim", "mock"})
+"""Kinds of robot that move nothing real, so that the stack may arm itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,11 @@ def stack(
         namespace: instead of the machine's name.
 
     Raises:
-        KuwaError: if the machine is unknown, or a real one should arm itself.
+        ValueError: if a real machine should arm itself.
     """
-    load_machine(machine)
     simulated = robot in SIMULATED
     if auto_arm and not simulated:
-        raise KuwaError(
+        raise ValueError(
             f"auto_arm is for simulated robots ({', '.join(sorted(SIMULATED))}), not for "
             f"{robot!r}: a person arms a real machine"
         )

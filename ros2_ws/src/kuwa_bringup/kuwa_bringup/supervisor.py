@@ -9,7 +9,8 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from std_msgs.msg import Bool
 
@@ -40,12 +41,15 @@ class SupervisorParameters:
     )
     auto_arm: bool = parameter(False, "go to mode auto by itself; for simulated robots only")
     heartbeat_timeout: float = parameter(
-        TIMEOUT_S, "a node that is silent for this long counts as dead", unit="s",
-        low=1.0, high=60.0,
+        TIMEOUT_S,
+        "a node that is silent for this long counts as dead",
+        unit="s",
+        low=1.0,
+        high=60.0,
     )
 
 
-class Supervisor(Node):  # type: ignore[misc]
+class Supervisor(Node):
     """Configures, activates, arms; demands the emergency stop while a node is at fault."""
 
     def __init__(self) -> None:

@@ -36,6 +36,8 @@ from kuwa_ros.parameters import parameter
 SOURCE = {Mode.AUTO: "control", Mode.TELEOP: "teleop"}
 STATE_WAIT = 0.1
 """Without a joint state the loop wakes this often [s], and sends nothing."""
+YOUNG = 0.25
+"""A chunk that begins this near to a change of mode was made for the new mode [s]."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,11 @@ class ControlParameters:
         0.01, "control period, the time between two joint states", unit="s", low=0.001, high=0.1
     )
     velocity_timeout: float = parameter(
-        0.2, "a velocity reference counts as zero this long after its receipt", unit="s",
-        low=0.02, high=1.0,
+        0.2,
+        "a velocity reference counts as zero this long after its receipt",
+        unit="s",
+        low=0.02,
+        high=1.0,
     )
 
 
@@ -78,13 +83,22 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._sequence = time.monotonic_ns() // 1_000_000
         self._mode = Mode.OFF
         self._stamp = -np.inf
-        self._forget()
+        self._trajectory: Trajectory | None = None
+        self._forget(0.0)
+        # What a core compiles at its first step is compiled now, not when the machine moves.
+        rest = at_rest(spec.home)
+        self.core.reset(rest)
+        for reference in (hold(rest), self._velocity, None):
+            self.core.step(rest, reference, self._applied)
 
     def activate(self) -> Loop:
         return MessageLoop("control", self, self._states, STATE_WAIT, self._step, self.fail)
 
-    def _forget(self) -> None:
-        self._trajectory: Trajectory | None = None
+    def _forget(self, stamp: float) -> None:
+        """Forget what was asked for before, except a chunk as young as the change of mode itself:
+        it may overtake the news of the mode, but an old one would make the machine jump."""
+        if self._trajectory is not None and abs(stamp - self._trajectory.stamp) > YOUNG:
+            self._trajectory = None
         self._velocity, self._velocity_at = np.zeros(len(self._names)), -np.inf
         self._applied = np.zeros(len(self._names))
 
@@ -127,7 +141,7 @@ class ControlNode(KuwaNode[ControlParameters]):
         if mode is not self._mode or state.stamp < self._stamp:
             self._mode = mode
             self.core.reset(state)
-            self._forget()
+            self._forget(state.stamp)
         self._stamp = state.stamp
         try:
             applied = self._applied_commands.take()
@@ -151,6 +165,32 @@ class ControlNode(KuwaNode[ControlParameters]):
                 f"expected VELOCITY_FRACTION with values in [-1, 1]"
             )
         return values
+
+
+def at_rest(q: Array) -> MachineState:
+    """Return a state at rest at these positions, shape (n,) [rad]."""
+    n = len(q)
+    zero = np.zeros(n)
+    return MachineState(
+        stamp=0.0,
+        q=q,
+        qd=zero,
+        effort=zero,
+        pressure=np.zeros((n, 2)),
+        pump_pressure=0.0,
+        pump_flow=0.0,
+        pump_power=0.0,
+        base_position=np.zeros(3),
+        base_quaternion_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
+        base_velocity=np.zeros(6),
+        tool_load=0.0,
+    )
+
+
+def hold(state: MachineState) -> Trajectory:
+    """Return a chunk that stays where the state is."""
+    q = np.tile(state.q, (2, 1))
+    return Trajectory(state.stamp, np.array([0.0, 1.0]), q, np.zeros_like(q))
 
 
 def main() -> None:

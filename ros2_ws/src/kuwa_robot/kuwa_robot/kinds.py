@@ -23,8 +23,6 @@ def _mock(machine: str, scenario: str, seed: int) -> Robot:
 
 
 KINDS: Final[dict[str, Callable[[str, str, int], Robot]]] = {"sim": _sim, "mock": _mock}
-SIMULATED: Final = frozenset({"sim", "mock"})
-"""Kinds that move nothing real, so that the stack may arm itself."""
 
 
 def make_robot(kind: str, machine: str, scenario: str, seed: int) -> Robot:

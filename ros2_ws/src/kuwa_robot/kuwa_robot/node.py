@@ -1,4 +1,4 @@
-"""The robot node: a robot, simulated or real, in topics, with the last watchdog before the valves."""
+"""The robot node: a robot, simulated or real, in topics, behind the last watchdog."""
 
 from __future__ import annotations
 
@@ -44,12 +44,13 @@ class RobotParameters:
     robot: str = parameter("sim", "kind of robot", valid=tuple(KINDS))
     scenario: str = parameter("dig_trench", "scenario of a simulated robot")
     seed: int = parameter(0, "seed of a simulated robot", low=0, high=2**31 - 1)
-    speed: float = parameter(
-        1.0, "simulated seconds in a second", unit="s/s", low=0.01, high=100.0
-    )
+    speed: float = parameter(1.0, "simulated seconds in a second", unit="s/s", low=0.01, high=100.0)
     watchdog: float = parameter(
-        0.2, "valves go to neutral after this long without a good command", unit="s",
-        low=0.02, high=2.0,
+        0.2,
+        "valves go to neutral after this long without a good command",
+        unit="s",
+        low=0.02,
+        high=2.0,
     )
     stats_file: str = parameter("", "write latency and tick statistics here at the end")
 

@@ -72,7 +72,8 @@ def _figures(values: array[float]) -> dict[str, Any]:
     if not len(data):
         return {"count": 0}
     top = BIN_MS * np.ceil(min(float(data.max()), 100.0) / BIN_MS) + BIN_MS
-    counts, edges = np.histogram(np.minimum(data, top), bins=np.arange(0.0, top + BIN_MS, BIN_MS))
+    edges = np.arange(0.0, top + BIN_MS, BIN_MS)
+    counts, _ = np.histogram(np.minimum(data, top), bins=edges)
     return {
         "count": len(data),
         "median": round(float(np.median(data)), 3),

@@ -259,9 +259,14 @@ def terrain_map_msg(terrain: c.HeightMap) -> MapMetaData:
 
 def terrain_from(msg: Image, grid: MapMetaData) -> c.HeightMap:
     """Return the height map of an image and its grid."""
-    if msg.encoding != "32FC1" or msg.is_bigendian or (msg.width, msg.height) != (
-        grid.width,
-        grid.height,
+    if (
+        msg.encoding != "32FC1"
+        or msg.is_bigendian
+        or (msg.width, msg.height)
+        != (
+            grid.width,
+            grid.height,
+        )
     ):
         raise CommandError(
             f"height image is {msg.width}×{msg.height} {msg.encoding!r}; expected "

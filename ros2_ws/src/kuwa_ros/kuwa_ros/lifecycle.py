@@ -8,7 +8,6 @@ in the reverse transition. Inactive means: nothing is published but diagnostics.
 from __future__ import annotations
 
 import gc
-import os
 import time
 import traceback
 from collections.abc import Callable
@@ -16,7 +15,8 @@ from typing import Any, Final, Generic
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from kuwa_machines.errors import KuwaError
@@ -25,13 +25,11 @@ from kuwa_ros.parameters import P, declare, read
 from kuwa_ros.topics import DIAGNOSTICS, Topic
 
 HEARTBEAT_S: Final = 0.5
-PARENT_VARIABLE: Final = "KUWA_PARENT"
-"""Environment variable: process id of the starter; a node whose starter is gone ends itself."""
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
-class KuwaNode(LifecycleNode, Generic[P]):  # type: ignore[misc]
+class KuwaNode(LifecycleNode, Generic[P]):
     """A lifecycle node with a parameter table.
 
     Args:
@@ -50,7 +48,6 @@ class KuwaNode(LifecycleNode, Generic[P]):  # type: ignore[misc]
         self.errors = 0
         self._problem = ""
         self._owned: list[Callable[[], object]] = []
-        self._parent = os.environ.get(PARENT_VARIABLE, "")
         self._heartbeat = self.create_publisher(
             DIAGNOSTICS.type, DIAGNOSTICS.name, DIAGNOSTICS.qos()
         )
@@ -82,7 +79,7 @@ class KuwaNode(LifecycleNode, Generic[P]):  # type: ignore[misc]
         """Make a publisher; return its ``publish``."""
         publisher = self.create_publisher(topic.type, topic.name, topic.qos())
         self._owned.append(lambda: self.destroy_publisher(publisher))
-        return publisher.publish  # type: ignore[no-any-return]
+        return publisher.publish
 
     def reader(self, topic: Topic) -> Reader:
         """Make a reader that the node polls or that its loop waits for."""
@@ -207,7 +204,7 @@ class KuwaNode(LifecycleNode, Generic[P]):  # type: ignore[misc]
         return str(self._state_machine.current_state[1])
 
     def _refuse_late_change(self, changes: list[Any]) -> SetParametersResult:
-        table = {name for name in self._table.__dataclass_fields__}  # type: ignore[attr-defined]
+        table = set(self._table.__dataclass_fields__)  # type: ignore[attr-defined]
         late = [change.name for change in changes if change.name in table]
         if late and self.state_label != "unconfigured":
             reason = f"{', '.join(late)}: read when the node is configured; clean it up first"
@@ -215,10 +212,6 @@ class KuwaNode(LifecycleNode, Generic[P]):  # type: ignore[misc]
         return SetParametersResult(successful=True)
 
     def _beat(self) -> None:
-        if self._parent and str(os.getppid()) != self._parent:
-            self.get_logger().warning("the process that started this node is gone: ending")
-            self.context.try_shutdown()
-            return
         loop, problem = self.loop, self._problem
         if loop is not None and not problem and loop.stalled(time.monotonic()):
             problem = "the loop does not step any more"

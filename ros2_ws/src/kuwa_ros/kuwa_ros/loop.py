@@ -163,8 +163,9 @@ class MessageLoop(Loop):
         self._step = step
         self._context = node.context
         self._woken = False
-        with self._context.handle:
-            self._guard = _rclpy.GuardCondition(self._context.handle)
+        context: Any = self._context.handle
+        with context:
+            self._guard = _rclpy.GuardCondition(context)
 
     def wake(self) -> None:
         """Step now, with a message if there is one."""
@@ -174,8 +175,9 @@ class MessageLoop(Loop):
 
     def _run(self) -> None:
         handle, timeout_ns = self._reader.subscription.handle, int(self.timeout * 1e9)
-        with handle, self._guard, self._context.handle:
-            wait_set = _rclpy.WaitSet(1, 1, 0, 0, 0, 0, self._context.handle)
+        context: Any = self._context.handle  # there as long as the node is
+        with handle, self._guard, context:
+            wait_set = _rclpy.WaitSet(1, 1, 0, 0, 0, 0, context)
             while self._running and self._context.ok():
                 wait_set.clear_entities()
                 wait_set.add_subscription(handle)
@@ -192,7 +194,7 @@ class MessageLoop(Loop):
                 self._count(now)
 
 
-class _NeverGroup(MutuallyExclusiveCallbackGroup):  # type: ignore[misc]
+class _NeverGroup(MutuallyExclusiveCallbackGroup):
     """Keeps the executor away from a subscription that somebody else waits for or polls."""
 
     def can_execute(self, entity: Any) -> bool:

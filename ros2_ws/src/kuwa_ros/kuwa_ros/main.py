@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.utilities import try_shutdown
 
 from kuwa_machines.errors import KuwaError
+
+PARENT_VARIABLE: Final = "KUWA_PARENT"
+"""Environment variable: process id of the starter; a node whose starter is gone ends itself."""
 
 
 def run(make: Callable[[], Any]) -> None:
@@ -20,6 +27,10 @@ def run(make: Callable[[], Any]) -> None:
     code = 0
     try:
         node = make()
+        if PARENT_VARIABLE in os.environ:
+            threading.Thread(
+                target=_follow, args=(os.environ[PARENT_VARIABLE],), daemon=True
+            ).start()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
@@ -39,5 +50,12 @@ def run(make: Callable[[], Any]) -> None:
         except Exception:
             traceback.print_exc()
             code = 1
-        rclpy.try_shutdown()
+        try_shutdown()
     sys.exit(code)
+
+
+def _follow(parent: str) -> None:
+    while str(os.getppid()) == parent:
+        time.sleep(0.5)
+    print("the process that started this node is gone: ending", file=sys.stderr)
+    try_shutdown()

@@ -119,14 +119,15 @@ def markdown() -> str:
         [
             "# Topics",
             "",
-            "Generated from `kuwa_ros.topics`; `python -m kuwa_bringup.reference` writes it anew.",
+            "Generated from `kuwa_ros.topics` by `./kuwa exec python -m kuwa_bringup.reference`.",
             "",
             "Names are relative to the machine's namespace, e.g. `/zx200`, unless they begin with",
-            "a slash. Every topic is reliable, keep last. Units are SI; joints are matched by name.",
+            "a slash. Every topic is reliable and keeps its last messages. Units are SI; joints",
+            "are matched by name.",
             "",
             *rows,
             "",
-            f"Service `{SET_MODE[0]}` ({type_name(SET_MODE[1])}), served by safety: ask for a mode.",
+            f"Service `{SET_MODE[0]}` ({type_name(SET_MODE[1])}), of safety: ask for a mode.",
             "",
         ]
     )

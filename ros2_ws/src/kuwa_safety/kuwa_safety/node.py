@@ -30,16 +30,25 @@ class SafetyParameters:
 
     machine: str = parameter("zx200", "machine, by the name of its folder")
     request_timeout: float = parameter(
-        _D.request_timeout, "a request is stale this long after its receipt", unit="s",
-        low=0.02, high=1.0,
+        _D.request_timeout,
+        "a request is stale this long after its receipt",
+        unit="s",
+        low=0.02,
+        high=1.0,
     )
     state_timeout: float = parameter(
-        _D.state_timeout, "a joint state is stale this long after its receipt", unit="s",
-        low=0.02, high=1.0,
+        _D.state_timeout,
+        "a joint state is stale this long after its receipt",
+        unit="s",
+        low=0.02,
+        high=1.0,
     )
     answer_age: float = parameter(
-        _D.answer_age, "a request that answers a state further from the newest is refused",
-        unit="s", low=0.05, high=5.0,
+        _D.answer_age,
+        "a request that answers a state further from the newest is refused",
+        unit="s",
+        low=0.05,
+        high=5.0,
     )
     slew: float = parameter(
         _D.slew, "fastest change of a valve command", unit="1/s", low=0.1, high=100.0
@@ -48,12 +57,18 @@ class SafetyParameters:
         _D.margin, "distance kept from the position limits", unit="rad", low=0.001, high=0.5
     )
     overspeed: float = parameter(
-        _D.overspeed, "a joint faster than this times its maximum gets no more command that way",
-        unit="1", low=1.0, high=3.0,
+        _D.overspeed,
+        "a joint faster than this times its maximum gets no more command that way",
+        unit="1",
+        low=1.0,
+        high=3.0,
     )
     supervisor_timeout: float = parameter(
-        1.5, "stop when a supervisor that was heard is silent for this long; 0: never", unit="s",
-        low=0.0, high=60.0,
+        1.5,
+        "stop when a supervisor that was heard is silent for this long; 0: never",
+        unit="s",
+        low=0.0,
+        high=60.0,
     )
 
 
@@ -89,9 +104,7 @@ class SafetyNode(KuwaNode[SafetyParameters]):
             self.listen(topics.DIAGNOSTICS, self._heard)
 
     def activate(self) -> Loop:
-        return MessageLoop(
-            "safety", self, self._requests, FRESHNESS_PERIOD, self._step, self.fail
-        )
+        return MessageLoop("safety", self, self._requests, FRESHNESS_PERIOD, self._step, self.fail)
 
     def report(self) -> dict[str, object]:
         return {} if self.gate is None else {"mode": self._mode.value, "refused": self._refused}

@@ -1,0 +1,166 @@
+"""What came of a run, as the dictionary of ``result.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from kuwa_cli.runlog import RunLog
+from kuwa_machines.contracts import Array
+from kuwa_machines.errors import KuwaError
+from kuwa_machines.spec import MachineSpec
+from kuwa_sim.scenario import Scenario
+from kuwa_sim.score import Score, score_earthwork
+
+FORMAT = 1
+EndedBy = Literal["done", "duration", "interrupt", "fault"]
+"""``done``: the planner finished; ``duration``: time was up; ``fault``: the stack broke down."""
+PACKAGES = ("mujoco", "numba", "numpy", "scipy")
+
+Panels = list[tuple[str, str, Array, float | None]]
+
+
+@dataclass
+class Outcome:
+    """How a run ended, and what its clock showed.
+
+    Args:
+        ended_by: why it ended.
+        note: more about it, in words.
+        timing: figures for ``result.json``.
+        panels: histograms for the report, see :func:`kuwa_cli.report.figures.timing_figure`.
+    """
+
+    ended_by: EndedBy
+    note: str
+    timing: dict[str, Any]
+    panels: Panels
+
+
+def score_run(log: RunLog, spec: MachineSpec, scenario: Scenario) -> tuple[Score | None, str]:
+    """Return the score, or None and why there is none."""
+    start, final = log.terrain.start, log.terrain.newest
+    if start is None or final is None or not len(log.state):
+        return None, "The run ended before anything was measured."
+    try:
+        task = scenario.task.task
+        return score_earthwork(task, start, final, log.work_log(), spec, scenario.success), ""
+    except KuwaError as error:
+        return None, str(error)
+
+
+def result(
+    log: RunLog,
+    outcome: Outcome,
+    spec: MachineSpec,
+    scenario: Scenario,
+    seed: int,
+    mode: Literal["ros", "lockstep"],
+    speed: float | None,
+    command: str,
+) -> dict[str, Any]:
+    """Return everything that ``result.json`` holds; plain numbers, text and None only."""
+    score, why = score_run(log, spec, scenario)
+    success = score is not None and score.success and outcome.ended_by in ("done", "duration")
+    return {
+        "format": FORMAT,
+        "scenario": scenario.name,
+        "title": scenario.title,
+        "machine": spec.name,
+        "machine_title": spec.title,
+        "soil": scenario.soil.replace("_", " "),
+        "seed": seed,
+        "mode": mode,
+        "speed": speed,
+        "ended_by": outcome.ended_by,
+        "note": outcome.note or why,
+        "success": success,
+        "success_if": scenario.success.model_dump(),
+        "tolerance_m": scenario.task.tolerance_m,
+        "score": None if score is None else score.as_dict(),
+        "timing": outcome.timing,
+        "command": command,
+        "date": f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}",
+        "versions": versions(),
+        "computer": computer(),
+    }
+
+
+def write_result(path: Path, values: dict[str, Any]) -> None:
+    """Write ``result.json``; a number that is not finite becomes null."""
+    path.write_text(json.dumps(finite(values), indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def finite(value: Any) -> Any:
+    """Return the value with plain Python numbers, and None for what JSON cannot hold."""
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def figures_of(values: Array) -> dict[str, float | None]:
+    """Return median, 99th percentile and maximum."""
+    if not values.size:
+        return {"median": None, "p99": None, "max": None}
+    median, p99, top = np.percentile(values, [50, 99, 100])
+    return {"median": float(median), "p99": float(p99), "max": float(top)}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that results depend on."""
+    found = {"python": platform.python_version(), "kuwa": _version("kuwa")}
+    return found | {name: _version(name) for name in PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+@cache
+def computer() -> dict[str, Any]:
+    """Return what the figures ran on; no names or paths of this computer."""
+    cpu = platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                cpu = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (ValueError, OSError):
+        memory = float("nan")
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(memory, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def command_line() -> str:
+    """Return the command as a person typed it, without the path of this checkout."""
+    words = [
+        word if word.isprintable() and " " not in word else repr(word) for word in sys.argv[1:]
+    ]
+    return " ".join(["./kuwa", *words])

@@ -1,0 +1,234 @@
+"""A run through ROS 2: the whole stack as processes, watched from the side."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kuwa_bringup.processes import Processes
+from kuwa_bringup.stack import stack
+from kuwa_cli.live import LiveStatus
+from kuwa_cli.observer import Observer
+from kuwa_cli.outcome import EndedBy, Outcome, figures_of
+from kuwa_cli.progress import Progress
+from kuwa_cli.runfolder import LOGS
+from kuwa_cli.runlog import RunLog
+from kuwa_cli.settings import Settings
+from kuwa_cli.window import Window
+from kuwa_machines.contracts import Mode
+from kuwa_machines.errors import KuwaError
+from kuwa_sim.plant import CONTROL_PERIOD
+
+START_TIMEOUT = 90.0
+"""The stack must be ready within this; compiling kernels for the first time takes most [s]."""
+LOOK = 0.05
+"""Between two looks at what has arrived [s]."""
+SETTLE = 0.6
+"""After the planner is done, simulated: the last map is still on its way [s]."""
+TIMING = "robot_timing.json"
+
+
+class StackError(KuwaError):
+    """The stack did not start, with the end of the log that says why."""
+
+
+def run(settings: Settings, folder: Path, log: RunLog, live: LiveStatus) -> Outcome:
+    """Start the stack, watch it until the task is done or time is up, end it.
+
+    Raises:
+        KuwaError: the stack could not start.
+    """
+    speed = settings.speed or 1.0
+    domain = int(os.environ.get("ROS_DOMAIN_ID") or free_domain())
+    specs = stack(
+        machine=settings.spec.name,
+        scenario=settings.scenario_name,
+        seed=settings.seed,
+        speed=speed,
+        stats_file=str(folder / TIMING),
+    )
+    live.status.waiting = "starting the nodes"
+    live.show()
+    observer = None
+    environment = {"ROS_DOMAIN_ID": str(domain)}
+    processes = Processes(specs, folder / LOGS, environment=environment)
+    ended_by: EndedBy = "interrupt"
+    note = ""
+    began = 0.0
+    try:
+        with processes:
+            observer = Observer(log, specs[0].namespace, domain, CONTROL_PERIOD)
+            _wait_for_auto(observer, processes, live)
+            live.status.waiting = ""
+            began = observer.stamp
+            with Window(settings.spec, settings.scenario.task.task) as window:
+                ended_by, note = _watch(observer, processes, live, settings, window, began)
+    except KeyboardInterrupt:
+        ended_by, note = "interrupt", ""
+    finally:
+        if observer is not None:
+            observer.close()
+    return _outcome(log, observer, folder / TIMING, ended_by, note, speed)
+
+
+def _wait_for_auto(observer: Observer, processes: Processes, live: LiveStatus) -> None:
+    """Wait until every node is active and the gate is in auto."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while observer.mode != Mode.AUTO.value:
+        _check_alive(processes)
+        if time.monotonic() > deadline:
+            states = ", ".join(f"{n} {words}" for n, (_, words, _) in observer.nodes.items())
+            raise StackError(
+                f"the stack was not ready within {START_TIMEOUT:.0f} s ({states or 'no node heard'}"
+                f"); logs are in {processes.logs}"
+            )
+        time.sleep(LOOK)
+        observer.look()
+        active = [name for name, node in observer.nodes.items() if node[2].get("state") == "active"]
+        # The supervisor calls itself active from the start.
+        count = len([name for name in active if name != "supervisor"])
+        words = f"{count} of {len(processes.specs) - 1} nodes active"
+        if live.due:
+            live.status.waiting = words
+            live.status.nodes = _nodes(observer)
+            live.show()
+    observer.recording = True
+
+
+def _watch(
+    observer: Observer,
+    processes: Processes,
+    live: LiveStatus,
+    settings: Settings,
+    window: Window,
+    began: float,
+) -> tuple[EndedBy, str]:
+    progress = Progress(observer.log, settings.scenario.task.task, settings.duration)
+    until = np.inf
+    # A run that stands still on the wall must end as well.
+    patience = 20.0 / min(settings.speed or 1.0, 1.0)
+    moved_at, last = time.monotonic(), began
+    while True:
+        time.sleep(LOOK)
+        observer.look()
+        now = observer.stamp
+        if now != last:
+            moved_at, last = time.monotonic(), now
+        if observer.done and until == np.inf:
+            until = now + SETTLE
+        if now >= until:
+            return "done", ""
+        if now - began >= settings.duration:
+            return "duration", "time was up before the planner was done"
+        ended = processes.ended()
+        if ended or observer.mode == Mode.STOPPED.value:
+            return "fault", _why(observer, processes, ended)
+        if time.monotonic() - moved_at > patience:
+            return "fault", f"no joint state for {patience:.0f} s; logs are in {LOGS}"
+        if live.due:
+            progress.fill(live.status, began)
+            live.status.nodes = _nodes(observer)
+            live.status.reason = "; ".join(observer.reasons)
+            live.show()
+        if settings.view and not window.show(observer.log):
+            return "interrupt", ""
+
+
+def _check_alive(processes: Processes) -> None:
+    for name, code in processes.ended().items():
+        raise StackError(f"node {name} ended with code {code} while starting:\n"
+                         f"{processes.tail(name)}")  # fmt: skip
+
+
+def _why(observer: Observer, processes: Processes, ended: dict[str, int]) -> str:
+    if ended:
+        name, code = next(iter(ended.items()))
+        return f"node {name} ended with code {code}: {processes.tail(name, 3)}"
+    return f"the gate stopped the machine: {'; '.join(observer.reasons)}"
+
+
+def _nodes(observer: Observer) -> dict[str, tuple[bool, str]]:
+    """Return what is worth a word of each node."""
+    shown = {}
+    for name, (good, words, values) in sorted(observer.nodes.items()):
+        missed = values.get("missed", "0")
+        if words in ("active", "running"):
+            words = "" if missed == "0" else f"{missed} missed"
+        shown[name] = (good, words)
+    return shown
+
+
+def _outcome(
+    log: RunLog, observer: Observer | None, timing_file: Path, ended_by: EndedBy, note: str,
+    speed: float,
+) -> Outcome:  # fmt: skip
+    t, wall = log.state.t, log.state["wall"]
+    span, passed = (float(t[-1] - t[0]), float(wall[-1] - wall[0])) if len(t) > 1 else (0.0, 0.0)
+    interval = 1e3 * np.diff(wall)
+    robot = _robot_timing(timing_file)
+    ticks, missed = robot.get("ticks", 0), robot.get("missed", 0)
+    timing: dict[str, Any] = {
+        "real_time_factor": span / passed if passed > 0 else None,
+        "wall_s": passed,
+        "joint_states_hz": (len(t) - 1) / passed if passed > 0 else None,
+        "applied_hz": _rate(log.applied["wall"]),
+        "missed_ticks_share": missed / (ticks + missed) if ticks else None,
+        "clock_gaps": observer.clock_gaps if observer else None,
+        "clock_messages": observer.clock_messages if observer else None,
+        "interval_ms": figures_of(interval),
+        "robot": robot,
+    }
+    panels = [("Between joint states", "[ms]", interval, 1e3 * CONTROL_PERIOD / speed)]
+    latency = _unfold(robot.get("latency_ms", {}))
+    if latency.size:
+        panels.append(("Joint state to applied command", "[ms]", latency, None))
+    return Outcome(ended_by, note, timing, list(panels))
+
+
+def _rate(wall: np.ndarray) -> float | None:
+    return float((len(wall) - 1) / (wall[-1] - wall[0])) if len(wall) > 1 else None
+
+
+def _robot_timing(path: Path) -> dict[str, Any]:
+    """Return what the robot node measured itself, as close to the plant as can be."""
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _unfold(figures: dict[str, Any]) -> np.ndarray:
+    """Return values that have the histogram of the figures."""
+    histogram = figures.get("histogram", {})
+    counts = np.array(histogram.get("counts", []), int)
+    width = float(histogram.get("bin_ms", 1.0))
+    return np.repeat(width * (np.arange(counts.size) + 0.5), counts)
+
+
+def free_domain() -> int:
+    """Return a ROS domain whose discovery port nobody here uses, so that stacks do not meet."""
+    domains = list(range(1, 100))
+    random.shuffle(domains)
+    for domain in domains:
+        # Ports of a domain: 7400 + 250·domain, and from 7410 + 250·domain for its participants.
+        base = 7400 + 250 * domain
+        if all(_free(base + offset) for offset in (0, 10, 11, 12)):
+            return domain
+    return domains[0]
+
+
+def _free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

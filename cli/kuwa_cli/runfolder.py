@@ -1,0 +1,68 @@
+"""Where a run's files go: a new folder, or one that an earlier run left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+from kuwa_machines.errors import KuwaError
+
+FILES = (
+    "result.json", "report.html", "log.npz", "dig.mp4",
+    "before.jpg", "digging.jpg", "after.jpg", "robot_timing.json",
+)  # fmt: skip
+LOGS = "logs"
+"""Folder with one log file a node."""
+MARK = ".kuwa-run"
+"""An empty file that says that Kuwa made this folder, from its first moment on."""
+
+
+class RunFolderError(KuwaError):
+    """The folder cannot be used, and why."""
+
+
+def default_folder(scenario: str, seed: int) -> Path:
+    """Return a new name below ``runs``: date, scenario and seed."""
+    runs = Path(os.environ.get("KUWA_ROOT", "."), "runs")
+    stem = f"{datetime.now():%Y-%m-%d-%H%M%S}-{Path(scenario).stem}-s{seed}"
+    path, count = runs / stem, 1
+    while path.exists():
+        count += 1
+        path = runs / f"{stem}-{count}"
+    return path
+
+
+def prepare(path: Path) -> Path:
+    """Make the folder, or clear what an earlier run wrote into it; return it absolute.
+
+    Raises:
+        RunFolderError: it holds something else, or cannot be written.
+    """
+    path = path.expanduser().absolute()
+    try:
+        if path.exists() and not path.is_dir():
+            raise RunFolderError(f"--out {path}: this is a file; give a folder")
+        if path.is_dir() and any(path.iterdir()):
+            if not (path / MARK).exists():
+                raise RunFolderError(
+                    f"--out {path}: the folder is not empty and no run of Kuwa made it; "
+                    "give a new folder, so that nothing of yours is overwritten"
+                )
+            for name in FILES:
+                (path / name).unlink(missing_ok=True)
+            shutil.rmtree(path / LOGS, ignore_errors=True)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / MARK).touch()
+    except OSError as error:
+        raise RunFolderError(f"--out {path}: cannot be written: {error.strerror}") from None
+    return path
+
+
+def shown(path: Path) -> str:
+    """Return the path as a person would type it from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,75 @@
+"""What a person asked of one simulation run, checked before anything starts."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kuwa_machines.errors import KuwaError
+from kuwa_machines.loader import load_machine
+from kuwa_machines.spec import MachineSpec
+from kuwa_sim.scenario import Scenario, load_scenario
+
+MAX_SEED = 2**31 - 1
+
+
+class SettingsError(KuwaError):
+    """An option that makes no sense, and what would."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run.
+
+    Args:
+        scenario_name: as the nodes take it: a name or an absolute path.
+        speed: simulated seconds in a second; None in lock-step.
+        duration: longest run from the moment the machine may move [s, simulated].
+    """
+
+    scenario_name: str
+    scenario: Scenario
+    spec: MachineSpec
+    seed: int
+    speed: float | None
+    duration: float
+    view: bool
+
+
+def settings(
+    scenario: str,
+    machine: str | None,
+    seed: int,
+    lockstep: bool,
+    speed: float | None,
+    duration: float | None,
+    view: bool,
+) -> Settings:
+    """Check what was asked.
+
+    Raises:
+        KuwaError: naming the option, its value and what would be right.
+    """
+    loaded = load_scenario(scenario)
+    spec = load_machine(machine or loaded.machine)
+    if not 0 <= seed <= MAX_SEED:
+        raise SettingsError(f"--seed {seed}: give a whole number from 0 to {MAX_SEED}")
+    if lockstep and speed is not None:
+        raise SettingsError(
+            "--speed is for real time; a lock-step run is as fast as this computer can"
+        )
+    pace = 1.0 if speed is None else speed
+    if not (math.isfinite(pace) and 0.01 <= pace <= 100.0):
+        raise SettingsError(f"--speed {pace}: give a number from 0.01 to 100")
+    length = loaded.duration_s if duration is None else duration
+    if not (math.isfinite(length) and 0.1 <= length <= 36_000):
+        raise SettingsError(f"--duration {length}: give seconds from 0.1 to 36000")
+    if view and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise SettingsError(
+            "--view opens a window, and there is no display here (DISPLAY is not set); "
+            "leave it out: the report has a film of the run"
+        )
+    name = str(Path(scenario).absolute()) if scenario.endswith(".yaml") else scenario
+    return Settings(name, loaded, spec, seed, None if lockstep else pace, length, view)

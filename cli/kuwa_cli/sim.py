@@ -1,0 +1,159 @@
+"""``kuwa sim``: run a scenario in simulation, watch it live, and leave a report."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from kuwa_cli import runfolder
+from kuwa_cli.live import LiveStatus
+from kuwa_cli.outcome import Outcome, command_line, finite, result, write_result
+from kuwa_cli.runlog import RunLog
+from kuwa_cli.settings import Settings, settings
+from kuwa_machines.errors import KuwaError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+FAULT = 1
+NOT_REACHED = 3
+"""Exit code of a run that went through and did not reach what the scenario asks."""
+
+
+def command(
+    scenario: str = typer.Argument("dig_trench", help="A name (see kuwa scenarios) or a .yaml."),
+    machine: str = typer.Option(None, help="Another machine than the scenario's own."),
+    seed: int = typer.Option(0, help="Of ground, soil, start pose and sensor noise."),
+    view: bool = typer.Option(False, "--view/--headless", help="Open a window."),
+    lockstep: bool = typer.Option(False, help="Without ROS 2, as fast as possible; repeatable."),
+    speed: float = typer.Option(None, help="Simulated seconds in a second. [default: 1]"),
+    duration: float = typer.Option(None, help="Seconds, instead of the scenario's."),
+    out: Path = typer.Option(None, help="Run folder. [default: a new one below runs]"),
+    as_json: bool = typer.Option(False, "--json", help="Print the result as one JSON object."),
+    report: bool = typer.Option(True, help="Write report.html with film and figures."),
+) -> None:
+    """Run a scenario in simulation and write a report.
+
+    Exit code: 0 success, 3 the goal was not reached, 130 interrupted, 1 anything else.
+    """
+    # A service manager's SIGTERM ends a run as cleanly as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        asked = settings(scenario, machine, seed, lockstep, speed, duration, view)
+        folder = runfolder.prepare(out or runfolder.default_folder(scenario, seed))
+        sys.exit(simulate(asked, folder, lockstep, as_json, report))
+    except KeyboardInterrupt:
+        print("kuwa: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def simulate(asked: Settings, folder: Path, lockstep: bool, as_json: bool, report: bool) -> int:
+    """Run, score, report; return the exit code."""
+    task = asked.scenario.task.task
+    spec = asked.spec
+    log = RunLog(spec.joint_names, 0.0 if lockstep else spec.sensors.terrain.noise)
+    log.meta = {"machine": spec.name, "task": asdict(task), "seed": asked.seed}
+    how = "lock-step" if lockstep else "ROS 2"
+    title = f"{asked.scenario.name} · {spec.name} · seed {asked.seed} · {how}"
+    with LiveStatus(title) as live:
+        if lockstep:
+            from kuwa_cli.lockstep_run import run as run_lockstep
+
+            outcome = run_lockstep(asked, log, live)
+        else:
+            from kuwa_cli.ros_run import run as run_ros
+
+            outcome = run_ros(asked, folder, log, live)
+        console = live.console
+    values = finite(
+        result(
+            log, outcome, spec, asked.scenario, asked.seed,
+            "lockstep" if lockstep else "ros", asked.speed, command_line(),
+        )
+    )  # fmt: skip
+    interrupted = outcome.ended_by == "interrupt"
+    try:
+        if len(log.state):
+            log.save(folder / "log.npz")
+        write_result(folder / "result.json", values)
+        if report and len(log.state):
+            _report(folder, values, log, asked, outcome, live)
+            write_result(folder / "result.json", values)
+    except OSError as error:
+        raise KuwaError(f"{folder}: cannot be written: {error.strerror}") from None
+    except KeyboardInterrupt:
+        interrupted = True
+    _say(console, values, folder, report and len(log.state) > 0)
+    if as_json:
+        print(json.dumps({**values, "folder": str(folder)}, ensure_ascii=False))
+    if interrupted:
+        return INTERRUPTED
+    if outcome.ended_by == "fault":
+        return FAULT
+    return 0 if values["success"] else NOT_REACHED
+
+
+def _report(
+    folder: Path,
+    values: dict[str, Any],
+    log: RunLog,
+    asked: Settings,
+    outcome: Outcome,
+    live: LiveStatus,
+) -> None:
+    """Draw the film with a progress bar, then the page; a film that fails costs only the film."""
+    from kuwa_cli.report.page import write_page
+    from kuwa_cli.report.video import make_pictures
+
+    columns = (TextColumn("  {task.description}"), BarColumn(24), TimeElapsedColumn())
+    again = None
+    with Progress(*columns, console=live.console, transient=True) as bar:
+        try:
+            if outcome.ended_by == "interrupt":
+                values["no_film"] = "the run was interrupted"
+            elif log.terrain.start is None:
+                values["no_film"] = "no ground was measured"
+            else:
+                job = bar.add_task("drawing the film", total=1.0)
+                make_pictures(folder, log, lambda share: bar.update(job, completed=share))
+        except KuwaError as error:
+            values["no_film"] = str(error)
+        except KeyboardInterrupt as error:
+            values["no_film"], again = "drawing it was interrupted", error
+        bar.add_task("writing the report", total=None)
+        task = asked.scenario.task.task
+        write_page(folder / "report.html", values, log, asked.spec, task, outcome.panels)
+    if again is not None:
+        raise again
+
+
+def _say(console: Any, values: dict[str, Any], folder: Path, report: bool) -> None:
+    """Print what came of the run, in a few lines."""
+    from kuwa_cli.report.page import verdict
+
+    kind, word = verdict(values)
+    colour = {"good": "green", "bad": "red", "open": "yellow"}[kind]
+    score, timing = values["score"], values["timing"]
+    console.print(f"[bold {colour}]{word}[/] {values['note']}".rstrip())
+    if score is not None:
+        cycle = score["cycle_mean_s"]
+        console.print(
+            f"  {100 * score['share_within_tolerance']:.1f} % of the profile within "
+            f"±{100 * values['tolerance_m']:.0f} cm · {score['volume_moved_m3']:.2f} m³ in "
+            f"{score['cycles']} cycles"
+            + (f" of {cycle:.1f} s" if cycle else "")
+            + f" · {score['energy_kwh']:.2f} kWh · {score['limit_violations']} limit violations",
+            soft_wrap=True,
+        )
+    if timing.get("real_time_factor"):
+        console.print(f"  {timing['real_time_factor']:.2f} × real time")
+    if values.get("no_film") and kind != "open":
+        console.print(f"  no film: {values['no_film']}", style="yellow")
+    name = "report.html" if report else "result.json"
+    console.print(f"  {runfolder.shown(folder / name)}", soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Drivers behind the Robot protocol, the gate's rules and the watchdogs."""

@@ -1,0 +1,126 @@
+"""The stack description, the launch files' arguments, and what the process starter guarantees."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from kuwa_bringup.launching import ARGUMENTS
+from kuwa_bringup.processes import Processes, command_line
+from kuwa_bringup.stack import SIMULATED, NodeSpec, stack
+from kuwa_machines.errors import KuwaError
+from kuwa_robot.kinds import KINDS, make_robot
+from stack_rig import mock_stack, wait_for
+
+pytestmark = pytest.mark.ros
+
+
+def test_the_supervisor_knows_every_lifecycle_node() -> None:
+    for options in ({}, {"planner": ""}):
+        specs = stack(**options)  # type: ignore[arg-type]
+        managed = tuple(spec.name for spec in specs if spec.lifecycle)
+        assert specs[-1].parameters["nodes"] == managed
+        assert {spec.namespace for spec in specs} == {"/zx200"}
+
+
+def test_only_simulated_robots_arm_themselves() -> None:
+    assert set(KINDS) >= SIMULATED
+    assert stack(robot="sim")[-1].parameters["auto_arm"] is True
+    assert stack(robot="can")[-1].parameters["auto_arm"] is False
+    with pytest.raises(ValueError, match="a person arms"):
+        stack(robot="can", auto_arm=True)
+
+
+def test_unknown_names_are_answered_with_the_valid_ones() -> None:
+    with pytest.raises(KuwaError, match="mock"):
+        make_robot("mok", "zx200", "", 0)
+    with pytest.raises(KuwaError, match="not built"):
+        command_line(NodeSpec("kuwa_none", "x", "x", "/x"))
+    with pytest.raises(KuwaError, match="no executable"):
+        command_line(NodeSpec("kuwa_robot", "x", "x", "/x"))
+
+
+def test_the_description_needs_the_standard_library_only(root: Path) -> None:
+    folder = str(root / "ros2_ws/src/kuwa_bringup")
+    code = (
+        f"import sys; sys.path.insert(0, {folder!r}); before = set(sys.modules)\n"
+        "import kuwa_bringup.launching\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*(new - {'kuwa_bringup'} - set(sys.stdlib_module_names)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("name", ["sim", "robot"])
+def test_a_launch_file_has_the_usual_arguments(root: Path, name: str) -> None:
+    text = (root / "launch" / f"{name}.launch.py").read_text()
+    for argument in ("namespace", "use_sim_time", "params_file", "log_level", "machine", "robot"):
+        assert argument in ARGUMENTS
+        assert f'"{argument}"' in text
+
+
+def test_a_machine_that_does_not_exist_ends_the_supervisor_with_an_error(
+    ros_domain: int, tmp_path: Path
+) -> None:
+    with Processes(stack("zx2000", "mock"), tmp_path) as processes:
+        wait_for("the supervisor gives up", lambda: "supervisor" in processes.ended())
+        assert processes.ended() == {"supervisor": 1}
+        assert "robot cannot configure" in processes.tail("supervisor")
+        assert "did you mean 'zx200'" in processes.tail("robot")
+
+
+def test_nodes_end_when_their_starter_is_killed(ros_domain: int, tmp_path: Path) -> None:
+    script = textwrap.dedent(
+        f"""
+        import sys, time
+        from pathlib import Path
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from stack_rig import mock_stack
+        from kuwa_bringup.processes import Processes
+        with Processes(mock_stack(), Path({str(tmp_path)!r})) as processes:
+            print(*(processes.pid(name) for name in processes.specs), flush=True)
+            time.sleep(60)
+        """
+    )
+    starter = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    pids = [int(pid) for pid in starter.stdout.readline().split()]
+    assert len(pids) == 5
+    wait_for("a running stack", lambda: "activate planning" in log(tmp_path, "supervisor"))
+    starter.send_signal(signal.SIGKILL)
+    starter.wait()
+    wait_for("every node has ended", lambda: not any(alive(pid) for pid in pids), 10.0)
+
+
+def test_what_does_not_stop_is_killed(
+    ros_domain: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kuwa_bringup.processes.ASK_S", 0.5)
+    with Processes(mock_stack("robot", "safety"), tmp_path) as processes:
+        wait_for("safety runs", lambda: "activate safety" in log(tmp_path, "supervisor"))
+        processes.send("safety", signal.SIGSTOP)
+        codes = processes.stop()
+    assert codes["safety"] == -signal.SIGKILL
+    assert processes.stop() == codes
+
+
+def log(folder: Path, name: str) -> str:
+    path = folder / f"{name}.log"
+    return path.read_text() if path.is_file() else ""
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "zombie" not in Path(f"/proc/{pid}/status").read_text()

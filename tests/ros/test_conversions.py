@@ -1,0 +1,168 @@
+"""Conversions: what goes into a message comes out again, and what is wrong is refused."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kuwa_machines import contracts as c
+from kuwa_machines.errors import CommandError
+from kuwa_ros import conversions as cv
+
+pytestmark = pytest.mark.ros
+
+NAMES = ("swing_joint", "boom_joint", "arm_joint", "bucket_joint")
+RNG = np.random.default_rng(0)
+STATE = c.MachineState(
+    stamp=12.34,
+    q=RNG.normal(size=4),
+    qd=RNG.normal(size=4),
+    effort=RNG.normal(size=4),
+    pressure=1e6 * RNG.random((4, 2)),
+    pump_pressure=2e7,
+    pump_flow=0.007,
+    pump_power=9e4,
+    base_position=np.array([1.0, 2.0, 0.5]),
+    base_quaternion_wxyz=np.array([0.5, 0.5, -0.5, 0.5]),
+    base_velocity=RNG.normal(size=6),
+    tool_load=812.0,
+)
+finite = st.floats(-1e6, 1e6)
+
+
+def same(a: Any, b: Any) -> None:
+    for item in fields(a):
+        np.testing.assert_array_equal(getattr(a, item.name), getattr(b, item.name))
+
+
+@given(st.integers(0, 2**31 - 2), st.integers(0, 999_999_999))
+def test_a_stamp_of_a_message_survives_seconds(sec: int, nanosec: int) -> None:
+    stamp = cv.time_msg(sec + 1e-9 * nanosec)
+    assert 0 <= stamp.nanosec < 1_000_000_000
+    assert abs((stamp.sec - sec) * 10**9 + stamp.nanosec - nanosec) <= 1e-9 * sec * 400 + 1
+
+
+def test_a_stamp_that_rounds_up_to_a_second_carries() -> None:
+    stamp = cv.time_msg(2.0 - 1e-12)
+    assert (stamp.sec, stamp.nanosec) == (2, 0)
+
+
+def test_a_state_survives_its_messages() -> None:
+    back = cv.JointStateReader(NAMES)(cv.JointStateWriter(NAMES)(STATE))
+    assert np.isnan(back.tool_load)
+    parts = cv.hydraulic_from(cv.hydraulic_msg(STATE, NAMES), cv.JointOrder(NAMES))
+    parts |= cv.odometry_from(cv.odometry_msg(STATE))
+    whole = replace(back, **parts)
+    np.testing.assert_allclose(whole.base_velocity, STATE.base_velocity, atol=1e-12)
+    same(replace(whole, base_velocity=STATE.base_velocity), STATE)
+
+
+def test_odometry_gives_the_velocity_in_the_body() -> None:
+    quarter = np.array([np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)])
+    state = replace(
+        STATE, base_quaternion_wxyz=quarter, base_velocity=np.array([1.0, 0, 0, 0, 0, 2.0])
+    )
+    twist = cv.odometry_msg(state).twist.twist
+    np.testing.assert_allclose([twist.linear.x, twist.linear.y], [0.0, -1.0], atol=1e-12)
+    assert twist.angular.z == pytest.approx(2.0)
+
+
+def test_joint_states_are_read_by_name() -> None:
+    msg = cv.JointStateWriter(NAMES)(STATE)
+    msg.name = [*reversed(NAMES), "bucket_end_joint"]
+    msg.position = cv.doubles(np.append(STATE.q[::-1], 0.0))
+    msg.velocity = cv.doubles(np.append(STATE.qd[::-1], 0.0))
+    back = cv.JointStateReader(NAMES)(msg)
+    np.testing.assert_array_equal(back.q, STATE.q)
+    np.testing.assert_array_equal(back.qd, STATE.qd)
+    assert np.isnan(back.effort).all()
+
+
+def test_a_joint_state_without_a_joint_is_refused() -> None:
+    with pytest.raises(CommandError, match="bucket_joint"):
+        cv.JointStateReader(NAMES)(cv.JointStateWriter(NAMES[:3])(replace(STATE, q=STATE.q[:3])))
+    short = cv.JointStateWriter(NAMES)(replace(STATE, qd=STATE.qd[:2]))
+    with pytest.raises(CommandError, match="2 velocities"):
+        cv.JointStateReader(NAMES)(short)
+
+
+@given(
+    st.lists(finite, min_size=4, max_size=4),
+    st.integers(0, 2**64 - 1),
+    st.sampled_from(c.CommandKind),
+)
+def test_a_command_survives(values: list[float], sequence: int, kind: c.CommandKind) -> None:
+    command = c.JointCommand(1.25, sequence, "control", kind, NAMES, np.array(values))
+    same(cv.command_from(cv.command_msg(command)), command)
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    msg = cv.command_msg(c.JointCommand(0.0, 1, "x", c.CommandKind.VALVE, NAMES, np.zeros(4)))
+    msg.kind = 9
+    with pytest.raises(CommandError, match="0 VALVE"):
+        cv.command_from(msg)
+
+
+def test_terrain_survives_as_float32_with_its_grid() -> None:
+    terrain = c.HeightMap(RNG.normal(size=(30, 20)), -2.5, -4.0, 0.05)
+    image = cv.terrain_msg(terrain, 1.0)
+    back = cv.terrain_from(image, cv.terrain_map_msg(terrain))
+    np.testing.assert_array_equal(back.height, terrain.height.astype(np.float32))
+    assert back.cell == 0.05
+    assert (back.x0, back.y0) == pytest.approx((-2.5, -4.0), abs=1e-12)
+    assert back.index(-2.45, -4.0) == (1, 0)
+    image.width = 31
+    with pytest.raises(CommandError, match="terrain/map"):
+        cv.terrain_from(image, cv.terrain_map_msg(terrain))
+    image.width = 30
+    image.data = image.data[:-4]
+    with pytest.raises(CommandError, match="bytes"):
+        cv.terrain_from(image, cv.terrain_map_msg(terrain))
+
+
+def trajectory() -> c.Trajectory:
+    q, qd = RNG.normal(size=(2, 26, 4))
+    return c.Trajectory(3.0, np.arange(26) * 0.1, q, qd)
+
+
+def test_a_trajectory_survives_in_any_joint_order() -> None:
+    chunk = trajectory()
+    msg = cv.trajectory_msg(chunk, NAMES)
+    back = cv.trajectory_from(msg, cv.JointOrder(NAMES))
+    np.testing.assert_array_equal(back.q, chunk.q)
+    np.testing.assert_array_equal(back.qd, chunk.qd)
+    np.testing.assert_allclose(back.t, chunk.t, atol=1e-9)
+    mirrored = cv.trajectory_from(msg, cv.JointOrder(NAMES[::-1]))
+    np.testing.assert_array_equal(mirrored.q, chunk.q[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda m: m.points.clear(), "0 knots"),
+        (lambda m: m.points.reverse(), "increase"),
+        (lambda m: m.points.extend(m.points * 50), "knots"),
+        (lambda m: setattr(m.points[3], "velocities", cv.doubles(np.zeros(2))), "lacks"),
+        (lambda m: setattr(m.points[3], "positions", cv.doubles(np.full(4, np.nan))), "finite"),
+        (lambda m: setattr(m, "joint_names", list(NAMES[:3])), "bucket_joint"),
+    ],
+)
+def test_a_wrong_trajectory_is_refused(change: Any, why: str) -> None:
+    msg = cv.trajectory_msg(trajectory(), NAMES)
+    change(msg)
+    with pytest.raises(CommandError, match=why):
+        cv.trajectory_from(msg, cv.JointOrder(NAMES))
+
+
+def test_task_safety_and_plan_survive() -> None:
+    task = c.Task("dig_trench", 6.5, 0.0, 0.1, 3.0, 1.0, 0.5, 1.0, 6.0, 0.05)
+    assert cv.task_from(cv.task_msg(task)) == task
+    safety = c.SafetyState(c.Mode.AUTO, ("why",), (True, False, False, True), 7)
+    assert cv.safety_from(cv.safety_msg(safety, 1.0)) == safety
+    msg = cv.plan_msg(c.Plan(None, "dig", 3, False), 2.5)
+    assert (msg.phase, msg.cycle, msg.done, msg.header.stamp.sec) == ("dig", 3, False, 2)
