@@ -85,7 +85,7 @@ class ExcavatorKinematics:
         self.names = spec.joint_names
         self.q_min, self.q_max = spec.q_min, spec.q_max
         self.base = np.array(joints[0].origin, dtype=float)
-        self.profile = np.array(spec.tool.profile, dtype=float)
+        self.profile = np.array(spec.bucket.profile, dtype=float)
         # Per pitching link, the vector (x, z) from its joint to the next joint, or to the edge.
         vectors = [joints[1].origin, joints[2].origin, joints[3].origin]
         self.mount = np.array([vectors[0][0], vectors[0][2]])

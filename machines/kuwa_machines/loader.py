@@ -59,7 +59,10 @@ def _check_model(path: Path, spec: MachineSpec) -> None:
         tree = ElementTree.parse(spec.model_path)
     except ElementTree.ParseError as exc:
         raise MachineError(f"{spec.model_path}: not valid XML: {exc}") from None
-    for tag, wanted in (("joint", spec.joints), ("body", spec.links)):
+    for tag, wanted in (
+        ("joint", [*spec.joints, *spec.passive_joints]),
+        ("body", list(spec.links)),
+    ):
         present = [element.get("name", "") for element in tree.iter(tag)]
         for name in wanted:
             if name not in present:

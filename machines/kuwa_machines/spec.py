@@ -8,47 +8,59 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.datafile import Data, DataFile
-from kuwa_machines.errors import choices
-from kuwa_machines.linkage import FourBar, Triangle
+from kuwa_machines.drives import (
+    CylinderDrive,
+    Drive,
+    HydrostaticDrive,
+    MotorDrive,
+    OilDrive,
+    Pilot,
+    Valve,
+)
+from kuwa_machines.errors import MachineError, choices
+from kuwa_machines.followers import Follower
+from kuwa_machines.tools import Blade, Bucket, DumpBody, Plough, SprayerBoom, Tool
+from kuwa_machines.undercarriage import Tracks, Wheels
 from kuwa_machines.units import (
     Angle,
     AngularAcceleration,
     AngularVelocity,
     Flow,
     Frequency,
-    Leakage,
     Length,
     Mass,
-    MotorDisplacement,
     Point3,
     Power,
     Pressure,
     Ratio,
+    RotationalStiffness,
     RotationalViscosity,
-    Stiffness,
-    Time,
-    Volume,
 )
 
+__all__ = [
+    "Blade",
+    "Bucket",
+    "CylinderDrive",
+    "DumpBody",
+    "HydrostaticDrive",
+    "Joint",
+    "Link",
+    "MachineSpec",
+    "MotorDrive",
+    "PassiveJoint",
+    "Pilot",
+    "Plough",
+    "SprayerBoom",
+    "Tracks",
+    "Valve",
+    "Wheels",
+]
 
-def _polyline(raw: Any) -> Any:
-    if not isinstance(raw, dict) or set(raw) != {"value", "unit", "source"}:
-        raise ValueError("expected {value: [[x, z], …], unit: m, source: …}")
-    if raw["unit"] != "m":
-        raise ValueError(f"unit {raw['unit']!r} is not valid here; valid: m")
-    points = tuple(tuple(float(v) for v in point) for point in raw["value"])
-    if len(points) < 3 or any(len(point) != 2 for point in points):
-        raise ValueError("a profile needs at least three points [x, z]")
-    if not np.all(np.isfinite(points)):
-        raise ValueError("a profile's points must be finite")
-    return points
-
-
-Polyline = Annotated[tuple[tuple[float, float], ...], BeforeValidator(_polyline)]
+Axis = Literal["x", "y", "z"]
 
 
 class Link(Data):
@@ -73,85 +85,23 @@ class Link(Data):
         return (self.mass / 12 * (y + z), self.mass / 12 * (x + z), self.mass / 12 * (x + y))
 
 
-class Valve(Data):
-    """A proportional directional valve with its pilot circuit.
-
-    Spool command u → dead time → dead band → flow = max_flow · s**curve, s = (|u| − band)/(1 −
-    band) → first-order lag. ``max_flow_*`` are the flows at full spool in each joint direction.
-    """
-
-    dead_time: Time
-    dead_band: Ratio
-    curve: Ratio
-    time_constant: Time
-    max_flow_positive: Flow
-    max_flow_negative: Flow
-
-    @model_validator(mode="after")
-    def _plausible(self) -> Valve:
-        if not 0 <= self.dead_band < 0.5:
-            raise ValueError(f"dead_band {self.dead_band} must be in [0, 0.5)")
-        if not 0 <= self.dead_time <= 2.0:
-            raise ValueError(f"dead_time {self.dead_time} s must be in [0, 2]")
-        if self.time_constant <= 0 or self.curve < 1:
-            raise ValueError("time_constant must be positive and curve at least 1")
-        if min(self.max_flow_positive, self.max_flow_negative) <= 0:
-            raise ValueError("max_flow must be positive in both directions")
-        return self
-
-
-class _Drive(Data):
-    valve: Valve
-    relief: Pressure
-    dead_volume: Volume
-    """Oil behind each port with the piston at its end; the softness of the oil column."""
-    leakage: Leakage
-    friction: RotationalViscosity
-    damping_time: Time
-    """Of the oil column: damping force = stiffness · damping_time · velocity difference."""
-
-
-class CylinderDrive(_Drive):
-    """One or more equal cylinders that move a joint through a linkage."""
-
-    type: Literal["cylinder"]
-    count: int = Field(ge=1, le=4)
-    bore: Length
-    rod: Length
-    linkage: Annotated[Triangle | FourBar, Field(discriminator="type")]
-
-    @model_validator(mode="after")
-    def _rod_fits(self) -> CylinderDrive:
-        if not 0 < self.rod < self.bore:
-            raise ValueError(f"rod {self.rod} m must be positive and below bore {self.bore} m")
-        return self
-
-    @property
-    def head_area(self) -> float:
-        """Piston area on the head side, all cylinders [m²]."""
-        return self.count * math.pi / 4 * self.bore**2
-
-    @property
-    def rod_area(self) -> float:
-        """Annulus on the rod side, all cylinders [m²]."""
-        return self.count * math.pi / 4 * (self.bore**2 - self.rod**2)
-
-
-class MotorDrive(_Drive):
-    """A hydraulic motor with its reduction; ``displacement`` is per radian of the joint."""
-
-    type: Literal["motor"]
-    displacement: MotorDisplacement
-
-
-Drive = Annotated[CylinderDrive | MotorDrive, Field(discriminator="type")]
-
-
 class Range(Data):
-    """Joint range; ``min`` below ``max``."""
+    """Joint range; ``min`` below ``max``. The word ``endless`` stands for no limits at all."""
 
     min: Angle
     max: Angle
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _endless(cls, raw: Any, handler: ModelWrapValidatorHandler[Range]) -> Range:
+        if raw == "endless":
+            return cls.model_construct(min=-math.inf, max=math.inf)
+        return handler(raw)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there are limits."""
+        return math.isfinite(self.max)
 
     @model_validator(mode="after")
     def _ordered(self) -> Range:
@@ -165,7 +115,7 @@ class Joint(Data):
 
     parent: str
     child: str
-    axis: Literal["y", "z"]
+    axis: Axis
     origin: Point3
     position: Range
     velocity: AngularVelocity
@@ -179,7 +129,36 @@ class Joint(Data):
             raise ValueError("velocity and acceleration limits must be positive")
         if not self.position.min <= self.home <= self.position.max:
             raise ValueError(f"home {self.home:.4g} rad is outside the joint's range")
+        if self.position.bounded == (self.drive.type == "hydrostatic"):
+            raise ValueError("position: a hydrostatic drive's joint is endless, any other is not")
         return self
+
+    @property
+    def oil(self) -> OilDrive:
+        """The cylinder or motor on the working pump.
+
+        Raises:
+            MachineError: the joint has a travel drive of its own.
+        """
+        if isinstance(self.drive, HydrostaticDrive):
+            raise MachineError(
+                f"joint from {self.parent} to {self.child} is a {self.drive.type} drive; expected "
+                "a cylinder or a motor on the working pump"
+            )
+        return self.drive
+
+
+class PassiveJoint(Data):
+    """A hinge that nothing drives: a wheel that rolls, a spring, or one led by another joint."""
+
+    parent: str
+    child: str
+    axis: Axis
+    origin: Point3
+    position: Range
+    stiffness: RotationalStiffness
+    damping: RotationalViscosity
+    follows: Follower | None = None
 
 
 class Hydraulics(Data):
@@ -192,33 +171,6 @@ class Hydraulics(Data):
     tank_pressure: Pressure
     bulk_modulus: Pressure
     engine_efficiency: Ratio
-
-
-class Bucket(Data):
-    """A bucket as a soil tool, in its link's frame: x from pin to cutting edge, z outward.
-
-    ``profile`` runs from the upper lip over the back and the heel to the cutting edge; the mouth
-    is the line from the last point back to the first.
-    """
-
-    type: Literal["bucket"]
-    link: str
-    width: Length
-    heaped_capacity: Volume
-    edge_thickness: Length
-    profile: Polyline
-
-
-class Tracks(Data):
-    """Contact of the undercarriage with the ground."""
-
-    link: str
-    length: Length
-    gauge: Length
-    shoe_width: Length
-    stiffness: Stiffness
-    damping_ratio: Ratio
-    friction: Ratio
 
 
 class Encoder(Data):
@@ -248,25 +200,54 @@ class MachineSpec(DataFile):
 
     name: str
     title: str
-    kind: Literal["excavator"]
+    kind: str
     model: str
     links: dict[str, Link]
     joints: dict[str, Joint]
+    passive_joints: dict[str, PassiveJoint] = Field(default_factory=dict)
     hydraulics: Hydraulics
-    tool: Bucket
-    tracks: Tracks
+    tool: Tool
+    undercarriage: Annotated[Tracks | Wheels, Field(discriminator="type")]
     sensors: Sensors
     _folder: Path = PrivateAttr(default=Path())
 
     @model_validator(mode="after")
     def _consistent(self) -> MachineSpec:
-        used = {name: f"joints.{j}.{end}" for j, joint in self.joints.items()
+        joints: dict[str, Joint | PassiveJoint] = {**self.joints, **self.passive_joints}
+        if len(joints) != len(self.joints) + len(self.passive_joints):
+            raise ValueError("passive_joints: a name of joints is used again")
+        used = {name: f"joints.{j}.{end}" for j, joint in joints.items()
                 for end, name in (("parent", joint.parent), ("child", joint.child))}
-        used |= {self.tool.link: "tool.link", self.tracks.link: "tracks.link"}
+        used |= {self.tool.link: "tool.link", self.undercarriage.link: "undercarriage.link"}
+        if isinstance(self.undercarriage, Wheels):
+            used |= {w.link: f"undercarriage.wheels.{n}.link"
+                     for n, w in self.undercarriage.wheels.items()}
+        if isinstance(self.tool, SprayerBoom):
+            used |= {p.link: f"tool.points.{n}.link" for n, p in self.tool.points.items()}
         for link, key in used.items():
             if link not in self.links:
                 raise ValueError(f"{key}: no link {link!r}; {choices(link, self.links)}")
+        named = {joint.follows.joint: f"passive_joints.{j}.follows.joint"
+                 for j, joint in self.passive_joints.items() if joint.follows}
+        if isinstance(self.undercarriage, Tracks):
+            named |= {j: f"undercarriage.{side}"
+                      for side, j in (("left", self.undercarriage.left),
+                                      ("right", self.undercarriage.right)) if j is not None}
+        for name, key in named.items():
+            if name not in self.joints:
+                raise ValueError(f"{key}: no joint {name!r}; {choices(name, self.joints)}")
         return self
+
+    @property
+    def bucket(self) -> Bucket:
+        """The tool of a machine that digs.
+
+        Raises:
+            MachineError: the machine has another tool.
+        """
+        if not isinstance(self.tool, Bucket):
+            raise MachineError(f"{self.name}: its tool is a {self.tool.type}; this needs a bucket")
+        return self.tool
 
     @property
     def folder(self) -> Path:

@@ -30,7 +30,11 @@ UNITS: dict[str, dict[str, float]] = {
     "power": {"W": 1.0, "kW": 1e3},
     "motor_displacement": {"m3/rad": 1.0, "L/rev": 1e-3 / (2 * math.pi)},
     "rotational_viscosity": {"N.m.s/rad": 1.0, "kN.m.s/rad": 1e3},
+    "rotational_stiffness": {"N.m/rad": 1.0, "kN.m/rad": 1e3},
+    "moment_of_inertia": {"kg.m2": 1.0},
     "leakage": {"m3/s/Pa": 1.0, "mL/min/MPa": 1e-6 / 60 / 1e6},
+    "cohesive_modulus": {"kN/m^(n+1)": 1e3},
+    "frictional_modulus": {"kN/m^(n+2)": 1e3},
     "specific_weight": {"N/m3": 1.0, "kN/m3": 1e3},
     "stiffness": {"N/m": 1.0, "kN/m": 1e3, "MN/m": 1e6},
     "frequency": {"Hz": 1.0},
@@ -95,8 +99,12 @@ Flow = Annotated[float, quantity("flow")]
 Power = Annotated[float, quantity("power")]
 MotorDisplacement = Annotated[float, quantity("motor_displacement")]
 RotationalViscosity = Annotated[float, quantity("rotational_viscosity")]
+RotationalStiffness = Annotated[float, quantity("rotational_stiffness")]
+MomentOfInertia = Annotated[float, quantity("moment_of_inertia")]
 Leakage = Annotated[float, quantity("leakage")]
 SpecificWeight = Annotated[float, quantity("specific_weight")]
+CohesiveModulus = Annotated[float, quantity("cohesive_modulus")]
+FrictionalModulus = Annotated[float, quantity("frictional_modulus")]
 Stiffness = Annotated[float, quantity("stiffness")]
 Frequency = Annotated[float, quantity("frequency")]
 Ratio = Annotated[float, quantity("ratio")]

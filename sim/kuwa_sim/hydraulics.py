@@ -19,7 +19,7 @@ from numba import njit
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.linkage import lever_arm
-from kuwa_machines.spec import CylinderDrive, MachineSpec
+from kuwa_machines.spec import CylinderDrive, HydrostaticDrive, MachineSpec
 
 TABLE_POINTS = 257
 """Knots of the tables of cylinder length and lever arm over the joint's range."""
@@ -41,7 +41,7 @@ PUMP_PRESSURE, PUMP_FLOW, PUMP_POWER = range(3)
 
 
 class HydraulicCircuit:
-    """All functions of one machine on one pump, stepped in place.
+    """All functions of one machine on its working pump, stepped in place; travel has its own.
 
     Args:
         spec: the machine.
@@ -49,12 +49,17 @@ class HydraulicCircuit:
     """
 
     def __init__(self, spec: MachineSpec, dt: float) -> None:
-        n = len(spec.joints)
+        joints = [
+            (joint, joint.drive)
+            for joint in spec.joints.values()
+            if not isinstance(joint.drive, HydrostaticDrive)
+        ]
+        n = len(joints)
         self.dt = dt
         self.parameters = np.zeros((n, N_PARAMETERS))
         self.table = np.zeros((n, 2, TABLE_POINTS))
-        for i, joint in enumerate(spec.joints.values()):
-            drive, valve = joint.drive, joint.drive.valve
+        for i, (joint, drive) in enumerate(joints):
+            valve = drive.valve
             p = self.parameters[i]
             p[DELAY_STEPS] = round(valve.dead_time / dt)
             p[DEAD_BAND], p[CURVE], p[LAG] = valve.dead_band, valve.curve, valve.time_constant
@@ -80,7 +85,7 @@ class HydraulicCircuit:
         ])  # fmt: skip
         self.states = np.zeros((n, N_STATES))
         self.pump_state = np.zeros(3)
-        self.history = np.zeros((n, 1 + int(self.parameters[:, DELAY_STEPS].max())))
+        self.history = np.zeros((n, 1 + int(self.parameters[:, DELAY_STEPS].max(initial=0))))
         self.head = np.zeros(1, dtype=np.int64)
 
     def reset(self, q: Array, holding_torque: Array) -> None:

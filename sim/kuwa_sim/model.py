@@ -1,51 +1,56 @@
-"""From a machine's data and its MuJoCo file to a compiled model standing on a height field."""
+"""From machines' data and their MuJoCo files to one compiled model standing on a height field."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import mujoco
 import numpy as np
 
+from kuwa_machines.contracts import Array
+from kuwa_machines.followers import Follower
 from kuwa_machines.linkage import Triangle
-from kuwa_machines.spec import CylinderDrive, MachineSpec
+from kuwa_machines.spec import CylinderDrive, HydrostaticDrive, Joint, MachineSpec, PassiveJoint
+from kuwa_sim.scenery import TERRAIN_ASSET, Grid, add_scenery, drawn_height
+from kuwa_sim.tool_looks import LOAD_BODY, add_tool
+
+__all__ = ["LOAD_BODY", "TERRAIN_ASSET", "Grid", "build_model", "build_site", "drawn_height"]
 
 END_STOP_MARGIN = 0.03
 """Mechanical end stops lie this far outside the operating limits [rad]."""
 
-TERRAIN_DEPTH = 3.0
-"""How far below and above the original ground the drawn height field reaches [m]."""
+AXES = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)}
 
-LOAD_BODY = "tool_load"
-TERRAIN_ASSET = "terrain"
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A regular grid of ground: ``nx × ny`` cells of edge ``cell``, first centre at (x0, y0) [m]."""
-
-    x0: float
-    y0: float
-    cell: float
-    nx: int
-    ny: int
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        """World (x, y) of the middle of the ground [m]."""
-        half = self.cell / 2
-        return self.x0 + (self.nx - 1) * half, self.y0 + (self.ny - 1) * half
+POLYNOMIAL = 5
+"""Coefficients of a led joint's angle over the leading one's; MuJoCo takes five."""
 
 
 def build_model(spec: MachineSpec, grid: Grid, dt: float) -> mujoco.MjModel:
-    """Compile the machine's model with the numbers of its data file.
+    """Compile the model of one machine; its names are those of the data file."""
+    mj = _machine(spec)
+    return _finish(mj, grid, dt)
+
+
+def build_site(
+    machines: Sequence[tuple[str, MachineSpec]], grid: Grid, dt: float
+) -> mujoco.MjModel:
+    """Compile a model of machines with the numbers of their data files.
 
     Args:
-        spec: the machine.
+        machines: prefix of all its names (``"loader/"``) and specification of each; one machine
+            may have the prefix ``""``.
         grid: the ground; it is drawn as a height field that touches nothing.
         dt: physics step [s].
     """
-    mj = mujoco.MjSpec.from_file(str(spec.model_path))
+    if len(machines) == 1 and machines[0][0] == "":
+        return build_model(machines[0][1], grid, dt)
+    mj = mujoco.MjSpec()
+    for prefix, spec in machines:
+        mj.attach(_machine(spec), prefix=prefix, frame=mj.worldbody.add_frame())
+    return _finish(mj, grid, dt)
+
+
+def _finish(mj: mujoco.MjSpec, grid: Grid, dt: float) -> mujoco.MjModel:
     mj.option.timestep = dt
     mj.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     mj.option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
@@ -55,30 +60,65 @@ def build_model(spec: MachineSpec, grid: Grid, dt: float) -> mujoco.MjModel:
     mj.visual.map.znear, mj.visual.map.zfar = 0.005, 5.0
     mj.visual.headlight.ambient = [0.35, 0.35, 0.35]
     mj.visual.headlight.diffuse = [0.35, 0.35, 0.35]
+    add_scenery(mj, grid)
+    model = mj.compile()
+    # The compiler stretches heights to 0…1, which moves flat ground to the bottom.
+    model.hfield_data[:] = 0.5
+    return model
 
+
+def _machine(spec: MachineSpec) -> mujoco.MjSpec:
+    """Read a machine's topology and looks; write in its numbers."""
+    mj = mujoco.MjSpec.from_file(str(spec.model_path))
     for name, link in spec.links.items():
         body = mj.body(name)
         body.explicitinertial = True
         body.mass = link.mass
         body.ipos = link.com
         body.inertia = link.inertia
-    for name, joint in spec.joints.items():
+    joints: dict[str, Joint | PassiveJoint] = {**spec.joints, **spec.passive_joints}
+    for name, joint in joints.items():
         mj.body(joint.child).pos = joint.origin
         hinge = mj.joint(name)
-        hinge.axis = (0, 0, 1) if joint.axis == "z" else (0, 1, 0)
-        hinge.damping = (joint.drive.friction, 0.0, 0.0)
-        if joint.axis == "y":
+        hinge.axis = AXES[joint.axis]
+        friction = joint.drive.friction if isinstance(joint, Joint) else joint.damping
+        hinge.damping = (friction, 0.0, 0.0)
+        if isinstance(joint, PassiveJoint):
+            hinge.stiffness = (joint.stiffness, 0.0, 0.0)
+        elif isinstance(joint.drive, HydrostaticDrive):
+            hinge.armature = joint.drive.inertia
+        if joint.position.max - joint.position.min < 2 * np.pi:
             hinge.limited = mujoco.mjtLimited.mjLIMITED_TRUE
             stops = (joint.position.min - END_STOP_MARGIN, joint.position.max + END_STOP_MARGIN)
             hinge.range = np.degrees(stops) if mj.compiler.degree else stops
             hinge.solref_limit = (0.02, 1.0)
+    for name, passive in spec.passive_joints.items():
+        if passive.follows is not None:
+            leader = spec.joints[passive.follows.joint].position
+            _lead(mj, name, passive.follows, leader.min, leader.max)
     _draw_cylinders(mj, spec)
-    _add_bucket(mj, spec)
-    _add_scenery(mj, grid)
-    model = mj.compile()
-    # The compiler stretches heights to 0…1, which moves flat ground to the bottom.
-    model.hfield_data[:] = 0.5
-    return model
+    add_tool(mj, spec)
+    return mj
+
+
+def follower_polynomial(follows: Follower, low: float, high: float) -> Array:
+    """Return coefficients of the led angle over the leading angle, lowest first, shape (5,).
+
+    Least squares over the leading joint's range and its stops.
+    """
+    q = np.linspace(low - END_STOP_MARGIN, high + END_STOP_MARGIN, 201)
+    return np.asarray(np.polynomial.polynomial.polyfit(q, follows.angle(q), POLYNOMIAL - 1))
+
+
+def _lead(mj: mujoco.MjSpec, name: str, follows: Follower, low: float, high: float) -> None:
+    equality = mj.add_equality(
+        type=mujoco.mjtEq.mjEQ_JOINT, name1=name, name2=follows.joint,
+        objtype=mujoco.mjtObj.mjOBJ_JOINT,
+    )  # fmt: skip
+    data = np.zeros(len(equality.data))
+    data[:POLYNOMIAL] = follower_polynomial(follows, low, high)
+    equality.data = data
+    equality.solref = (0.02, 1.0)
 
 
 def _draw_cylinders(mj: mujoco.MjSpec, spec: MachineSpec) -> None:
@@ -96,91 +136,3 @@ def _draw_cylinders(mj: mujoco.MjSpec, spec: MachineSpec) -> None:
         line = mj.add_tendon(name=f"{name}_cylinder", width=0.06, rgba=(0.75, 0.76, 0.78, 1.0))
         line.wrap_site(f"{name}_base")
         line.wrap_site(f"{name}_rod")
-
-
-def _add_bucket(mj: mujoco.MjSpec, spec: MachineSpec) -> None:
-    """Draw the bucket from its profile, and give it a body for the soil that it carries."""
-    bucket = mj.body(spec.tool.link)
-    profile = np.array(spec.tool.profile)
-    half = spec.tool.width / 2
-    steel = (0.35, 0.36, 0.38, 1.0)
-    for k, (a, b) in enumerate(zip(profile[:-1], profile[1:], strict=True)):
-        along = b - a
-        bucket.add_geom(
-            type=mujoco.mjtGeom.mjGEOM_BOX,
-            size=(np.hypot(*along) / 2, half, 0.02),
-            pos=((a[0] + b[0]) / 2, 0.0, (a[1] + b[1]) / 2),
-            # Rotation about y that takes x to the direction of the plate.
-            quat=(np.cos(_pitch(along) / 2), 0.0, np.sin(_pitch(along) / 2), 0.0),
-            rgba=steel, contype=0, conaffinity=0, group=1, mass=0.0, name=f"bucket_plate_{k}",
-        )  # fmt: skip
-    for side, y in (("left", half), ("right", -half)):
-        points = [(x, y + dy, z) for x, z in profile for dy in (-0.015, 0.015)]
-        mesh = mj.add_mesh(name=f"bucket_side_{side}")
-        mesh.uservert = np.array(points).ravel()
-        bucket.add_geom(
-            type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"bucket_side_{side}",
-            rgba=steel, contype=0, conaffinity=0, group=1, mass=0.0,
-        )  # fmt: skip
-    load = bucket.add_body(name=LOAD_BODY)
-    load.explicitinertial = True
-    load.mass, load.inertia = 1e-3, (1e-6, 1e-6, 1e-6)
-    centre = profile.mean(axis=0)
-    load.add_geom(
-        type=mujoco.mjtGeom.mjGEOM_ELLIPSOID, size=(0.01, 0.01, 0.01),
-        pos=(centre[0], 0.0, centre[1]), rgba=(0.42, 0.30, 0.20, 1.0),
-        contype=0, conaffinity=0, group=1, mass=0.0, name=LOAD_BODY,
-    )  # fmt: skip
-
-
-def _pitch(along: np.ndarray) -> float:
-    return float(-np.arctan2(along[1], along[0]))
-
-
-def _add_scenery(mj: mujoco.MjSpec, grid: Grid) -> None:
-    """Add the drawn ground, lights and cameras; none of it touches the machine."""
-    half_x, half_y = grid.cell * (grid.nx - 1) / 2, grid.cell * (grid.ny - 1) / 2
-    mj.add_texture(
-        name="soil", type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
-        width=1024, height=1024, rgb1=(0.52, 0.40, 0.28), rgb2=(0.49, 0.37, 0.26),
-        mark=mujoco.mjtMark.mjMARK_RANDOM, random=0.02, markrgb=(0.42, 0.32, 0.22),
-    )  # fmt: skip
-    soil = mj.add_material(name="soil", texrepeat=(round(2 * half_x), round(2 * half_y)))
-    soil.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "soil"
-    mj.add_texture(
-        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
-        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
-        width=256, height=256, rgb1=(0.62, 0.75, 0.88), rgb2=(0.93, 0.95, 0.97),
-    )  # fmt: skip
-    field = mj.add_hfield(name=TERRAIN_ASSET)
-    field.nrow, field.ncol = grid.ny, grid.nx
-    field.size = (half_x, half_y, 2 * TERRAIN_DEPTH, 0.5)
-    field.userdata = np.full(grid.nx * grid.ny, 0.5)
-    world = mj.worldbody
-    world.add_geom(
-        type=mujoco.mjtGeom.mjGEOM_HFIELD, hfieldname=TERRAIN_ASSET, material="soil",
-        pos=(grid.x0 + half_x, grid.y0 + half_y, -TERRAIN_DEPTH),
-        contype=0, conaffinity=0, name=TERRAIN_ASSET,
-    )  # fmt: skip
-    world.add_light(
-        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=(-4.5, -7.0, 16.0), dir=(0.47, 0.47, -1.0),
-        diffuse=(0.75, 0.72, 0.66), castshadow=False,
-    )  # fmt: skip
-    for name, eye, target in (
-        ("overview", (12.2, -9.3, 5.6), (3.7, 1.2, 1.5)),
-        ("trench", (8.6, -4.0, 3.2), (6.1, 0.25, -0.3)),
-    ):
-        world.add_camera(name=name, pos=eye, xyaxes=_look(eye, target), fovy=42)
-
-
-def _look(eye: tuple[float, ...], target: tuple[float, ...]) -> np.ndarray:
-    """Return the camera's x and y axes that look from eye to target with z up, shape (6,)."""
-    back = np.subtract(eye, target)
-    right = np.cross((0.0, 0.0, 1.0), back)
-    up = np.cross(back, right)
-    return np.concatenate([right / np.linalg.norm(right), up / np.linalg.norm(up)])
-
-
-def drawn_height(height: np.ndarray) -> np.ndarray:
-    """Return MuJoCo's height-field data for heights of shape (nx, ny) [m], flattened rows of y."""
-    return np.clip((height.T + TERRAIN_DEPTH) / (2 * TERRAIN_DEPTH), 0.0, 1.0).ravel()

@@ -1,6 +1,8 @@
-"""A machine of rigid links, hydraulics and tracks on deformable ground: the truth of a simulation."""
+"""One machine of a site: its hydraulics, undercarriage and tool, on MuJoCo's arrays of the site."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
@@ -8,7 +10,7 @@ from numba import njit
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import CommandError, KuwaError
-from kuwa_machines.spec import MachineSpec
+from kuwa_machines.spec import HydrostaticDrive, MachineSpec
 from kuwa_sim.hydraulics import (
     PUMP_FLOW,
     PUMP_POWER,
@@ -17,110 +19,116 @@ from kuwa_sim.hydraulics import (
     HydraulicCircuit,
     step_circuit,
 )
-from kuwa_sim.model import LOAD_BODY, Grid, build_model
-from kuwa_sim.soil import BucketShape, SoilParameters, Terrain, bucket_tick, tool_forces
-from kuwa_sim.soil.layout import CENTRE_X, CENTRE_Z, MASS
-from kuwa_sim.tracks import TrackContact, track_forces
+from kuwa_sim.mounts import make_mount
+from kuwa_sim.scenery import Grid
+from kuwa_sim.soil import Ground, surface_height
+from kuwa_sim.standing import make_standing
+from kuwa_sim.travel import TravelDrives, step_travel
+
+if TYPE_CHECKING:
+    from kuwa_sim.site import Site
 
 STEP = 0.002
 """Physics step [s]."""
 CONTROL_PERIOD = 0.01
 """One tick: the command is held for this long [s]."""
 SUBSTEPS = round(CONTROL_PERIOD / STEP)
-SETTLE_TIME = 3.0
-"""The machine stands still for this long before time zero, to sink into its tracks [s]."""
-LOAD_DIAMETER = 0.6
-"""Inertia of the carried soil is that of a sphere of this diameter [m]."""
 
 
 class Plant:
-    """One machine on one site, advanced tick by tick, deterministic bit for bit.
+    """One machine on a site; made by :class:`kuwa_sim.site.Site`.
 
     Args:
         spec: the machine.
-        soil: the soil of the site.
-        grid: extent and resolution of the ground.
+        site: where it works; the site's model holds its bodies.
+        prefix: of its names in the model.
     """
 
-    def __init__(self, spec: MachineSpec, soil: SoilParameters, grid: Grid) -> None:
+    def __init__(self, spec: MachineSpec, site: Site, prefix: str) -> None:
         self.spec = spec
-        self.grid = grid
-        self.model = build_model(spec, grid, STEP)
-        self.data = mujoco.MjData(self.model)
+        self.site = site
+        self.model: mujoco.MjModel = site.model
+        self.data: mujoco.MjData = site.data
+        model, data = self.model, self.data
         self.circuit = HydraulicCircuit(spec, STEP)
-        self.tracks = TrackContact(spec)
-        self.terrain = Terrain(
-            soil, BucketShape.from_spec(spec.tool), (grid.nx, grid.ny), grid.cell, grid.centre
-        )
-        model = self.model
-        joints = [model.joint(name) for name in spec.joint_names]
+        self.travel = TravelDrives(spec, STEP)
+        self.standing = make_standing(spec, site.ground, model, data, prefix, STEP)
+        self.tool = make_mount(spec, site.ground, model, data, prefix)
+        joints = [model.joint(prefix + name) for name in spec.joint_names]
         self.qpos_index = np.array([int(j.qposadr[0]) for j in joints])
         self.dof_index = np.array([int(j.dofadr[0]) for j in joints])
-        self._track = model.body(spec.tracks.link).id
-        self._bucket = model.body(spec.tool.link).id
-        self._load = model.body(LOAD_BODY).id
-        self._load_ancestors = _ancestors(model, self._load)
-        self._empty_subtree_mass = model.body_subtreemass.copy()
-        self._edge = np.array(spec.tool.profile[-1])
+        self.base = model.body(prefix + spec.undercarriage.link).id
+        self._base_qpos = int(model.jnt_qposadr[model.body_jntadr[self.base]])
+        self._base_dof = int(model.body_dofadr[self.base])
         self.command = np.zeros(len(joints))
-        self._pose = np.zeros(18)
-        self._soil_out = np.zeros(16)
-        self._ticks = 0
+        travels = np.array([isinstance(j.drive, HydrostaticDrive) for j in spec.joints.values()])
+        self._worked, self._travelled = np.flatnonzero(~travels), np.flatnonzero(travels)
+        self._valves = np.zeros(len(self._worked))
+        self._strokes = np.zeros(len(self._travelled))
+        self._start = (0.0, 0.0, 0.0)
+        self._home = spec.home
         self.energy = 0.0
-        """Hydraulic energy delivered by the pump since the reset [J]."""
+        """Energy delivered by the pumps since the reset [J]."""
         self._bind()
 
     def _bind(self) -> None:
-        d, c, t = self.data, self.circuit, self.tracks
-        self._pose_args = (
-            self._edge, d.xpos[self._bucket], d.xmat[self._bucket], d.cvel[self._bucket],
-            d.subtree_com[self._track], self._pose,
-        )  # fmt: skip
+        d, c, t = self.data, self.circuit, self.travel
+        work, travel = self._worked, self._travelled
         self._circuit_args = (
-            self.command, d.qpos, d.qvel, self.qpos_index, self.dof_index, d.qfrc_applied,
-            c.parameters, c.table, c.pump, c.states, c.pump_state, c.history, c.head,
+            self._valves, d.qpos, d.qvel, self.qpos_index[work], self.dof_index[work],
+            d.qfrc_applied, c.parameters, c.table, c.pump, c.states, c.pump_state, c.history,
+            c.head, STEP,
         )  # fmt: skip
-        self._track_args = (
-            t.points, t.anchors, t.parameters, d.xpos[self._track], d.xmat[self._track], d.qvel,
-            d.xipos[self._track], self.terrain.height, self.terrain.prm, d.xfrc_applied[self._track],
+        self._travel_args = (
+            self._strokes, d.qpos, d.qvel, self.qpos_index[travel], self.dof_index[travel],
+            d.qfrc_applied, t.parameters, t.states, t.history, t.head, t.power, STEP,
         )  # fmt: skip
-        self._bucket_args = (d.xipos[self._bucket], d.xfrc_applied[self._bucket])
 
     def reset(self, q: Array | None = None, height: Array | float = 0.0) -> None:
-        """Stand still at joint positions ``q`` (the spec's home if None) on the given ground.
+        """Reset a site on which this machine is alone; see :meth:`kuwa_sim.site.Site.reset`."""
+        if len(self.site.plants) != 1:
+            raise KuwaError(f"{len(self.site.plants)} machines on the site; reset the site itself")
+        self.site.reset(height, starts=[q])
+
+    def advance(self) -> None:
+        """Advance the site by one control period."""
+        self.site.advance()
+
+    def place(self, q: Array | None, x: float, y: float, yaw: float) -> None:
+        """Put the machine on its spot of the ground; the site settles it afterwards.
 
         Args:
-            q: shape (n,) [rad].
-            height: level of flat ground [m], or heights of shape (nx, ny).
+            q: joint positions, shape (n,) [rad]; the spec's home if None.
+            x, y: origin of the undercarriage in the world [m]. yaw: [rad].
         """
-        model, data = self.model, self.data
-        mujoco.mj_resetData(model, data)
-        self.terrain.reset(height=height)
-        self.tracks.reset()
-        q = self.spec.home if q is None else np.asarray(q, dtype=float)
+        q = self._home if q is None else np.asarray(q, dtype=float)
         if q.shape != self.command.shape or not np.all(np.isfinite(q)):
             raise KuwaError(f"start position {q} must be {self.command.size} finite numbers")
+        data, at = self.data, self._base_qpos
+        self.standing.reset()
+        self.travel.reset()
         data.qpos[self.qpos_index] = q
-        mass = float(sum(link.mass for link in self.spec.links.values()))
-        data.qpos[2] = -mass * 9.81 * self.tracks.weight_sinkage_per_newton
+        ground = self.site.ground
+        level = float(surface_height(ground.height, ground.prm, x, y))
+        data.qpos[at : at + 3] = (x, y, level + self.standing.rest_height)
+        data.qpos[at + 3 : at + 7] = (np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
+        self._start_q = q
         self.command[:] = 0.0
-        self._carry(0.0, 0.0, 0.0)
-        mujoco.mj_forward(model, data)
-        self.circuit.reset(q, data.qfrc_bias[self.dof_index])
-        for _ in range(round(SETTLE_TIME / CONTROL_PERIOD)):
-            self.advance()
-        # The oil columns gave a little: put the joints back and stand again.
-        data.qpos[self.qpos_index] = q
-        data.qvel[:] = 0.0
-        mujoco.mj_forward(model, data)
-        self.circuit.reset(q, data.qfrc_bias[self.dof_index])
-        tool_pose(*self._pose_args)
-        data.time = 0.0
-        self._ticks = 0
+        self._valves[:] = 0.0
+        self._strokes[:] = 0.0
         self.energy = 0.0
 
+    def hold(self) -> None:
+        """Put the joints back where they started, at rest, with the oil carrying the load."""
+        data = self.data
+        work = self._worked
+        q = data.qpos[self.qpos_index]
+        q[work] = self._start_q[work]
+        data.qpos[self.qpos_index] = q
+        self.circuit.reset(q[work], data.qfrc_bias[self.dof_index[work]])
+
     def write(self, valve: Array) -> None:
-        """Set the spool commands that the next ticks apply, shape (n,), in [-1, 1].
+        """Set the commands that the next ticks apply, shape (n,), in [-1, 1].
 
         Raises:
             CommandError: not finite, out of range or of the wrong size; nothing changes.
@@ -130,44 +138,35 @@ class Plant:
         if not np.all(np.abs(valve) <= 1.0):
             raise CommandError(f"valve commands {valve} must be finite and within [-1, 1]")
         self.command[:] = valve
+        self._valves[:] = valve[self._worked]
+        self._strokes[:] = valve[self._travelled]
 
-    def advance(self) -> None:
-        """Advance one control period."""
-        model, data = self.model, self.data
-        for _ in range(SUBSTEPS):
-            mujoco.mj_step1(model, data)
-            tool_pose(*self._pose_args)
-            apply_circuit(*self._circuit_args, STEP)
-            apply_tracks(*self._track_args)
-            tool_forces(*self.terrain.force_args, self._pose, self._soil_out)
-            apply_tool(self._soil_out, self._pose, *self._bucket_args)
-            mujoco.mj_step2(model, data)
-            self.energy += STEP * self.circuit.pump_state[PUMP_POWER]
-        mujoco.mj_kinematics(model, data)
-        mujoco.mj_comPos(model, data)
-        mujoco.mj_comVel(model, data)
-        tool_pose(*self._pose_args)
-        bucket_tick(*self.terrain.tool.tick_args, self._pose, CONTROL_PERIOD)
-        self.terrain.level()
-        load = self.terrain.load
-        self._carry(load[MASS], load[CENTRE_X], load[CENTRE_Z])
-        self._ticks += 1
+    def apply(self) -> None:
+        """Put all forces on the machine, every physics step, on kinematics that are up to date."""
+        apply_circuit(*self._circuit_args)
+        if self._strokes.size:
+            step_travel(*self._travel_args)
+        self.standing.apply()
+        self.tool.apply()
 
-    def _carry(self, mass: float, x: float, z: float) -> None:
-        """Give the load body the mass [kg] and centre [m] of the soil in the bucket."""
-        model = self.model
-        mass = max(mass, 1e-3)
-        model.body_mass[self._load] = mass
-        model.body_inertia[self._load] = mass * LOAD_DIAMETER**2 / 10
-        model.body_ipos[self._load] = (x, 0.0, z)
-        model.body_subtreemass[self._load_ancestors] = (
-            self._empty_subtree_mass[self._load_ancestors] + mass
-        )
+    def count(self) -> None:
+        """Add up the energy of one physics step."""
+        self.energy += STEP * (self.circuit.pump_state[PUMP_POWER] + self.travel.power[0])
 
     @property
     def time(self) -> float:
         """Simulated time since the reset [s], an exact multiple of the control period."""
-        return self._ticks * CONTROL_PERIOD
+        return self.site.time
+
+    @property
+    def grid(self) -> Grid:
+        """Extent and resolution of the ground."""
+        return self.site.grid
+
+    @property
+    def terrain(self) -> Ground:
+        """The ground of the site."""
+        return self.site.ground
 
     @property
     def q(self) -> Array:
@@ -182,7 +181,17 @@ class Plant:
     @property
     def torque(self) -> Array:
         """Joint torques of the drives, shape (n,) [N·m]."""
-        return self.circuit.states[:, TORQUE].copy()
+        out = np.empty(self.command.size)
+        out[self._worked] = self.circuit.states[:, TORQUE]
+        out[self._travelled] = self.travel.torque
+        return out
+
+    @property
+    def pressures(self) -> Array:
+        """Pressures at both ports by joint, shape (n, 2) [Pa]; zero where there is no cylinder."""
+        out = np.zeros((self.command.size, 2))
+        out[self._worked] = self.circuit.pressures
+        return out
 
     @property
     def pump(self) -> tuple[float, float, float]:
@@ -191,35 +200,39 @@ class Plant:
         return float(x[PUMP_PRESSURE]), float(x[PUMP_FLOW]), float(x[PUMP_POWER])
 
     @property
+    def base_position(self) -> Array:
+        """Origin of the undercarriage in the world, shape (3,) [m]."""
+        return np.asarray(self.data.qpos[self._base_qpos : self._base_qpos + 3]).copy()
+
+    @property
+    def base_quaternion_wxyz(self) -> Array:
+        """Attitude of the undercarriage in the world, shape (4,)."""
+        return np.asarray(self.data.qpos[self._base_qpos + 3 : self._base_qpos + 7]).copy()
+
+    @property
+    def base_velocity(self) -> Array:
+        """Linear [m/s], then angular [rad/s] velocity of the undercarriage in the world, (6,)."""
+        v = self.data.qvel[self._base_dof : self._base_dof + 6]
+        rotation = self.data.xmat[self.base].reshape(3, 3)
+        return np.concatenate([v[:3], rotation @ v[3:6]])
+
+    @property
+    def tool_load(self) -> float:
+        """Mass of the soil that the tool holds or pushes [kg]."""
+        return self.tool.mass
+
+    @property
     def edge(self) -> Array:
-        """Middle of the cutting edge in the world, shape (3,) [m]."""
-        return self._pose[:3].copy()
+        """Middle of the tool's edge in the world, shape (3,) [m]."""
+        return self.tool.pose[:3].copy()
 
 
-def _ancestors(model: mujoco.MjModel, body: int) -> np.ndarray:
-    chain = [body]
-    while chain[-1] != 0:
-        chain.append(int(model.body_parentid[chain[-1]]))
-    return np.array(chain)
-
-
+# fmt: off
 @njit(cache=True)
-def tool_pose(edge, position, rotation, cvel, com, pose):  # type: ignore[no-untyped-def]
-    """Fill ``pose`` (layout of kuwa_sim.soil) from MuJoCo's body pose and spatial velocity."""
-    for i in range(3):
-        pose[9 + i] = rotation[3 * i]
-        pose[12 + i] = rotation[3 * i + 1]
-        pose[15 + i] = rotation[3 * i + 2]
-        pose[i] = position[i] + rotation[3 * i] * edge[0] + rotation[3 * i + 2] * edge[1]
-        pose[6 + i] = cvel[i]
-    rx, ry, rz = pose[0] - com[0], pose[1] - com[1], pose[2] - com[2]
-    pose[3] = cvel[3] + cvel[1] * rz - cvel[2] * ry
-    pose[4] = cvel[4] + cvel[2] * rx - cvel[0] * rz
-    pose[5] = cvel[5] + cvel[0] * ry - cvel[1] * rx
-
-
-@njit(cache=True)
-def apply_circuit(command, qpos, qvel, qadr, vadr, qfrc, p, table, pump, x, pump_x, history, head, dt):  # type: ignore[no-untyped-def]
+def apply_circuit(  # type: ignore[no-untyped-def]
+    command, qpos, qvel, qadr, vadr, qfrc, p, table, pump, x, pump_x, history, head, dt
+):
+    # fmt: on
     """Advance the hydraulics and put their torques on the joints."""
     n = command.shape[0]
     q = np.empty(n)
@@ -230,28 +243,3 @@ def apply_circuit(command, qpos, qvel, qadr, vadr, qfrc, p, table, pump, x, pump
     step_circuit(command, q, qd, p, table, pump, x, pump_x, history, head, dt)
     for i in range(n):
         qfrc[vadr[i]] = x[i, TORQUE]
-
-
-@njit(cache=True)
-def apply_tracks(points, anchors, p, position, rotation, qvel, com, height, grid, wrench):  # type: ignore[no-untyped-def]
-    """Put the ground's force on the undercarriage; a free joint's spin is in the body's frame."""
-    v = qvel[:3]
-    w = np.empty(3)
-    for i in range(3):
-        w[i] = (
-            rotation[3 * i] * qvel[3] + rotation[3 * i + 1] * qvel[4] + rotation[3 * i + 2] * qvel[5]
-        )
-    track_forces(points, anchors, p, position, rotation, v, w, com, height, grid, wrench)
-
-
-@njit(cache=True)
-def apply_tool(out, pose, com, wrench):  # type: ignore[no-untyped-def]
-    """Put the ground's force on the bucket, moved from the edge to the body's centre of mass."""
-    rx, ry, rz = pose[0] - com[0], pose[1] - com[1], pose[2] - com[2]
-    fx, fy, fz = out[0], out[1], out[2]
-    wrench[0] = fx
-    wrench[1] = fy
-    wrench[2] = fz
-    wrench[3] = out[3] + ry * fz - rz * fy
-    wrench[4] = out[4] + rz * fx - rx * fz
-    wrench[5] = out[5] + rx * fy - ry * fx

@@ -208,14 +208,15 @@ class Lump:
 
     def __init__(self, spec: MachineSpec, model: mujoco.MjModel) -> None:
         self._geom = model.geom(LOAD_BODY).id
-        profile = np.array(spec.tool.profile)
+        profile = np.array(spec.bucket.profile)
         mouth = profile[-1] - profile[0]
         inward = np.array([-mouth[1], mouth[0]]) / np.hypot(*mouth)
         depth = (profile - profile[0]) @ inward
         self._deepest = profile[depth > 0.8 * depth.max()].mean(axis=0)
         self._full = (profile[0] + profile[-1]) / 2 * 0.45 + self._deepest * 0.55
-        self._size = np.array([0.40 * np.hypot(*mouth), 0.47 * spec.tool.width, 0.6 * depth.max()])
-        self._capacity = spec.tool.heaped_capacity * LOOSE_DENSITY
+        half = 0.47 * spec.bucket.width
+        self._size = np.array([0.40 * np.hypot(*mouth), half, 0.6 * depth.max()])
+        self._capacity = spec.bucket.heaped_capacity * LOOSE_DENSITY
 
     def draw(self, model: mujoco.MjModel, mass: float) -> None:
         """Show this mass [kg]; NaN shows none."""

@@ -10,6 +10,7 @@ from kuwa_machines.loader import load_machine
 from kuwa_machines.spec import MachineSpec
 from kuwa_sim.plant import CONTROL_PERIOD, Plant
 from kuwa_sim.scenario import Scenario, load_scenario, rough_ground
+from kuwa_sim.site import lone_plant
 from kuwa_sim.soil import load_soil
 
 LIMIT_TOLERANCE = 0.005
@@ -54,7 +55,7 @@ class SimRobot:
         soil = soil.model_copy(update={"cohesion": soil.cohesion * strength})
         start = self.spec.home + change.start_rad * rng.uniform(-1, 1, len(self.spec.joints))
         height = rough_ground(grid, rng, change.roughness_m, change.roughness_length_m)
-        self.plant = Plant(self.spec, soil, grid)
+        self.plant = lone_plant(self.spec, soil, grid)
         self.plant.reset(start, height)
         self.limit_violations = 0
         self._noise = np.random.default_rng([seed, 1])
@@ -121,21 +122,19 @@ class SimRobot:
         noise: Array = self._noise.standard_normal((2, n))
         terrain = self._scan(plant) if self._tick % self._terrain_every == 0 else None
         pressure, flow, power = plant.pump
-        qpos, qvel = plant.data.qpos, plant.data.qvel
-        rotation = plant.data.xmat[plant.model.body(self.spec.tracks.link).id].reshape(3, 3)
         return MachineState(
             stamp=plant.time,
             q=plant.q + encoders.noise * noise[0],
             qd=plant.qd + encoders.velocity_noise * noise[1],
             effort=plant.torque,
-            pressure=plant.circuit.pressures,
+            pressure=plant.pressures,
             pump_pressure=pressure,
             pump_flow=flow,
             pump_power=power,
-            base_position=qpos[:3].copy(),
-            base_quaternion_wxyz=qpos[3:7].copy(),
-            base_velocity=np.concatenate([qvel[:3], rotation @ qvel[3:6]]),
-            tool_load=plant.terrain.bucket_mass,
+            base_position=plant.base_position,
+            base_quaternion_wxyz=plant.base_quaternion_wxyz,
+            base_velocity=plant.base_velocity,
+            tool_load=plant.tool_load,
             terrain=terrain,
         )
 

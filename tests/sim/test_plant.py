@@ -10,6 +10,7 @@ from kuwa_machines.kinematics import ExcavatorKinematics
 from kuwa_sim.model import Grid
 from kuwa_sim.plant import CONTROL_PERIOD, Plant
 from kuwa_sim.scenario import load_scenario
+from kuwa_sim.site import lone_plant
 from kuwa_sim.soil import load_soil
 
 SPEC = load_machine("zx200")
@@ -19,7 +20,7 @@ SWING, BOOM, ARM, BUCKET = range(N)
 
 
 def make(start: Array | None = None, **soil: float) -> Plant:
-    plant = Plant(SPEC, load_soil("sandy_loam").model_copy(update=soil), GRID)
+    plant = lone_plant(SPEC, load_soil("sandy_loam").model_copy(update=soil), GRID)
     plant.reset(start)
     return plant
 
@@ -134,13 +135,13 @@ def test_digging_fills_the_bucket_and_loses_no_soil() -> None:
     drive(plant, 3.0, arm=0.6)
     drive(plant, 2.0, bucket=0.7, arm=0.4)
     drive(plant, 2.5, boom=-0.6, bucket=0.5)
-    assert 150 < plant.terrain.bucket_mass < 1500
+    assert 150 < plant.tool_load < 1500
     assert plant.model.body_mass.sum() == pytest.approx(
-        sum(link.mass for link in SPEC.links.values()) + plant.terrain.bucket_mass, rel=1e-9
+        sum(link.mass for link in SPEC.links.values()) + plant.tool_load, rel=1e-9
     )
     drive(plant, 3.5, bucket=-0.8)
     drive(plant, 2.0)
-    assert plant.terrain.bucket_mass < 20
+    assert plant.tool_load < 20
     assert plant.terrain.volume_error() < 1e-9
 
 

@@ -16,7 +16,7 @@ GOOD = (SOILS / "sandy_loam.yaml").read_text(encoding="utf-8")
 @pytest.mark.parametrize("file", sorted(SOILS.glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_soil_that_comes_with_kuwa_loads(file: Path) -> None:
     soil = load_soil(file.stem)
-    assert 1300 < soil.density < 1700
+    assert 1300 < soil.density < 1800
     assert soil == load_soil(file)
 
 
@@ -42,7 +42,7 @@ def test_wall_height_and_bearing_factors_agree_with_textbooks() -> None:
         ("swell:", "swel:", ["swel", "did you mean 'swell'"]),
         ("{value: 10, unit: kPa, source: table}", "10", ["cohesion", "no unit", "unit: Pa"]),
         ("unit: kPa", "unit: kN", ["cohesion", "'kN'", "kPa"]),
-        ("value: 1.2", "value: 0.8", ["swell", "0.8", "1 to 2"]),
+        ("value: 1.2,", "value: 0.8,", ["swell", "0.8", "1 to 2"]),
         ("value: 35, unit: deg, source: table", "value: 75, unit: deg, source: table",
          ["internal_friction", "75", "0 to 50 deg"]),
         ("value: 22", "value: 39", ["metal_friction", "39", "35"]),

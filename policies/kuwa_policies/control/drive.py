@@ -35,7 +35,7 @@ class DriveModel:
 
     def __init__(self, spec: MachineSpec) -> None:
         joints = list(spec.joints.values())
-        valves = [joint.drive.valve for joint in joints]
+        valves = [joint.oil.valve for joint in joints]
         self.dead_time = np.array([v.dead_time for v in valves])
         self.dead_band = np.array([v.dead_band for v in valves])
         self.curve = np.array([v.curve for v in valves])
@@ -74,7 +74,7 @@ class SlewingGive:
 
     def __init__(self, spec: MachineSpec) -> None:
         joints = list(spec.joints.values())
-        drive = joints[0].drive
+        drive = joints[0].oil
         self._stiffness = math.inf
         self._damping_time = drive.damping_time
         if isinstance(drive, MotorDrive):
@@ -85,7 +85,7 @@ class SlewingGive:
         # In each link's frame, (x, z) of its centre of mass and of the next joint, or of the load.
         self._com = np.array([[link.com[0], link.com[2]] for link in links])
         origins = [[j.origin[0], j.origin[2]] for j in joints[1:]]
-        self._next = np.array([*origins, np.array(spec.tool.profile[-1]) / 2])
+        self._next = np.array([*origins, np.array(spec.bucket.profile[-1]) / 2])
         self._own = float(sum(link.inertia[2] for link in links))
 
     def lead(self, t: Array, q: Array, qd: Array, load: float) -> tuple[Array, Array]:
@@ -107,7 +107,7 @@ class SlewingGive:
 
 def _displacement(joint: Joint) -> Array:
     """Return D(q) for the negative and the positive direction, shape (2, TABLE_POINTS)."""
-    drive = joint.drive
+    drive = joint.oil
     q = np.linspace(joint.position.min, joint.position.max, TABLE_POINTS)
     if not isinstance(drive, CylinderDrive):
         return np.full((2, TABLE_POINTS), drive.displacement)

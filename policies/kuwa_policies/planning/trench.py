@@ -71,8 +71,8 @@ class DigTrench:
         self._spoil = self._polar(task.spoil_x, task.spoil_y)
         self._origin = origin
         self._cycle = DigCycle(self._kin, DigSettings())
-        self._capacity = spec.tool.heaped_capacity
-        self._width = spec.tool.width
+        self._capacity = spec.bucket.heaped_capacity
+        self._width = spec.bucket.width
         self._passes = 0
         self._finishing = 0
         # Refuse an unreachable trench now rather than at its last pass.
@@ -83,7 +83,7 @@ class DigTrench:
     @staticmethod
     def check(task: Task, spec: MachineSpec) -> None:
         """Refuse a trench that this kind of machine cannot dig wherever it stands."""
-        width = spec.tool.width
+        width = spec.bucket.width
         if not 0.95 * width <= task.width <= 1.05 * width:
             raise KuwaError(
                 f"trench width {task.width} m: a pass is as wide as the bucket, {width} m"

@@ -75,7 +75,7 @@ SHELL_SLOPE = 4.0
 
 
 @njit(cache=True)
-def _bearing(prm: Array, cohesion: float, depth: float, strip: float) -> float:
+def bearing_pressure(prm: Array, cohesion: float, depth: float, strip: float) -> float:
     """Return the bearing capacity of a strip of this width at this depth [Pa] (Terzaghi 1943)."""
     return (
         cohesion * prm[BEARING_C]
@@ -165,8 +165,9 @@ def _edge(
 
     strip = prm[EDGE]
     cohesion = prm[COHESION] * share
-    bearing = width * strip * _bearing(prm, cohesion, front, strip) * min(front / TOUCH, 1.0)
-    heave = width * strip * _bearing(prm, cohesion, back, strip) * min(back / TOUCH, 1.0)
+    bearing = width * strip * bearing_pressure(prm, cohesion, front, strip)
+    bearing *= min(front / TOUCH, 1.0)
+    heave = width * strip * bearing_pressure(prm, cohesion, back, strip) * min(back / TOUCH, 1.0)
     drag = width * min(front, prm[SIDE]) * (prm[ADHESION] + 0.5 * gamma * front * prm[TAN_DELTA])
     low[0] = -(cut * prm[SIN_DELTA] + bearing + drag)
     high[0] = drag + prm[TAN_DELTA] * bearing
@@ -240,7 +241,7 @@ def _shell(
     j = cell_of(py, prm[Y0], prm[CELL], height.shape[1])
     firm = min(max((depth - prm[SWELL] * loose[i, j]) / depth, 0.0), 1.0)
     strip = min(row[SHELL_LENGTH], SHELL_SLOPE * depth)
-    capacity = _bearing(prm, prm[COHESION] * firm, depth, strip)
+    capacity = bearing_pressure(prm, prm[COHESION] * firm, depth, strip)
     low[0] = -facing * prm[WIDTH] * strip * capacity
     high[0] = 0.0
     for k in range(3):

@@ -1,9 +1,4 @@
-"""What the bucket does to the ground, once a tick: cut, fill, push aside, spill.
-
-The edge is a line in plan. A column of ground is cut when the line passes over the column's centre
-between two ticks, down to the height at which it passed: every centre is passed exactly once, so no
-column is skipped or cut twice at any speed, and a pass is as many cells wide as the bucket.
-"""
+"""What the bucket does to the ground, once a tick: cut, fill, push aside, spill."""
 
 from __future__ import annotations
 
@@ -16,7 +11,7 @@ from numpy.typing import NDArray
 from kuwa_sim.soil.bucket import capacity_at, centre_at
 from kuwa_sim.soil.contact import AHEAD, depth_ahead
 from kuwa_sim.soil.cover import PUSH, cover, uncover
-from kuwa_sim.soil.field import cut_column, put_down
+from kuwa_sim.soil.field import put_down
 from kuwa_sim.soil.layout import (
     CAPACITY,
     CELL,
@@ -31,7 +26,6 @@ from kuwa_sim.soil.layout import (
     LIP_Z,
     M_TIP,
     M_VALID,
-    M_Y,
     MASS,
     MOUTH_X,
     MOUTH_Z,
@@ -39,73 +33,19 @@ from kuwa_sim.soil.layout import (
     SPILLED,
     VOLUME,
     WIDTH,
-    X0,
-    Y0,
 )
 from kuwa_sim.soil.pour import pour
+from kuwa_sim.soil.sweep import remember, sweep
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.uint8]
 Counters = NDArray[np.int64]
 Cells = NDArray[np.int32]
 
-ROUNDING = 1e-6
-"""Cells this close to the edge's path are looked at too [cells]: whether the line has passed one
-that lies on it must be decided once, by the side it is on, and not by the rounding of a bound."""
 JUMP = 0.5
 """An edge that moved further than this in a tick was placed there, and cuts nothing [m]."""
 LAST = 0.02
 """Least flow of what leaves the bucket [bank m³/s], so that it ends in finite time."""
-
-
-@njit(cache=True)
-def _cut(
-    bank: Array,
-    loose: Array,
-    height: Array,
-    tiles: Flags,
-    prm: Array,
-    motion: Array,
-    pose: Array,
-) -> float:
-    """Cut the columns that the edge passed since the last tick; return their volume [bank m³]."""
-    cell = prm[CELL]
-    half = 0.5 * prm[WIDTH]
-    ax = motion[M_TIP]
-    ay = motion[M_TIP + 1]
-    az = motion[M_TIP + 2]
-    ux = motion[M_Y]
-    uy = motion[M_Y + 1]
-    uz = motion[M_Y + 2]
-    x_low = min(ax - half * abs(ux), pose[0] - half * abs(pose[12]))
-    x_high = max(ax + half * abs(ux), pose[0] + half * abs(pose[12]))
-    y_low = min(ay - half * abs(uy), pose[1] - half * abs(pose[13]))
-    y_high = max(ay + half * abs(uy), pose[1] + half * abs(pose[13]))
-    nx, ny = height.shape
-    taken = 0.0
-    for i in range(
-        max(math.ceil((x_low - prm[X0]) / cell - ROUNDING), 0),
-        min(math.floor((x_high - prm[X0]) / cell + ROUNDING), nx - 1) + 1,
-    ):
-        x = prm[X0] + i * cell
-        for j in range(
-            max(math.ceil((y_low - prm[Y0]) / cell - ROUNDING), 0),
-            min(math.floor((y_high - prm[Y0]) / cell + ROUNDING), ny - 1) + 1,
-        ):
-            y = prm[Y0] + j * cell
-            # On which side of the line, then and now; half-open, so that each crossing counts once.
-            before = (x - ax) * uy - (y - ay) * ux
-            after = (x - pose[0]) * pose[13] - (y - pose[1]) * pose[12]
-            if (before > 0.0) == (after > 0.0):
-                continue
-            t = before / (before - after)
-            along = (1.0 - t) * ((x - ax) * ux + (y - ay) * uy)
-            along += t * ((x - pose[0]) * pose[12] + (y - pose[1]) * pose[13])
-            if abs(along) > half:
-                continue
-            z = (1.0 - t) * (az + along * uz) + t * (pose[2] + along * pose[14])
-            taken += cut_column(bank, loose, height, tiles, prm, i, j, z)
-    return taken * cell * cell
 
 
 @njit(cache=True)
@@ -192,7 +132,7 @@ def bucket_tick(
             moved_r = 0.0
             moved_v = 0.0
         else:
-            cut = _cut(bank, loose, height, tiles, prm, motion, pose)
+            cut, _ = sweep(bank, loose, height, tiles, prm, motion, pose, 0.0)
         pitch = math.atan2(-pose[11], pose[17])
         dam = depth_ahead(height, prm, pose, -AHEAD * rx, -AHEAD * ry)
         load[CAPACITY] = capacity_at(capacity, pitch, dam)
@@ -217,10 +157,7 @@ def bucket_tick(
             moved_r, moved_v,
         )  # fmt: skip
         _spill(bank, loose, height, tiles, prm, bodies, load, pose, rx, ry, dt)
-        motion[M_VALID] = 1.0
-        for k in range(3):
-            motion[M_TIP + k] = pose[k]
-            motion[M_Y + k] = pose[12 + k]
+        remember(motion, pose)
         load[MASS] = load[VOLUME] * prm[GAMMA] / prm[GRAVITY]
         if load[VOLUME] > 0.0:
             full = max(capacity_at(capacity, pitch, 10.0), load[VOLUME])

@@ -41,7 +41,9 @@ TIP_Z = 30
 LIP_X = 31  # upper lip relative to the tip, bucket frame [m]
 LIP_Z = 32
 SETTLED = 33  # a slope this much above repose counts as settled, per cell [m]
-N_PRM = 34
+HEIGHT = 34  # of a blade [m]
+RAKE = 35  # of a blade's face against level ground [rad]
+N_PRM = 36
 
 # shell: one row a contact point of the outside of the bucket, relative to the tip
 SHELL_X = 0

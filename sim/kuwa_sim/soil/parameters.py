@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import model_validator
 
-from kuwa_machines.datafile import DataFile, load_data
+from kuwa_machines.datafile import Data, DataFile, load_data
 from kuwa_machines.errors import KuwaError, choices
-from kuwa_machines.units import Angle, Pressure, Ratio, SpecificWeight
+from kuwa_machines.units import (
+    Angle,
+    CohesiveModulus,
+    FrictionalModulus,
+    Length,
+    Pressure,
+    Ratio,
+    SpecificWeight,
+)
 
 SOILS = Path(__file__).parents[2] / "soils"
 """Folder of the soils that come with Kuwa."""
+
+MAX_LAYERS = 4
+"""Layers below the topmost soil."""
 
 GRAVITY = 9.81
 """[m/s²]"""
@@ -21,6 +32,17 @@ GRAVITY = 9.81
 
 class SoilError(KuwaError):
     """A soil's data file is missing, incomplete or describes no soil that can exist."""
+
+
+class Layer(Data):
+    """Ground from ``top`` below the original surface down to the next layer.
+
+    Args:
+        top: depth of its upper side [m]. cohesion: of undisturbed soil in it [Pa].
+    """
+
+    top: Length
+    cohesion: Pressure
 
 
 class SoilParameters(DataFile):
@@ -33,6 +55,13 @@ class SoilParameters(DataFile):
         internal_friction: phi. metal_friction: delta, of soil on metal.
         swell: volume of the loosened soil over that of the undisturbed.
         repose: steepest slope of loose soil.
+        moisture: mass of water over that of the dry soil, to which the other numbers belong.
+        texture: class of ASABE D497, which scales the draft of implements.
+        sinkage_exponent, cohesive_modulus, frictional_modulus: n, k_c, k_phi of Bekker's
+            p = (k_c/b + k_phi) z**n [-], [N/m^(n+1)], [N/m^(n+2)].
+        shear_deformation: K of Janosi and Hanamoto [m].
+        cone_index: mean of the upper 15 cm [Pa], for tyres.
+        layers: ground below others, from the top down; none is one soil throughout.
     """
 
     name: str
@@ -43,6 +72,14 @@ class SoilParameters(DataFile):
     adhesion: Pressure
     swell: Ratio
     repose: Angle
+    moisture: Ratio
+    texture: Literal["fine", "medium", "coarse"]
+    sinkage_exponent: Ratio
+    cohesive_modulus: CohesiveModulus
+    frictional_modulus: FrictionalModulus
+    shear_deformation: Length
+    cone_index: Pressure
+    layers: tuple[Layer, ...] = ()
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -55,6 +92,12 @@ class SoilParameters(DataFile):
             "metal_friction": (0.0, 40 * degree, degree, "deg"),
             "swell": (1.0, 2.0, 1.0, "(ratio)"),
             "repose": (5 * degree, 50 * degree, degree, "deg"),
+            "moisture": (0.0, 1.0, 1.0, "(ratio)"),
+            "sinkage_exponent": (0.1, 2.0, 1.0, "(ratio)"),
+            "cohesive_modulus": (0.0, 500e3, 1e3, "kN/m^(n+1)"),
+            "frictional_modulus": (50e3, 20e6, 1e3, "kN/m^(n+2)"),
+            "shear_deformation": (0.002, 0.1, 1.0, "m"),
+            "cone_index": (100e3, 5e6, 1e3, "kPa"),
         }
         for key, (low, high, unit, word) in bounds.items():
             value = getattr(self, key)
@@ -63,6 +106,11 @@ class SoilParameters(DataFile):
                     f"{key}: {value / unit:g} {word} is not possible; "
                     f"expected {low / unit:g} to {high / unit:g} {word}"
                 )
+        tops = [layer.top for layer in self.layers]
+        if any(b <= a for a, b in zip([0.0, *tops], tops, strict=False)):
+            raise ValueError(f"layers: tops {tops} m must be positive and increase downward")
+        if len(tops) > MAX_LAYERS:
+            raise ValueError(f"layers: {len(tops)} given; at most {MAX_LAYERS}")
         if self.metal_friction > self.internal_friction + 1e-9:
             raise ValueError(
                 f"metal_friction: {math.degrees(self.metal_friction):g} deg exceeds "

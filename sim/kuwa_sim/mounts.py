@@ -1,0 +1,309 @@
+"""Tools on machines: from MuJoCo's poses to the soil tools' forces, and loads as real mass."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import mujoco
+import numpy as np
+from numba import njit
+
+from kuwa_machines.spec import Blade, Bucket, DumpBody, MachineSpec, Plough
+from kuwa_sim.soil import BucketShape, BucketTool, Ground, bucket_tick, tool_forces
+from kuwa_sim.soil.blade import BladeTool, blade_forces, blade_tick
+from kuwa_sim.soil.dump import DumpTool
+from kuwa_sim.soil.layout import CENTRE_X, CENTRE_Z, MASS
+from kuwa_sim.soil.plough import PloughTool, plough_forces, plough_tick
+from kuwa_sim.tool_looks import LOAD_BODY
+
+LOAD_DIAMETER = 0.6
+"""Inertia of the soil in a bucket is that of a sphere of this diameter [m]."""
+
+
+class LoadBody:
+    """The body that has the mass of the soil in a tool.
+
+    Args:
+        diameter: the inertia is that of a sphere of this diameter [m].
+    """
+
+    def __init__(self, model: mujoco.MjModel, prefix: str, diameter: float) -> None:
+        self._model = model
+        self._body = model.body(prefix + LOAD_BODY).id
+        self._share = diameter**2 / 10
+        chain = [int(model.body_parentid[self._body])]
+        while model.body_parentid[chain[-1]] != 0:
+            chain.append(int(model.body_parentid[chain[-1]]))
+        self._ancestors = np.array([self._body, *chain])
+        self._empty = model.body_subtreemass[self._ancestors].copy()
+
+    def set(self, mass: float, x: float, z: float) -> None:
+        """Carry this mass [kg] at (x, 0, z) in the tool's frame [m]."""
+        model = self._model
+        mass = max(mass, 1e-3)
+        model.body_mass[self._body] = mass
+        model.body_inertia[self._body] = mass * self._share
+        model.body_ipos[self._body] = (x, 0.0, z)
+        model.body_subtreemass[self._ancestors] = self._empty + mass
+
+
+class Mount(Protocol):
+    """A tool as the plant sees it."""
+
+    pose: np.ndarray
+    """Of the tool's edge; layout of :mod:`kuwa_sim.soil`."""
+
+    def look(self) -> None:
+        """Take the pose from MuJoCo."""
+
+    def apply(self) -> None:
+        """Put the ground's force on the tool, every physics step."""
+
+    def work(self, dt: float) -> None:
+        """Move soil, every tick; the ground is levelled afterwards."""
+
+    def carry(self) -> None:
+        """Give the load its mass, every tick."""
+
+    @property
+    def mass(self) -> float:
+        """Of the soil that the tool holds or pushes [kg]."""
+
+
+class _Edge:
+    """What mounts with an edge share: the pose of the edge and the wrench on the link."""
+
+    def __init__(
+        self, model: mujoco.MjModel, data: mujoco.MjData, link: int, edge: tuple[float, float]
+    ) -> None:
+        self.pose = np.zeros(18)
+        self.out = np.zeros(16)
+        """Forces on the tool; layout of :mod:`kuwa_sim.soil`."""
+        root = int(model.body_rootid[link])
+        self._pose_args = (
+            np.array(edge), data.xpos[link], data.xmat[link], data.cvel[link],
+            data.subtree_com[root], self.pose,
+        )  # fmt: skip
+        self._wrench_args = (data.xipos[link], data.xfrc_applied[link])
+
+    def look(self) -> None:
+        """Take the pose from MuJoCo."""
+        tool_pose(*self._pose_args)
+
+
+class BucketMount(_Edge):
+    """A bucket."""
+
+    def __init__(
+        self, tool: Bucket, ground: Ground, model: mujoco.MjModel, data: mujoco.MjData, prefix: str
+    ) -> None:
+        super().__init__(model, data, model.body(prefix + tool.link).id, tool.profile[-1])
+        self.tool = BucketTool(ground, BucketShape.from_spec(tool))
+        self._load = LoadBody(model, prefix, LOAD_DIAMETER)
+
+    def apply(self) -> None:
+        """Put the ground's force on the bucket."""
+        tool_pose(*self._pose_args)
+        tool_forces(*self.tool.force_args, self.pose, self.out)
+        apply_tool(self.out, self.pose, *self._wrench_args)
+
+    def work(self, dt: float) -> None:
+        """Cut, fill and spill."""
+        tool_pose(*self._pose_args)
+        bucket_tick(*self.tool.tick_args, self.pose, dt)
+
+    def carry(self) -> None:
+        """Give the soil in the bucket its mass."""
+        load = self.tool.load
+        self._load.set(load[MASS], load[CENTRE_X], load[CENTRE_Z])
+
+    @property
+    def mass(self) -> float:
+        """Of the soil in the bucket [kg]."""
+        return self.tool.mass
+
+
+class BladeMount(_Edge):
+    """A dozer blade."""
+
+    def __init__(
+        self, tool: Blade, ground: Ground, model: mujoco.MjModel, data: mujoco.MjData, prefix: str
+    ) -> None:
+        edge = (tool.edge[0], tool.edge[2])
+        super().__init__(model, data, model.body(prefix + tool.link).id, edge)
+        self.tool = BladeTool(ground, tool.width, tool.height, tool.rake, tool.edge_thickness)
+        self._load = LoadBody(model, prefix, tool.height)
+        self._centre = (tool.edge[0] + 0.5 * tool.height, tool.edge[2] + 0.3 * tool.height)
+
+    def apply(self) -> None:
+        """Put the force of the ground and of the pushed soil on the blade."""
+        tool_pose(*self._pose_args)
+        blade_forces(*self.tool.force_args, self.pose, self.out)
+        apply_tool(self.out, self.pose, *self._wrench_args)
+
+    def work(self, dt: float) -> None:
+        """Cut, push, lay down and spill."""
+        tool_pose(*self._pose_args)
+        blade_tick(*self.tool.tick_args, self.pose, dt)
+
+    def carry(self) -> None:
+        """Give the pushed soil its inertia; the ground bears its weight."""
+        self._load.set(self.tool.mass, *self._centre)
+
+    @property
+    def mass(self) -> float:
+        """Of the soil in front of the blade [kg]."""
+        return self.tool.mass
+
+
+class PloughMount(_Edge):
+    """A plough."""
+
+    def __init__(
+        self, tool: Plough, ground: Ground, model: mujoco.MjModel, data: mujoco.MjData, prefix: str
+    ) -> None:
+        edge = (tool.first[0], tool.first[2])
+        super().__init__(model, data, model.body(prefix + tool.link).id, edge)
+        self._side = tool.first[1]
+        texture = {
+            "fine": tool.texture_fine, "medium": tool.texture_medium, "coarse": tool.texture_coarse,
+        }[ground.soil.texture]  # fmt: skip
+        self.tool = PloughTool(
+            ground, tool.bodies, tool.cut_width, tool.spacing,
+            (tool.draft_a, tool.draft_b, tool.draft_c, texture, tool.side_share,
+             tool.suction_share),
+        )  # fmt: skip
+
+    def look(self) -> None:
+        """Take the pose from MuJoCo: the first share is beside the middle."""
+        tool_pose(*self._pose_args)
+        shift_pose(self.pose, self._side)
+
+    def apply(self) -> None:
+        """Put the draft on the plough."""
+        self.look()
+        plough_forces(*self.tool.force_args, self.pose, self.out)
+        apply_tool(self.out, self.pose, *self._wrench_args)
+
+    def work(self, dt: float) -> None:
+        """Turn furrows."""
+        self.look()
+        plough_tick(*self.tool.tick_args, self.pose, dt)
+
+    def carry(self) -> None:
+        """A plough carries nothing."""
+
+    @property
+    def mass(self) -> float:
+        """A plough carries nothing."""
+        return 0.0
+
+
+class DumpMount:
+    """A tipping body."""
+
+    def __init__(
+        self, tool: DumpBody, ground: Ground, model: mujoco.MjModel, data: mujoco.MjData,
+        prefix: str,
+    ) -> None:  # fmt: skip
+        link = model.body(prefix + tool.link).id
+        self.pose = np.zeros(18)
+        self._position, self._rotation = data.xpos[link], data.xmat[link]
+        profile = np.array(tool.profile)
+        self.tool = DumpTool(ground, profile, tool.width, tool.heaped_capacity)
+        self._load = LoadBody(model, prefix, tool.width)
+
+    def look(self) -> None:
+        """Tell the ground where the body is."""
+        self.pose[:3] = self._position
+        self.tool.place(self._position, self._rotation)
+
+    def apply(self) -> None:
+        """The body touches nothing."""
+
+    def work(self, dt: float) -> None:
+        """Take in and let out."""
+        self.pose[:3] = self._position
+        self.tool.tick(self._position, self._rotation, dt)
+
+    def carry(self) -> None:
+        """Give the load its mass."""
+        self._load.set(self.tool.mass, *self.tool.centre)
+
+    @property
+    def mass(self) -> float:
+        """Of the load [kg]."""
+        return self.tool.mass
+
+
+class NoSoilTool:
+    """A tool that moves no soil."""
+
+    mass = 0.0
+
+    def __init__(self) -> None:
+        self.pose = np.zeros(18)
+
+    def look(self) -> None:
+        """Nothing to see."""
+
+    apply = carry = look
+
+    def work(self, dt: float) -> None:
+        """Nothing to move."""
+
+
+def make_mount(
+    spec: MachineSpec, ground: Ground, model: mujoco.MjModel, data: mujoco.MjData, prefix: str
+) -> Mount:
+    """Return the mount for a machine's tool."""
+    tool = spec.tool
+    if isinstance(tool, Bucket):
+        return BucketMount(tool, ground, model, data, prefix)
+    if isinstance(tool, Blade):
+        return BladeMount(tool, ground, model, data, prefix)
+    if isinstance(tool, DumpBody):
+        return DumpMount(tool, ground, model, data, prefix)
+    if isinstance(tool, Plough):
+        return PloughMount(tool, ground, model, data, prefix)
+    return NoSoilTool()
+
+
+@njit(cache=True)
+def tool_pose(edge, position, rotation, cvel, com, pose):  # type: ignore[no-untyped-def]
+    """Fill ``pose`` (layout of kuwa_sim.soil) from MuJoCo's body pose and spatial velocity."""
+    for i in range(3):
+        pose[9 + i] = rotation[3 * i]
+        pose[12 + i] = rotation[3 * i + 1]
+        pose[15 + i] = rotation[3 * i + 2]
+        pose[i] = position[i] + rotation[3 * i] * edge[0] + rotation[3 * i + 2] * edge[1]
+        pose[6 + i] = cvel[i]
+    rx, ry, rz = pose[0] - com[0], pose[1] - com[1], pose[2] - com[2]
+    pose[3] = cvel[3] + cvel[1] * rz - cvel[2] * ry
+    pose[4] = cvel[4] + cvel[2] * rx - cvel[0] * rz
+    pose[5] = cvel[5] + cvel[0] * ry - cvel[1] * rx
+
+
+@njit(cache=True)
+def shift_pose(pose, left):  # type: ignore[no-untyped-def]
+    """Move the pose's point along its y axis [m]."""
+    rx, ry, rz = left * pose[12], left * pose[13], left * pose[14]
+    pose[0] += rx
+    pose[1] += ry
+    pose[2] += rz
+    pose[3] += pose[7] * rz - pose[8] * ry
+    pose[4] += pose[8] * rx - pose[6] * rz
+    pose[5] += pose[6] * ry - pose[7] * rx
+
+
+@njit(cache=True)
+def apply_tool(out, pose, com, wrench):  # type: ignore[no-untyped-def]
+    """Put the ground's force on the tool, moved from its edge to the body's centre of mass."""
+    rx, ry, rz = pose[0] - com[0], pose[1] - com[1], pose[2] - com[2]
+    fx, fy, fz = out[0], out[1], out[2]
+    wrench[0] = fx
+    wrench[1] = fy
+    wrench[2] = fz
+    wrench[3] = out[3] + ry * fz - rz * fy
+    wrench[4] = out[4] + rz * fx - rx * fz
+    wrench[5] = out[5] + rx * fy - ry * fx

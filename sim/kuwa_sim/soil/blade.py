@@ -1,0 +1,263 @@
+"""A dozer blade: cuts and pushes, lays down in hollows, spills sideways, and is held by it all.
+
+``pose`` has the layout of :mod:`kuwa_sim.soil` with the blade's own axes: x forward, y left, z up,
+about the middle of the cutting edge. ``out`` is as there; entries 6 to 11 stay zero.
+
+The soil in front is a wedge at repose that the ground carries: a surcharge on the soil that is cut,
+and a friction W tan phi to be pushed. It fills the hollows that the edge passes above, which leaves
+a graded surface, and what does not fit in front of the blade leaves at its ends.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from kuwa_sim.soil.contact import AHEAD, TOUCH, bearing_pressure, depth_ahead
+from kuwa_sim.soil.cover import PUSH
+from kuwa_sim.soil.earthmoving import factor_table, resistance
+from kuwa_sim.soil.field import cell_of, put_down, surface_height
+from kuwa_sim.soil.ground import Ground
+from kuwa_sim.soil.layout import (
+    ADHESION,
+    CAPACITY,
+    CELL,
+    COHESION,
+    CUT,
+    DAMPING,
+    EDGE,
+    FLOW_TIME,
+    GAMMA,
+    GRAVITY,
+    HEIGHT,
+    M_TIP,
+    M_VALID,
+    MASS,
+    N_LOAD,
+    N_MOTION,
+    PUSHED,
+    RAKE,
+    SPILLED,
+    STIFFNESS,
+    SWELL,
+    TAN_DELTA,
+    TAN_PHI,
+    TAN_REPOSE,
+    VOLUME,
+    WIDTH,
+    X0,
+    Y0,
+)
+from kuwa_sim.soil.spring import ACTIVE, N_CONTACT, elastic_plastic
+from kuwa_sim.soil.sweep import remember, sweep
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.uint8]
+
+CONTACT_STIFFNESS = 3.0e6
+"""Of the edge in the ground [N/m]: 50 kN within 2 cm."""
+CONTACT_DAMPING = 3.0e4
+"""[N·s/m]: about a quarter of critical for a tonne of blade and frame."""
+SPILL_TIME = 0.3
+"""[s]: as soil leaves a bucket."""
+JUMP = 0.5
+"""An edge that moved further than this in a tick was placed there, and cuts nothing [m]."""
+LIFTED = 0.05
+"""Above the ground by more than this, the edge no longer holds soil back [m]."""
+
+
+class BladeTool:
+    """A blade on a ground; ``force_args`` and ``tick_args`` lead its kernels' arguments.
+
+    Args:
+        width, height, edge_thickness: [m]. rake: of the lower face against level ground [rad].
+    """
+
+    def __init__(
+        self, ground: Ground, width: float, height: float, rake: float, edge_thickness: float
+    ) -> None:
+        soil = ground.soil
+        prm = self.prm = ground.prm.copy()
+        prm[WIDTH], prm[HEIGHT], prm[RAKE], prm[EDGE] = width, height, rake, edge_thickness
+        prm[STIFFNESS], prm[DAMPING] = CONTACT_STIFFNESS, CONTACT_DAMPING
+        prm[FLOW_TIME] = SPILL_TIME
+        self.load = np.zeros(N_LOAD)
+        self._motion = np.zeros(N_MOTION)
+        self._contact = np.zeros((1, N_CONTACT))
+        fee = factor_table(soil.metal_friction, soil.internal_friction)
+        self.force_args = (
+            ground.height, ground.loose, prm, fee, self._contact, self.load, np.zeros((7, 3)),
+            soil.metal_friction,
+        )  # fmt: skip
+        self.tick_args = (
+            ground.bank, ground.loose, ground.height, ground.tiles, prm, self._motion, self.load,
+        )  # fmt: skip
+        ground.tools.append(self)
+
+    def clear(self) -> None:
+        """Forget the soil in front and where the edge was."""
+        for array in (self.load, self._motion, self._contact):
+            array[:] = 0
+
+    @property
+    def volume(self) -> float:
+        """Undisturbed volume of the soil in front [m³]."""
+        return float(self.load[VOLUME])
+
+    @property
+    def mass(self) -> float:
+        """Mass of the soil in front [kg]."""
+        return float(self.load[MASS])
+
+    @property
+    def moved(self) -> float:
+        """Undisturbed volume cut, laid down and spilled since the reset [m³]."""
+        return float(self.load[CUT] + self.load[PUSHED] + self.load[SPILLED])
+
+
+@njit(cache=True)
+def blade_forces(
+    height: Array,
+    loose: Array,
+    prm: Array,
+    fee: Array,
+    contact: Array,
+    load: Array,
+    scratch: Array,
+    delta: float,
+    pose: Array,
+    out: Array,
+) -> None:
+    """Write the wrench of the ground and of the pushed soil on the blade, shape (16,)."""
+    out[:] = 0.0
+    axes = scratch[0:3]
+    low = scratch[3]
+    high = scratch[4]
+    force = scratch[5]
+    norm = math.sqrt(pose[9] * pose[9] + pose[10] * pose[10])
+    if norm < 0.1:
+        contact[0, ACTIVE] = 0.0
+        return
+    fx = pose[9] / norm
+    fy = pose[10] / norm
+    width = prm[WIDTH]
+    ahead = depth_ahead(height, prm, pose, AHEAD * fx, AHEAD * fy)
+    under = depth_ahead(height, prm, pose, 0.0, 0.0)
+    depth = max(ahead, under)
+    weight = load[MASS] * prm[GRAVITY]
+    if depth <= 0.0 and weight <= 0.0:
+        contact[0, ACTIVE] = 0.0
+        return
+    i = cell_of(pose[0] + AHEAD * fx, prm[X0], prm[CELL], height.shape[0])
+    j = cell_of(pose[1] + AHEAD * fy, prm[Y0], prm[CELL], height.shape[1])
+    over = prm[SWELL] * loose[i, j]
+    firm = max(ahead - over, 0.0)
+    share = max(depth - over, 0.0) / depth if depth > 0.0 else 0.0
+    gamma = prm[GAMMA] * (share + (1.0 - share) / prm[SWELL])
+    rake = prm[RAKE] - math.asin(min(max(pose[11], -1.0), 1.0))
+    speed = max(pose[3] * fx + pose[4] * fy, 0.0)
+    surcharge = weight * prm[TAN_REPOSE] / (width * prm[HEIGHT])
+    cut = width * resistance(
+        fee, rake, ahead, firm, gamma, prm[COHESION], prm[ADHESION], surcharge, speed, prm[GRAVITY]
+    )
+    strip = prm[EDGE]
+    bearing = width * strip * bearing_pressure(prm, prm[COHESION] * share, depth, strip)
+    bearing *= min(depth / TOUCH, 1.0)
+    axes[0, 0] = fx
+    axes[0, 1] = fy
+    axes[0, 2] = 0.0
+    axes[1, 0] = 0.0
+    axes[1, 1] = 0.0
+    axes[1, 2] = 1.0
+    axes[2, 0] = -fy
+    axes[2, 1] = fx
+    axes[2, 2] = 0.0
+    rub = prm[TAN_DELTA] * bearing
+    low[0] = -(cut * math.sin(rake + delta) + weight * prm[TAN_PHI] + rub)
+    high[0] = rub
+    low[1] = -max(cut * math.cos(rake + delta), 0.0)
+    high[1] = bearing
+    low[2] = -(rub + 0.3 * cut + 0.5 * weight * prm[TAN_PHI])
+    high[2] = -low[2]
+    elastic_plastic(
+        contact[0], pose[0], pose[1], pose[2], pose[3], pose[4], pose[5],
+        axes, low, high, prm[STIFFNESS], prm[DAMPING], force,
+    )  # fmt: skip
+    for k in range(3):
+        out[k] = force[k]
+    out[12] = ahead
+    out[13] = rake
+    out[14] = cut
+    out[15] = bearing
+
+
+@njit(cache=True)
+def blade_tick(
+    bank: Array,
+    loose: Array,
+    height: Array,
+    tiles: Flags,
+    prm: Array,
+    motion: Array,
+    load: Array,
+    pose: Array,
+    dt: float,
+) -> None:
+    """Move the soil that the blade moves on its way to ``pose`` in one tick of ``dt`` [s]."""
+    norm = math.sqrt(pose[9] * pose[9] + pose[10] * pose[10])
+    if norm < 0.1:
+        motion[M_VALID] = 0.0
+        return
+    fx = pose[9] / norm
+    fy = pose[10] / norm
+    dx = pose[0] - motion[M_TIP]
+    dy = pose[1] - motion[M_TIP + 1]
+    dz = pose[2] - motion[M_TIP + 2]
+    forward = dx * fx + dy * fy
+    sideways = dy * fx - dx * fy
+    half = 0.5 * prm[WIDTH]
+    if motion[M_VALID] != 0.0 and dx * dx + dy * dy + dz * dz <= JUMP * JUMP:
+        stock = load[VOLUME] if forward > 0.0 else 0.0
+        taken, laid = sweep(bank, loose, height, tiles, prm, motion, pose, stock)
+        load[CUT] += taken
+        load[PUSHED] += laid
+        if forward >= 0.0:
+            load[VOLUME] += taken - laid
+        else:
+            back = PUSH + 0.5 * prm[CELL]
+            put_down(
+                bank, loose, height, tiles, prm, pose[0] - back * fx, pose[1] - back * fy,
+                fx, fy, PUSH, half, taken,
+            )  # fmt: skip
+    remember(motion, pose)
+
+    gap = pose[2] - surface_height(height, prm, pose[0] + AHEAD * fx, pose[1] + AHEAD * fy)
+    full = prm[WIDTH] * prm[HEIGHT] ** 2 / (2.0 * prm[TAN_REPOSE]) / prm[SWELL]
+    lifted = min(max((gap - LIFTED) / prm[HEIGHT], 0.0), 1.0)
+    load[CAPACITY] = full * (1.0 - lifted) * (1.0 - lifted)
+    excess = load[VOLUME] - load[CAPACITY]
+    if excess > 0.0:
+        out = max(excess * (1.0 - math.exp(-dt / prm[FLOW_TIME])), min(excess, 0.02 * dt))
+        load[VOLUME] -= out
+        load[SPILLED] += out
+        if lifted > 0.0:
+            reach = 0.5 * prm[HEIGHT] / prm[TAN_REPOSE]
+            put_down(
+                bank, loose, height, tiles, prm, pose[0] + reach * fx, pose[1] + reach * fy,
+                fx, fy, reach, half, out,
+            )  # fmt: skip
+        else:
+            # An angled blade sheds towards its trailing end.
+            lean = sideways / max(abs(forward) + abs(sideways), 1e-9)
+            left = min(max(0.5 - 1.5 * lean, 0.0), 1.0)
+            for end in range(2):
+                side = half + PUSH if end == 0 else -half - PUSH
+                part = out * left if end == 0 else out * (1.0 - left)
+                put_down(
+                    bank, loose, height, tiles, prm, pose[0] - side * fy + PUSH * fx,
+                    pose[1] + side * fx + PUSH * fy, fx, fy, PUSH, PUSH - 0.01, part,
+                )  # fmt: skip
+    load[MASS] = load[VOLUME] * prm[GAMMA] / prm[GRAVITY]

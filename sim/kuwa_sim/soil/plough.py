@@ -1,0 +1,259 @@
+"""A mouldboard plough that turns to the right: furrows in the ground, and the draft of ASABE D497.
+
+    D = F_i (A + B S + C S²) W T  [N],   S [km/h], W [m], T [cm]
+
+``pose`` has the layout of :mod:`kuwa_sim.soil` about the first body's share: x forward, y left, z
+up. Each body cuts a strip to the depth of its share and turns it over onto the furrow that the
+body ahead of it (or the last round) left open, one width to the right; the last furrow stays open.
+The slice leans, so that it lies narrower than it was cut and a ridge stands on every furrow.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from kuwa_sim.soil.field import cell_of, cut_column, surface_height, wake
+from kuwa_sim.soil.ground import Ground
+from kuwa_sim.soil.layout import (
+    CELL,
+    CUT,
+    DAMPING,
+    M_TIP,
+    M_VALID,
+    N_LOAD,
+    N_MOTION,
+    STIFFNESS,
+    SWELL,
+    WIDTH,
+    X0,
+    Y0,
+)
+from kuwa_sim.soil.spring import ACTIVE, N_CONTACT, elastic_plastic
+from kuwa_sim.soil.sweep import crossing, remember, window
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.uint8]
+
+SLICE = 0.6
+"""Width of a turned slice over that of its cut: two thirds at the usual depth to width of 1 : 1.5,
+less what crumbles off."""
+CONTACT_STIFFNESS = 2.0e6
+CONTACT_DAMPING = 2.0e4
+JUMP = 0.5
+"""A share that moved further than this in a tick was placed there [m]."""
+AHEAD = 0.3
+"""How far before a share its depth is taken [m]: ahead of the ground that it lifts."""
+
+# Entries of the draft's numbers.
+BODIES, SPACING, DRAFT_A, DRAFT_B, DRAFT_C, TEXTURE, SIDE_SHARE, SUCTION = range(8)
+
+
+@njit(cache=True)
+def draft(
+    a: float, b: float, c: float, texture: float, speed: float, width: float, depth: float
+) -> float:
+    """Return the draft of a tillage tool [N] (ASABE D497).
+
+    Args:
+        a, b, c, texture: of the tool and of the soil. speed: [m/s]. width, depth: [m].
+    """
+    S = 3.6 * max(speed, 0.0)
+    return texture * (a + b * S + c * S * S) * width * 100.0 * max(depth, 0.0)
+
+
+class PloughTool:
+    """A plough on a ground; ``force_args`` and ``tick_args`` lead its kernels' arguments.
+
+    Args:
+        bodies: how many. cut_width, spacing: across and along the plough, from body to body [m].
+        draft_numbers: A, B, C of D497, its F for this soil, sideways and downward shares.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        bodies: int,
+        cut_width: float,
+        spacing: float,
+        draft_numbers: tuple[float, float, float, float, float, float],
+    ) -> None:
+        prm = self.prm = ground.prm.copy()
+        prm[WIDTH] = cut_width
+        prm[STIFFNESS], prm[DAMPING] = CONTACT_STIFFNESS, CONTACT_DAMPING
+        self.load = np.zeros(N_LOAD)
+        self.numbers = np.array([bodies, spacing, *draft_numbers])
+        self._motion = np.zeros((bodies, N_MOTION))
+        self._contact = np.zeros((1, N_CONTACT))
+        self.force_args = (
+            ground.height, prm, self.numbers, self._contact, np.zeros((7, 3)),
+        )  # fmt: skip
+        self.tick_args = (
+            ground.bank, ground.loose, ground.height, ground.tiles, prm, self.numbers,
+            self._motion, np.zeros(18), self.load,
+        )  # fmt: skip
+        ground.tools.append(self)
+
+    def clear(self) -> None:
+        """Forget where the shares were."""
+        for array in (self.load, self._motion, self._contact):
+            array[:] = 0
+
+    @property
+    def volume(self) -> float:
+        """A plough holds nothing."""
+        return 0.0
+
+    @property
+    def mass(self) -> float:
+        """A plough holds nothing."""
+        return 0.0
+
+    @property
+    def moved(self) -> float:
+        """Undisturbed volume turned since the reset [m³]."""
+        return float(self.load[CUT])
+
+
+@njit(cache=True)
+def plough_forces(
+    height: Array,
+    prm: Array,
+    numbers: Array,
+    contact: Array,
+    scratch: Array,
+    pose: Array,
+    out: Array,
+) -> None:
+    """Write the wrench of the ground on the plough, about its first share, shape (16,).
+
+    ``out[12]`` is the mean depth of the shares [m], ``out[14]`` the draft [N].
+    """
+    out[:] = 0.0
+    norm = math.sqrt(pose[9] * pose[9] + pose[10] * pose[10])
+    if norm < 0.1:
+        contact[0, ACTIVE] = 0.0
+        return
+    fx = pose[9] / norm
+    fy = pose[10] / norm
+    n = int(numbers[BODIES])
+    width = prm[WIDTH]
+    speed = pose[3] * fx + pose[4] * fy
+    total = 0.0
+    depths = 0.0
+    arm_x = 0.0
+    arm_y = 0.0
+    arm_z = 0.0
+    for k in range(n):
+        rx = -k * numbers[SPACING] * pose[9] + k * width * pose[12]
+        ry = -k * numbers[SPACING] * pose[10] + k * width * pose[13]
+        rz = -k * numbers[SPACING] * pose[11] + k * width * pose[14]
+        x, y, z = pose[0] + rx, pose[1] + ry, pose[2] + rz
+        depth = surface_height(height, prm, x + AHEAD * fx, y + AHEAD * fy) - z
+        if depth <= 0.0:
+            continue
+        D = draft(
+            numbers[DRAFT_A], numbers[DRAFT_B], numbers[DRAFT_C], numbers[TEXTURE], speed, width,
+            depth,
+        )  # fmt: skip
+        total += D
+        depths += depth
+        arm_x += D * rx
+        arm_y += D * ry
+        arm_z += D * (rz + 0.4 * depth)
+    out[12] = depths / n
+    out[14] = total
+    if total <= 0.0:
+        contact[0, ACTIVE] = 0.0
+        return
+    arm_x /= total
+    arm_y /= total
+    arm_z /= total
+    axes = scratch[0:3]
+    low = scratch[3]
+    high = scratch[4]
+    force = scratch[5]
+    axes[0, 0] = fx
+    axes[0, 1] = fy
+    axes[0, 2] = 0.0
+    axes[1, 0] = 0.0
+    axes[1, 1] = 0.0
+    axes[1, 2] = 1.0
+    axes[2, 0] = -fy
+    axes[2, 1] = fx
+    axes[2, 2] = 0.0
+    low[0] = -total
+    high[0] = total
+    low[1] = -0.3 * total
+    high[1] = 0.3 * total
+    low[2] = -numbers[SIDE_SHARE] * total
+    high[2] = numbers[SIDE_SHARE] * total
+    vx = pose[3] + pose[7] * arm_z - pose[8] * arm_y
+    vy = pose[4] + pose[8] * arm_x - pose[6] * arm_z
+    vz = pose[5] + pose[6] * arm_y - pose[7] * arm_x
+    elastic_plastic(
+        contact[0], pose[0] + arm_x, pose[1] + arm_y, pose[2] + arm_z, vx, vy, vz,
+        axes, low, high, prm[STIFFNESS], prm[DAMPING], force,
+    )  # fmt: skip
+    force[2] -= numbers[SUCTION] * total * min(max(speed, 0.0) / 0.2, 1.0)
+    for k in range(3):
+        out[k] = force[k]
+    out[3] = arm_y * force[2] - arm_z * force[1]
+    out[4] = arm_z * force[0] - arm_x * force[2]
+    out[5] = arm_x * force[1] - arm_y * force[0]
+
+
+@njit(cache=True)
+def plough_tick(
+    bank: Array,
+    loose: Array,
+    height: Array,
+    tiles: Flags,
+    prm: Array,
+    numbers: Array,
+    motion: Array,
+    share: Array,
+    load: Array,
+    pose: Array,
+    dt: float,
+) -> None:
+    """Turn the soil that the shares passed since the last tick."""
+    cell = prm[CELL]
+    width = prm[WIDTH]
+    nx, ny = height.shape
+    turned = 0.0
+    for k in range(int(numbers[BODIES])):
+        for a in range(3):
+            share[a] = (
+                pose[a] - k * numbers[SPACING] * pose[9 + a] + k * width * pose[12 + a]
+            )
+            share[12 + a] = pose[12 + a]
+        row = motion[k]
+        dx = share[0] - row[M_TIP]
+        dy = share[1] - row[M_TIP + 1]
+        forward = dx * pose[9] + dy * pose[10]
+        if row[M_VALID] != 0.0 and forward > 0.0 and dx * dx + dy * dy <= JUMP * JUMP:
+            i0, i1, j0, j1 = window(prm, row, share, nx, ny)
+            for i in range(i0, i1):
+                x = prm[X0] + i * cell
+                for j in range(j0, j1):
+                    y = prm[Y0] + j * cell
+                    hit, along, z = crossing(x, y, 0.5 * width, row, share)
+                    if not hit:
+                        continue
+                    taken = cut_column(bank, loose, height, tiles, prm, i, j, z)
+                    if taken <= 0.0:
+                        continue
+                    # Turned over: what lay on the left comes to lie on the right.
+                    shift = -width - along * (1.0 + SLICE)
+                    m = cell_of(x + shift * share[12], prm[X0], cell, nx)
+                    n = cell_of(y + shift * share[13], prm[Y0], cell, ny)
+                    loose[m, n] += taken
+                    height[m, n] = bank[m, n] + prm[SWELL] * loose[m, n]
+                    wake(tiles, m, n)
+                    turned += taken
+        remember(row, share)
+    load[CUT] += turned * cell * cell
