@@ -265,8 +265,9 @@ build_workspace() {
   return "$status"
 }
 
-# --- 5. Warm caches --------------------------------------------------------------------------------------
-warm_caches() { (kuwa_environment; "$VENV/bin/python" -m kuwa_sim.warm); }
+# --- 5. Compiled kernels ---------------------------------------------------------------------------------
+# Asked for after every change of a kernel, too: numba does not see a change in another file's kernel.
+warm_caches() { (kuwa_environment; "$VENV/bin/python" -m kuwa_cli.warm); }
 
 # --- All of it -------------------------------------------------------------------------------------------
 set_up() {
@@ -296,8 +297,8 @@ set_up() {
       "A message or package of ros2_ws/src does not build: see the lines above." build_workspace ;;
   esac
   case $stale in *" warm "*)
-    stage warm key_warm "compiling the simulation's kernels" \
-      "kuwa_sim.warm failed: see the lines above." warm_caches ;;
+    stage warm key_warm "compiling the kernels of simulation and planning" \
+      "kuwa_cli.warm failed: see the lines above." warm_caches ;;
   esac
   exec 9>&-
   trap - INT TERM HUP
