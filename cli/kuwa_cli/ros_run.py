@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from kuwa_bringup.processes import Processes
 from kuwa_bringup.stack import stack
 from kuwa_cli.live import LiveStatus
 from kuwa_cli.observer import Observer
-from kuwa_cli.outcome import EndedBy, Outcome, figures_of
+from kuwa_cli.outcome import EndedBy, Outcome, Panels, figures_of
 from kuwa_cli.progress import Progress
 from kuwa_cli.runfolder import LOGS
 from kuwa_cli.runlog import RunLog
@@ -77,7 +77,8 @@ def run(settings: Settings, folder: Path, log: RunLog, live: LiveStatus) -> Outc
     except KeyboardInterrupt:
         ended_by, note = "interrupt", ""
     finally:
-        with unbroken():
+        # A second Ctrl-C must not leave half a stack behind, nor lose what was recorded.
+        with suppress(KeyboardInterrupt), unbroken():
             processes.stop()
             if observer is not None:
                 observer.close()
@@ -208,11 +209,11 @@ def _outcome(
         "interval_ms": figures_of(interval),
         "robot": robot,
     }
-    panels = [("Between joint states", "[ms]", interval, 1e3 * CONTROL_PERIOD / speed)]
+    panels: Panels = [("Between joint states", "[ms]", interval, 1e3 * CONTROL_PERIOD / speed)]
     latency = _unfold(robot.get("latency_ms", {}))
     if latency.size:
         panels.append(("Joint state to applied command", "[ms]", latency, None))
-    return Outcome(ended_by, note, timing, list(panels))
+    return Outcome(ended_by, note, timing, panels)
 
 
 def _rate(wall: np.ndarray) -> float | None:
