@@ -272,6 +272,10 @@ warm_caches() { (kuwa_environment; "$VENV/bin/python" -m kuwa_cli.warm); }
 # --- All of it -------------------------------------------------------------------------------------------
 set_up() {
   local stale
+  # Node scripts start with #!PATH/python, which cannot hold a blank; search paths are joined by colons.
+  case $ROOT in *[[:space:]:]*) die "the path of this checkout has a blank or a colon in it: $ROOT" \
+    "ROS 2 node scripts cannot start from there; move the checkout, e.g. to ~/kuwa." ;;
+  esac
   trap interrupted INT TERM HUP
   mkdir -p "$STAMPS" "$STATE/log" || die "cannot write in $ROOT: Kuwa keeps its environment beside its code."
   exec 9>"$STATE/lock"

@@ -52,7 +52,7 @@ class Checkout:
     """A small checkout with two packages, and the calls that its stand-in for Python received."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "a clone"
+        self.path = folder / "kuwa"
         self.calls_file = folder / "calls"
         (self.path / "cli").mkdir(parents=True)
         for name in ("kuwa", "cli/setup.sh", "pyproject.toml", "requirements.lock"):
@@ -244,6 +244,13 @@ def test_a_moved_checkout_is_set_up_again(checkout: Checkout) -> None:
     checkout.path = checkout.path.rename(checkout.path.with_name("elsewhere"))
     assert checkout.start("hello").stdout == "kuwa hello\n"
     assert checkout.did() == {"venv", "pip", "colcon"}
+
+
+def test_a_path_that_node_scripts_cannot_have_is_refused(checkout: Checkout) -> None:
+    checkout.path = checkout.path.rename(checkout.path.with_name("my clone"))
+    refused = checkout.start("hello")
+    assert refused.returncode == 1 and "my clone" in refused.stderr
+    assert checkout.did() == set()
 
 
 def test_an_installed_ros_is_used_and_remembered(checkout: Checkout, tmp_path: Path) -> None:

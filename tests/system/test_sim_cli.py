@@ -144,6 +144,31 @@ def test_ctrl_c_while_starting_leaves_nothing_running(tmp_path: Path) -> None:
     assert json.loads((out / "result.json").read_text())["ended_by"] == "interrupt"
 
 
+@pytest.mark.ros
+def test_a_killed_node_ends_the_run_as_a_fault(tmp_path: Path) -> None:
+    if "KUWA_ROOT" not in os.environ:
+        pytest.skip("needs Kuwa's environment: ./kuwa test")
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        [*KUWA, "sim", "--out", str(out), "--no-report"],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        _wait_until(lambda: "'auto': granted" in _log(out, "safety"), 90, process)
+        time.sleep(1.0)
+        children = psutil.Process(process.pid).children(recursive=True)
+        next(c for c in children if "kuwa_control/control" in " ".join(c.cmdline())).kill()
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 1, stderr
+    assert "node control ended with code -9" in stderr
+    assert not [child for child in children if child.is_running()]
+    result = json.loads((out / "result.json").read_text())
+    assert result["ended_by"] == "fault" and not result["success"]
+
+
 def _log(out: Path, node: str) -> str:
     path = out / "logs" / f"{node}.log"
     return path.read_text() if path.exists() else ""
