@@ -260,8 +260,11 @@ class MachineSpec(DataFile):
 
     @model_validator(mode="after")
     def _consistent(self) -> MachineSpec:
-        used = {name: f"joints.{j}.{end}" for j, joint in self.joints.items()
-                for end, name in (("parent", joint.parent), ("child", joint.child))}
+        used = {
+            name: f"joints.{j}.{end}"
+            for j, joint in self.joints.items()
+            for end, name in (("parent", joint.parent), ("child", joint.child))
+        }
         used |= {self.tool.link: "tool.link", self.tracks.link: "tracks.link"}
         for link, key in used.items():
             if link not in self.links:

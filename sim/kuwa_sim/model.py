@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import mujoco
 import numpy as np
@@ -22,7 +23,7 @@ TERRAIN_ASSET = "terrain"
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A regular grid of ground: ``nx × ny`` cells of edge ``cell``, first centre at (x0, y0) [m]."""
+    """A regular grid of ground: ``nx × ny`` cells of edge ``cell``, the first at (x0, y0) [m]."""
 
     x0: float
     y0: float
@@ -104,7 +105,7 @@ def _add_bucket(mj: mujoco.MjSpec, spec: MachineSpec) -> None:
     profile = np.array(spec.tool.profile)
     half = spec.tool.width / 2
     steel = (0.35, 0.36, 0.38, 1.0)
-    for k, (a, b) in enumerate(zip(profile[:-1], profile[1:], strict=True)):
+    for k, (a, b) in enumerate(pairwise(profile)):
         along = b - a
         bucket.add_geom(
             type=mujoco.mjtGeom.mjGEOM_BOX,
@@ -141,7 +142,8 @@ def _add_scenery(mj: mujoco.MjSpec, grid: Grid) -> None:
     """Add the drawn ground, lights and cameras; none of it touches the machine."""
     half_x, half_y = grid.cell * (grid.nx - 1) / 2, grid.cell * (grid.ny - 1) / 2
     mj.add_texture(
-        name="soil", type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
+        name="soil", type=mujoco.mjtTexture.mjTEXTURE_2D,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
         width=1024, height=1024, rgb1=(0.52, 0.40, 0.28), rgb2=(0.49, 0.37, 0.26),
         mark=mujoco.mjtMark.mjMARK_RANDOM, random=0.02, markrgb=(0.42, 0.32, 0.22),
     )  # fmt: skip
@@ -163,8 +165,8 @@ def _add_scenery(mj: mujoco.MjSpec, grid: Grid) -> None:
         contype=0, conaffinity=0, name=TERRAIN_ASSET,
     )  # fmt: skip
     world.add_light(
-        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=(-4.5, -7.0, 16.0), dir=(0.47, 0.47, -1.0),
-        diffuse=(0.75, 0.72, 0.66), castshadow=False,
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        pos=(-4.5, -7.0, 16.0), dir=(0.47, 0.47, -1.0), diffuse=(0.75, 0.72, 0.66), castshadow=False,
     )  # fmt: skip
     for name, eye, target in (
         ("overview", (12.2, -9.3, 5.6), (3.7, 1.2, 1.5)),

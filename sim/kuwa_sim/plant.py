@@ -1,4 +1,4 @@
-"""A machine of rigid links, hydraulics and tracks on deformable ground: the truth of a simulation."""
+"""A machine of rigid links, hydraulics and tracks on deformable ground: a simulation's truth."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ class Plant:
         )  # fmt: skip
         self._track_args = (
             t.points, t.anchors, t.parameters, d.xpos[self._track], d.xmat[self._track], d.qvel,
-            d.xipos[self._track], self.terrain.height, self.terrain.prm, d.xfrc_applied[self._track],
+            d.xipos[self._track], self.terrain.height, self.terrain.prm,
+            d.xfrc_applied[self._track],
         )  # fmt: skip
         self._bucket_args = (d.xipos[self._bucket], d.xfrc_applied[self._bucket])
 
@@ -218,7 +219,9 @@ def tool_pose(edge, position, rotation, cvel, com, pose):  # type: ignore[no-unt
 
 
 @njit(cache=True)
-def apply_circuit(command, qpos, qvel, qadr, vadr, qfrc, p, table, pump, x, pump_x, history, head, dt):  # type: ignore[no-untyped-def]
+def apply_circuit(  # type: ignore[no-untyped-def]
+    command, qpos, qvel, qadr, vadr, qfrc, p, table, pump, x, pump_x, history, head, dt
+):
     """Advance the hydraulics and put their torques on the joints."""
     n = command.shape[0]
     q = np.empty(n)
@@ -238,7 +241,9 @@ def apply_tracks(points, anchors, p, position, rotation, qvel, com, height, grid
     w = np.empty(3)
     for i in range(3):
         w[i] = (
-            rotation[3 * i] * qvel[3] + rotation[3 * i + 1] * qvel[4] + rotation[3 * i + 2] * qvel[5]
+            rotation[3 * i] * qvel[3]
+            + rotation[3 * i + 1] * qvel[4]
+            + rotation[3 * i + 2] * qvel[5]
         )
     track_forces(points, anchors, p, position, rotation, v, w, com, height, grid, wrench)
 

@@ -12,7 +12,6 @@ import math
 import numpy as np
 from numba import njit
 
-from kuwa_machines.contracts import Array
 from kuwa_machines.spec import MachineSpec
 from kuwa_sim.soil import surface_height
 

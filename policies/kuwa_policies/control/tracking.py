@@ -60,7 +60,7 @@ class Gains:
     k_p_slewing: float = 0.7
     give: float = 0.005
     k_p_max: float = 2.5
-    k_g: float = .1
+    k_g: float = 0.1
     g_max: float = 1.25
     rest_in: float = math.radians(0.08)
     rest_out: float = math.radians(0.2)
