@@ -166,7 +166,8 @@ def _add_scenery(mj: mujoco.MjSpec, grid: Grid) -> None:
     )  # fmt: skip
     world.add_light(
         type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
-        pos=(-4.5, -7.0, 16.0), dir=(0.47, 0.47, -1.0), diffuse=(0.75, 0.72, 0.66), castshadow=False,
+        pos=(-4.5, -7.0, 16.0), dir=(0.47, 0.47, -1.0),
+        diffuse=(0.75, 0.72, 0.66), castshadow=False,
     )  # fmt: skip
     for name, eye, target in (
         ("overview", (12.2, -9.3, 5.6), (3.7, 1.2, 1.5)),
