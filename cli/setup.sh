@@ -265,12 +265,17 @@ build_workspace() {
   return "$status"
 }
 
-# --- 5. Warm caches --------------------------------------------------------------------------------------
-warm_caches() { (kuwa_environment; "$VENV/bin/python" -m kuwa_sim.warm); }
+# --- 5. Compiled kernels ---------------------------------------------------------------------------------
+# Asked for after every change of a kernel, too: numba does not see a change in another file's kernel.
+warm_caches() { (kuwa_environment; "$VENV/bin/python" -m kuwa_cli.warm); }
 
 # --- All of it -------------------------------------------------------------------------------------------
 set_up() {
   local stale
+  # Node scripts start with #!PATH/python, which cannot hold a blank; search paths are joined by colons.
+  case $ROOT in *[[:space:]:]*) die "the path of this checkout has a blank or a colon in it: $ROOT" \
+    "ROS 2 node scripts cannot start from there; move the checkout, e.g. to ~/kuwa." ;;
+  esac
   trap interrupted INT TERM HUP
   mkdir -p "$STAMPS" "$STATE/log" || die "cannot write in $ROOT: Kuwa keeps its environment beside its code."
   exec 9>"$STATE/lock"
@@ -296,8 +301,8 @@ set_up() {
       "A message or package of ros2_ws/src does not build: see the lines above." build_workspace ;;
   esac
   case $stale in *" warm "*)
-    stage warm key_warm "compiling the simulation's kernels" \
-      "kuwa_sim.warm failed: see the lines above." warm_caches ;;
+    stage warm key_warm "compiling the kernels of simulation and planning" \
+      "kuwa_cli.warm failed: see the lines above." warm_caches ;;
   esac
   exec 9>&-
   trap - INT TERM HUP

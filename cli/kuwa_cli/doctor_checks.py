@@ -30,7 +30,7 @@ class Finding:
     remedy: str = ""
 
 
-def _probe(code: str, timeout: float = 40.0) -> tuple[bool, str]:
+def _probe(code: str, timeout: float = 40.0, **environment: str) -> tuple[bool, str]:
     """Run Python code in a child; return whether it ended well and its last line of output."""
     try:
         done = subprocess.run(
@@ -38,6 +38,7 @@ def _probe(code: str, timeout: float = 40.0) -> tuple[bool, str]:
             capture_output=True,
             text=True,
             timeout=timeout,
+            env={**os.environ, **environment},
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -109,7 +110,7 @@ def packages() -> list[Finding]:
     system_ros = os.environ.get("KUWA_ROS_SOURCE", "pip") != "pip"
     installed: dict[str, str] = {}
     for dist in metadata.distributions():  # In the order of sys.path: the first is imported.
-        key = re.sub(r"[-_.]+", "-", dist.metadata["Name"]).lower()
+        key = re.sub(r"[-_.]+", "-", dist.metadata["Name"] or "").lower()
         installed.setdefault(key, dist.version)
     differ, missing = [], []
     for name, version in pins:
@@ -133,7 +134,8 @@ def ros() -> list[Finding]:
     """ROS 2 itself: rclpy loads and a node can be made with the rmw implementation that is set."""
     source = os.environ.get("KUWA_ROS_SOURCE", "pip")
     where = "pip wheels" if source == "pip" else source
-    ok, answer = _probe("import rclpy; print(rclpy.__file__)")
+    # Importing rclpy loads the middleware too; here with the one that is always there.
+    ok, answer = _probe("import rclpy", RMW_IMPLEMENTATION="rmw_fastrtps_cpp")
     if not ok:
         return [Finding("bad", "ROS 2", f"{where}: {answer}", SET_UP)]
     version = _probe(

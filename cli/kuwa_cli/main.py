@@ -79,3 +79,7 @@ def main() -> None:
             raise
         print(f"kuwa: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from kuwa_bringup.processes import Processes
 from kuwa_bringup.stack import stack
 from kuwa_cli.live import LiveStatus
 from kuwa_cli.observer import Observer
-from kuwa_cli.outcome import EndedBy, Outcome, figures_of
+from kuwa_cli.outcome import EndedBy, Outcome, Panels, figures_of
 from kuwa_cli.progress import Progress
 from kuwa_cli.runfolder import LOGS
 from kuwa_cli.runlog import RunLog
@@ -63,19 +66,40 @@ def run(settings: Settings, folder: Path, log: RunLog, live: LiveStatus) -> Outc
     note = ""
     began = 0.0
     try:
-        with processes:
-            observer = Observer(log, specs[0].namespace, domain, CONTROL_PERIOD)
-            _wait_for_auto(observer, processes, live)
-            live.status.waiting = ""
-            began = observer.stamp
-            with Window(settings.spec, settings.scenario.task.task) as window:
-                ended_by, note = _watch(observer, processes, live, settings, window, began)
+        with unbroken():
+            processes.start()
+        observer = Observer(log, specs[0].namespace, domain, CONTROL_PERIOD)
+        _wait_for_auto(observer, processes, live)
+        live.status.waiting = ""
+        began = observer.stamp
+        with Window(settings.spec, settings.scenario.task.task) as window:
+            ended_by, note = _watch(observer, processes, live, settings, window, began)
     except KeyboardInterrupt:
         ended_by, note = "interrupt", ""
     finally:
-        if observer is not None:
-            observer.close()
+        # A second Ctrl-C must not leave half a stack behind, nor lose what was recorded.
+        with suppress(KeyboardInterrupt), unbroken():
+            processes.stop()
+            if observer is not None:
+                observer.close()
     return _outcome(log, observer, folder / TIMING, ended_by, note, speed)
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Hold Ctrl-C back for a moment that must not be cut in two, then let it through."""
+    held: list[int] = []
+    before = {
+        number: signal.signal(number, lambda got, _: held.append(got))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if held:
+        raise KeyboardInterrupt
 
 
 def _wait_for_auto(observer: Observer, processes: Processes, live: LiveStatus) -> None:
@@ -185,11 +209,11 @@ def _outcome(
         "interval_ms": figures_of(interval),
         "robot": robot,
     }
-    panels = [("Between joint states", "[ms]", interval, 1e3 * CONTROL_PERIOD / speed)]
+    panels: Panels = [("Between joint states", "[ms]", interval, 1e3 * CONTROL_PERIOD / speed)]
     latency = _unfold(robot.get("latency_ms", {}))
     if latency.size:
         panels.append(("Joint state to applied command", "[ms]", latency, None))
-    return Outcome(ended_by, note, timing, list(panels))
+    return Outcome(ended_by, note, timing, panels)
 
 
 def _rate(wall: np.ndarray) -> float | None:
@@ -214,13 +238,13 @@ def _unfold(figures: dict[str, Any]) -> np.ndarray:
 
 
 def free_domain() -> int:
-    """Return a ROS domain whose discovery port nobody here uses, so that stacks do not meet."""
+    """Return a ROS domain that nobody on this computer uses, so that stacks do not meet."""
     domains = list(range(1, 100))
     random.shuffle(domains)
     for domain in domains:
-        # Ports of a domain: 7400 + 250·domain, and from 7410 + 250·domain for its participants.
+        # Where the first participants of a domain listen (RTPS 2.2, section 9.6.1.1).
         base = 7400 + 250 * domain
-        if all(_free(base + offset) for offset in (0, 10, 11, 12)):
+        if all(_free(base + offset) for offset in (10, 11, 12, 13)):
             return domain
     return domains[0]
 
@@ -228,7 +252,7 @@ def free_domain() -> int:
 def _free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind(("", port))
         except OSError:
             return False
     return True

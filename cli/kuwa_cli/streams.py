@@ -95,7 +95,7 @@ class TerrainLog:
     """
 
     CHANGE = 0.001
-    """A cell is kept anew when it differs from its kept height by this, or three deviations [m]."""
+    """A cell is kept anew when it differs from its kept height by this, or by one deviation [m]."""
     AVERAGED = 10
     """The first map is the mean of this many where nothing has changed."""
     FOLLOW = 0.15
@@ -132,7 +132,7 @@ class TerrainLog:
             now[:] = np.where(still, now + self.FOLLOW * (z - now), z)
         else:
             now[:] = z
-        changed = np.abs(now - self._kept) > max(self.CHANGE, 3.0 * self.noise * self.FOLLOW)
+        changed = np.abs(now - self._kept) > max(self.CHANGE, self.noise)
         cells = np.flatnonzero(changed)
         if cells.size:
             self._kept.ravel()[cells] = now.ravel()[cells]

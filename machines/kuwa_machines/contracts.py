@@ -92,11 +92,11 @@ class HeightMap:
 
     def xs(self) -> Array:
         """World x of the rows, shape (nx,) [m]."""
-        return self.x0 + self.cell * np.arange(self.height.shape[0])
+        return self.x0 + self.cell * np.arange(self.height.shape[0], dtype=np.float64)
 
     def ys(self) -> Array:
         """World y of the columns, shape (ny,) [m]."""
-        return self.y0 + self.cell * np.arange(self.height.shape[1])
+        return self.y0 + self.cell * np.arange(self.height.shape[1], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,9 +327,11 @@ class Gate(Protocol):
         """Ask for a mode; return (granted, why)."""
 
     def emergency_stop(self, active: bool, who: str) -> None:
-        """Stop at once and latch; ``active=False`` only withdraws the demand, it releases nothing."""
+        """Stop at once and latch; ``active=False`` only withdraws the demand, releasing nothing."""
 
-    def step(self, now: float, state: MachineState | None, request: JointCommand | None) -> GateOutput:
+    def step(
+        self, now: float, state: MachineState | None, request: JointCommand | None
+    ) -> GateOutput:
         """Decide on a request (None: no new one) at steady time ``now`` [s]."""
 
 

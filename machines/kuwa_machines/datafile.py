@@ -1,4 +1,4 @@
-"""Strict loading of YAML data files into frozen models: every refusal names file, key and remedy."""
+"""Strict loading of YAML data files into frozen models: a refusal names file, key and remedy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         """Build a mapping; raise on a repeated key."""
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=deep)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key!r} is given twice", key_node.start_mark
@@ -107,7 +107,7 @@ def _explain(path: Path, model: type[BaseModel], exc: ValidationError) -> Iterat
 
 
 def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """Return the valid keys at ``loc``: walks the annotations; union tags and indices are skipped."""
+    """Return the valid keys at ``loc``: walks the annotations, past union tags and indices."""
     candidates: list[type[BaseModel]] = [model]
     for part in loc:
         matches: list[type[BaseModel]] = []

@@ -201,9 +201,7 @@ class ExcavatorKinematics:
             )
         return out, within
 
-    def inverse_in_plane(
-        self, r: Array, z: Array, pitch: Array, folded_in: bool = True
-    ) -> Array:
+    def inverse_in_plane(self, r: Array, z: Array, pitch: Array, folded_in: bool = True) -> Array:
         """Return boom, arm and bucket for the edge at (r, z) from the swing joint's frame.
 
         Args:

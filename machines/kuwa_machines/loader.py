@@ -46,7 +46,9 @@ def load_machine_file(path: Path) -> MachineSpec:
     spec = load_data(path, MachineSpec, MachineError)
     spec._folder = path.parent
     if spec.name != path.parent.name:
-        raise MachineError(f"{path}: name: {spec.name!r} must equal its folder {path.parent.name!r}")
+        raise MachineError(
+            f"{path}: name: {spec.name!r} must equal its folder {path.parent.name!r}"
+        )
     _check_model(path, spec)
     _check_linkages(path, spec)
     return spec
@@ -66,9 +68,8 @@ def _check_model(path: Path, spec: MachineSpec) -> None:
         present = [element.get("name", "") for element in tree.iter(tag)]
         for name in wanted:
             if name not in present:
-                raise MachineError(
-                    f"{path}: {tag}s of {spec.model} lack {name!r}; {choices(name, filter(None, present))}"
-                )
+                valid = choices(name, filter(None, present))
+                raise MachineError(f"{path}: {tag}s of {spec.model} lack {name!r}; {valid}")
 
 
 def _check_linkages(path: Path, spec: MachineSpec) -> None:
@@ -79,6 +80,8 @@ def _check_linkages(path: Path, spec: MachineSpec) -> None:
             where = f"{path}: joints.{name}.drive.linkage"
             if not np.all(np.isfinite(length)):
                 bad = float(q[~np.isfinite(length)][0])
-                raise MachineError(f"{where}: the bars cannot meet at {bad:.3f} rad, inside the range")
+                raise MachineError(
+                    f"{where}: the bars cannot meet at {bad:.3f} rad, inside the range"
+                )
             if not (np.all(np.diff(length) > 0) or np.all(np.diff(length) < 0)):
                 raise MachineError(f"{where}: passes a dead centre inside the joint's range")

@@ -5,9 +5,10 @@ and power → oil column → relief. The oil column between valve and piston is 
 
     K = β (A_h²/V_h + A_r²/V_r)  [N/m]  (cylinder),   K = 2 β D²/V  [N·m/rad]  (motor)
 
-(Merritt 1967, *Hydraulic Control Systems*, ch. 6), driven by the difference of the velocity that the
-valve's flow asks for and the piston's velocity. The net force is limited by the relief pressure, so
-a blocked function stalls; a closed valve holds, up to a leakage that lets a load sink slowly.
+(Merritt 1967, *Hydraulic Control Systems*, ch. 6), driven by the difference of the velocity that
+the valve's flow asks for and the piston's velocity. The net force is limited by the relief
+pressure, so a blocked function stalls; a closed valve holds, up to a leakage that lets a load
+sink slowly.
 """
 
 from __future__ import annotations

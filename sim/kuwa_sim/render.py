@@ -61,10 +61,16 @@ class Scene:
         spec: the machine.
         start: the ground before any work.
         task: its outline is sprayed on the ground, if given.
+        step: every so many cells get a corner of the drawn surface; colours keep all of them.
     """
 
-    def __init__(self, spec: MachineSpec, start: HeightMap, task: Task | None = None) -> None:
-        self.grid = Grid(start.x0, start.y0, start.cell, *start.height.shape)
+    def __init__(
+        self, spec: MachineSpec, start: HeightMap, task: Task | None = None, step: int = 1
+    ) -> None:
+        self._step = step
+        start = self._trimmed(start)
+        nx, ny = ((n - 1) // step + 1 for n in start.height.shape)
+        self.grid = Grid(start.x0, start.y0, step * start.cell, nx, ny)
         self.model = model = build_model(spec, self.grid, 0.002)
         self.data = mujoco.MjData(model)
         self.field = int(model.hfield(TERRAIN_ASSET).id)
@@ -79,13 +85,18 @@ class Scene:
 
     def set_terrain(self, terrain: HeightMap) -> None:
         """Show this ground; a subclass uploads what was written into the model."""
-        model = self.model
+        model, terrain = self.model, self._trimmed(terrain)
         first = int(model.hfield_adr[self.field])
-        flat = drawn_height(terrain.height)
+        flat = drawn_height(terrain.height[:: self._step, :: self._step])
         model.hfield_data[first : first + flat.size] = flat
         colours = self._paint.picture(terrain).reshape(-1)
         at = int(model.tex_adr[self.texture])
         model.tex_data[at : at + colours.size] = colours
+
+    def _trimmed(self, terrain: HeightMap) -> HeightMap:
+        """Leave out the rows and columns beyond the last drawn corner."""
+        nx, ny = (self._step * ((n - 1) // self._step) + 1 for n in terrain.height.shape)
+        return HeightMap(terrain.height[:nx, :ny], terrain.x0, terrain.y0, terrain.cell)
 
     def set_machine(
         self, q: Array, base_position: Array, base_quaternion_wxyz: Array, tool_load: float
@@ -112,7 +123,8 @@ class SceneRenderer(Scene):
 
     Args:
         width, height: of a picture [pixels].
-        fine: smooth edges and sharper shadows, for stills; a picture takes twice as long.
+        fine: every cell, smooth edges and sharp shadows, for stills; a picture takes four times
+            as long.
 
     Raises:
         RenderError: this computer has no OpenGL.
@@ -128,7 +140,7 @@ class SceneRenderer(Scene):
         fine: bool = False,
     ) -> None:
         self._context: mujoco.MjrContext | None = None
-        super().__init__(spec, start, task)
+        super().__init__(spec, start, task, 1 if fine else 2)
         self.width, self.height = width, height
         set_looks(self.model, width, height, fine)
         self._gl = open_gl(width, height)

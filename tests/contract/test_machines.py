@@ -5,6 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 import pytest
+
 from kuwa_machines import MachineSpec, load_machine, machine_folders
 from kuwa_machines.linkage import lever_arm
 from kuwa_machines.spec import CylinderDrive

@@ -58,8 +58,10 @@ def test_a_killed_robot_node_stops_the_stack_and_can_be_restarted(
             wait_for("neutral commands", lambda: probe.out() == 0.0, 1.0)
             wait_for("the stop is latched", lambda: probe.mode == "stopped", 4.0)
             probe.health.pop("supervisor")
+            seen = len(probe.states)
             processes.start()
             rig.wait_until_up()
+            wait_for("states of the new robot", lambda: len(probe.states) > seen)
             assert probe.speed() < 1e-3
             wait_for("the release", lambda: probe.set_mode("ready")[0])
             moving(rig)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from kuwa_machines import CommandError, load_machine
 from kuwa_machines.contracts import Array
 from kuwa_machines.kinematics import ExcavatorKinematics

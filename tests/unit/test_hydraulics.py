@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kuwa_machines import load_machine
 from kuwa_sim.hydraulics import (
     FLOW,
@@ -23,7 +24,9 @@ SPEC = load_machine("zx200")
 BOOM, ARM = SPEC.joint_names.index("boom_joint"), SPEC.joint_names.index("arm_joint")
 
 
-def run(circuit: HydraulicCircuit, u: np.ndarray, seconds: float, qd: np.ndarray | None = None) -> None:
+def run(
+    circuit: HydraulicCircuit, u: np.ndarray, seconds: float, qd: np.ndarray | None = None
+) -> None:
     """Step with the joints held where they are (qd None) or moving as if freely."""
     c, speed = circuit, np.zeros(4) if qd is None else qd
     for _ in range(round(seconds / DT)):

@@ -139,9 +139,7 @@ def test_chunks_follow_the_undercarriage() -> None:
     expert.step(state, flat())
     edges = []
     for k in range(1, 40):
-        moved = replace(
-            still_state(0.2 * k), base_position=position, base_quaternion_wxyz=tilt
-        )
+        moved = replace(still_state(0.2 * k), base_position=position, base_quaternion_wxyz=tilt)
         plan = expert.step(moved, flat())
         assert plan.trajectory is not None
         edge, _ = KIN.forward(plan.trajectory.q[0])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from kuwa_machines import MachineError, load_machine
 from kuwa_machines.loader import load_machine_file, machine_folders
 from kuwa_machines.units import UNITS, quantity
@@ -60,7 +61,8 @@ REFUSALS = {
         "rod: {value: 85, unit: mm", "rod: {value: 850, unit: mm", ["below bore", "0.85"],
     ),
     "bars that cannot meet": (
-        "rocker: {value: 0.62", "rocker: {value: 0.02", ["bucket_joint.drive.linkage", "cannot meet"],
+        "rocker: {value: 0.62", "rocker: {value: 0.02",
+        ["bucket_joint.drive.linkage", "cannot meet"],
     ),
     "text for a number": ("value: 7434", "value: heavy", ["links.track_link.mass", "heavy"]),
     "key given twice": ("kind: excavator", "kind: excavator\nkind: excavator", ["given twice"]),

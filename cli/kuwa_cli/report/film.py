@@ -30,6 +30,8 @@ LENGTH = 28.0
 SPEEDS = (1, 2, 4, 5, 6, 8, 10, 15, 20, 30, 60, 120, 300, 600)
 HOLD = 1.5
 """The last picture stays this long [s]."""
+VISIBLE = 0.015
+"""The ground is drawn anew when a cell changed by this; it costs as much as the picture [m]."""
 STILL = (1280, 720)
 STILLS = ("digging", "before", "after")
 
@@ -67,6 +69,7 @@ class FilmMaker:
         task = Task(**log.meta["task"]) if log.meta.get("task") else None
         self._replay = log.terrain.replay()
         self.scene = SceneRenderer(spec, self._replay.map, task, width, height, fine)
+        self._drawn = self._replay.map.height.copy()
         fonts = f"{get_data_path()}/fonts/ttf"
         self._font = ImageFont.truetype(f"{fonts}/DejaVuSans-Bold.ttf", round(height / 24))
         self._small = ImageFont.truetype(f"{fonts}/DejaVuSans.ttf", round(height / 28))
@@ -75,8 +78,11 @@ class FilmMaker:
     def picture(self, t: float, camera: str = "overview") -> Picture:
         """Return the run at time ``t`` [s], shape (height, width, 3)."""
         log = self.log
-        if self._replay.advance(t):
+        self._replay.advance(t)
+        height = self._replay.map.height
+        if np.abs(height - self._drawn).max() > VISIBLE:
             self.scene.set_terrain(self._replay.map)
+            self._drawn[:] = height
         q = log.state["q"][_at(log.state.t, t)]
         position, attitude = np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0])
         if len(log.base):
@@ -134,9 +140,7 @@ def write_part(log: RunLog, path: Path, first: int, count: int) -> None:
 def write_stills(log: RunLog, folder: Path) -> None:
     """Write the picture of the fullest bucket, and of the ground before and after."""
     t = log.state.t
-    fullest = float(t[-1])
-    if len(log.hydraulics) and np.isfinite(log.hydraulics["load"]).any():
-        fullest = float(log.hydraulics.t[int(np.nanargmax(log.hydraulics["load"]))])
+    fullest = _carrying(log)
     maker = FilmMaker(log, *STILL, fine=True)
     with maker.scene:
         for name, time, camera in zip(
@@ -146,6 +150,17 @@ def write_stills(log: RunLog, folder: Path) -> None:
             image = Image.fromarray(maker.picture(float(time), camera))
             image.save(folder / f"{name}.jpg", quality=88)
             print("frame", flush=True)
+
+
+def _carrying(log: RunLog) -> float:
+    """Return the middle of the time in which the fullest bucket is carried, or the end [s]."""
+    t, load = log.hydraulics.t, log.hydraulics["load"]
+    if not len(t) or not np.nanmax(np.nan_to_num(load)) > 0.0:
+        return float(log.state.t[-1])
+    first = int(np.nanargmax(load))
+    lost = np.flatnonzero(~(load[first:] >= 0.9 * load[first]))
+    last = first + int(lost[0]) if lost.size else len(t) - 1
+    return float((t[first] + t[last]) / 2)
 
 
 def _at(times: Array, t: float) -> int:

@@ -92,7 +92,7 @@ def _head(result: dict[str, Any]) -> str:
 def verdict(result: dict[str, Any]) -> tuple[str, str]:
     """Return (class, word) for how the run ended."""
     if result["ended_by"] not in ("done", "duration"):
-        return "open", "interrupted" if result["ended_by"] == "interrupted" else "broken off"
+        return "open", "interrupted" if result["ended_by"] == "interrupt" else "broken off"
     score = result["score"]
     if score is None:
         return "open", "no score"

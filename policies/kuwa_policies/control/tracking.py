@@ -23,6 +23,7 @@ from numba import njit
 from kuwa_machines.contracts import Array, MachineState, Trajectory
 from kuwa_machines.errors import CommandError
 from kuwa_machines.spec import MachineSpec, MotorDrive
+from kuwa_policies.control.chunk import interpolate, sample
 from kuwa_policies.control.drive import (
     DriveModel,
     SlewingGive,
@@ -59,7 +60,7 @@ class Gains:
     k_p_slewing: float = 0.7
     give: float = 0.005
     k_p_max: float = 2.5
-    k_g: float = .1
+    k_g: float = 0.1
     g_max: float = 1.25
     rest_in: float = math.radians(0.08)
     rest_out: float = math.radians(0.2)
@@ -119,16 +120,29 @@ class TrackingController:
             np.where(slewing, gains.held, gains.rest_out),
             np.where(slewing, gains.give, 0.0), gains.still, gains.soft, gains.slew,
         )  # fmt: skip
+        self._compile()
 
-    def reset(self, state: MachineState) -> None:
-        """Forget the past; start from this state at rest."""
+    def _compile(self) -> None:
+        """Compile now, where nobody waits, rather than at the first tick."""
+        n = self._n
+        rest = Trajectory(0.0, np.array([0.0, 0.1, 0.2]), np.zeros((3, n)), np.zeros((3, n)))
+        self._take(rest, 0.0)
+        zero = np.zeros(n)
+        _step(NEUTRAL, 0.0, 1, self._pump_flow, zero, zero, zero, *self._knots, *self._bound)
+        self._forget(zero)
+
+    def _forget(self, q: Array) -> None:
         self._pipe[:] = 0.0
-        self._promise[:] = state.q[:, None]
+        self._promise[:] = q[:, None]
         self._travel[:] = 0.0
         self._memory[:] = 0.0
         self._memory[1:3] = 1.0
         self._command[:] = 0.0
         self._chunk, self._knots = None, self._no_chunk
+
+    def reset(self, state: MachineState) -> None:
+        """Forget the past; start from this state at rest."""
+        self._forget(state.q)
         self._stamp = state.stamp - self._period
 
     def step(
@@ -181,41 +195,6 @@ class TrackingController:
 
 
 # Numba leaves decorated functions untyped: the annotations are for readers.
-
-
-@njit(cache=True)
-def _sample(s: float, j: int, t: Any, q: Any, qd: Any) -> Any:
-    """Position and velocity of joint j at chunk time s: cubic Hermite, at rest beyond the ends."""
-    last = t.shape[0] - 1
-    if s < t[0]:
-        return q[0, j], 0.0
-    if s >= t[last]:
-        return q[last, j], 0.0
-    lo, hi = 0, last
-    while hi - lo > 1:
-        mid = (lo + hi) // 2
-        if t[mid] <= s:
-            lo = mid
-        else:
-            hi = mid
-    h = t[hi] - t[lo]
-    u = (s - t[lo]) / h
-    q0, q1, m0, m1 = q[lo, j], q[hi, j], h * qd[lo, j], h * qd[hi, j]
-    c = 3.0 * (q1 - q0) - 2.0 * m0 - m1
-    d = 2.0 * (q0 - q1) + m0 + m1
-    return q0 + u * (m0 + u * (c + u * d)), (m0 + u * (2.0 * c + u * 3.0 * d)) / h
-
-
-@njit(cache=True)
-def _lead(s: float, t: Any, lead: Any) -> Any:
-    """Lead at chunk time s, linear between knots, none beyond the ends."""
-    last = t.shape[0] - 1
-    if s < t[0] or s >= t[last]:
-        return 0.0
-    k = 0
-    while t[k + 1] <= s:
-        k += 1
-    return lead[k] + (s - t[k]) / (t[k + 1] - t[k]) * (lead[k + 1] - lead[k])
 
 
 @njit(cache=True)
@@ -279,8 +258,8 @@ def _step(
         # The pipe holds what the oil will do; the joint lags behind it by its lead, now and then.
         hat = come = ahead[j]
         if mode == TRACK:
-            hat += _lead(start, chunk_t, lead[:, j])
-            come = hat - _lead(start + T, chunk_t, lead[:, j])
+            hat += interpolate(start, chunk_t, lead[:, j])
+            come = hat - interpolate(start + T, chunk_t, lead[:, j])
         for _ in range(ticks):
             _push(promise[j], come)
             _push(travel[j], come - q[j])
@@ -292,8 +271,8 @@ def _step(
         if mode == VELOCITY:
             v = velocity[j]
         else:
-            q_r, _ = _sample(start + T, j, chunk_t, chunk_q, chunk_qd)
-            _, v = _sample(start + T + lag[j], j, chunk_t, chunk_q, chunk_qd)
+            q_r, _ = sample(start + T, j, chunk_t, chunk_q, chunk_qd)
+            _, v = sample(start + T + lag[j], j, chunk_t, chunk_q, chunk_qd)
             e = min(max(q_r, q_min[j]), q_max[j]) - hat
             if abs(v) < still:
                 waited[j] += ticks * period

@@ -107,8 +107,10 @@ class Expert:
             self._task, self._compiler, self._T_world_level, terrain, self._spec
         )
         # The machine cannot answer before the longest dead time: the path waits for it.
-        lead = max(j.drive.valve.dead_time + j.drive.valve.time_constant
-                   for j in self._spec.joints.values())
+        lead = max(
+            j.drive.valve.dead_time + j.drive.valve.time_constant
+            for j in self._spec.joints.values()
+        )
         self._governor.reset(state.stamp, -lead - PERIOD)
         q = self._to_level(state.q, self._pose())
         edge, pitch = self._kin.forward(q)

@@ -48,7 +48,7 @@ def _nodes(context: Any) -> list[Any]:
 
 
 def _action(spec: NodeSpec, use_sim_time: bool, params_file: str, log_level: str) -> Any:
-    from launch.actions import Shutdown
+    from launch.actions import OpaqueFunction
     from launch_ros.actions import LifecycleNode, Node
     from launch_ros.parameter_descriptions import ParameterValue
 
@@ -76,5 +76,12 @@ def _action(spec: NodeSpec, use_sim_time: bool, params_file: str, log_level: str
     }
     if spec.lifecycle:
         return LifecycleNode(**common)
-    # Without its supervisor the stack would go on unwatched.
-    return Node(**common, on_exit=Shutdown())
+    return Node(**common, on_exit=OpaqueFunction(function=_supervisor_ended))
+
+
+def _supervisor_ended(context: Any) -> list[Any]:
+    """End the launch: without its supervisor the stack would go on unwatched."""
+    from launch.actions import Shutdown
+
+    # A second shutdown would end the launch with an error.
+    return [] if context.is_shutdown else [Shutdown(reason="the supervisor ended")]

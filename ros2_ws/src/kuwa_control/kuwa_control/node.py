@@ -24,9 +24,11 @@ from kuwa_ros import topics
 from kuwa_ros.conversions import (
     JointOrder,
     JointStateReader,
+    JointStateWriter,
     command_from,
     command_msg,
     trajectory_from,
+    trajectory_msg,
 )
 from kuwa_ros.lifecycle import KuwaNode
 from kuwa_ros.loop import Loop, MessageLoop
@@ -85,10 +87,12 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._stamp = -np.inf
         self._trajectory: Trajectory | None = None
         self._forget(0.0)
-        # What a core compiles at its first step is compiled now, not when the machine moves.
-        rest = at_rest(spec.home)
+        # What a core compiles at its first step is compiled now, not when the machine moves; the
+        # arrays come out of messages as they will then.
+        rest = self._to_state(JointStateWriter(self._names)(at_rest(spec.home)))
+        chunk = trajectory_from(trajectory_msg(hold(rest), self._names), self._order)
         self.core.reset(rest)
-        for reference in (hold(rest), self._velocity, None):
+        for reference in (chunk, self._velocity, None):
             self.core.step(rest, reference, self._applied)
 
     def activate(self) -> Loop:

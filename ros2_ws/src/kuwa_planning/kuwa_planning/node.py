@@ -28,6 +28,8 @@ from kuwa_ros.parameters import parameter
 
 POLL_PERIOD = 0.02
 """How often the clock of the states is looked at [s]: it may run faster than real time."""
+PATIENCE = 5.0
+"""A planner may think this long [s]; the machine rests at the end of its last chunk meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ class PlanningNode(KuwaNode[PlanningParameters]):
         self._phase = "waiting"
 
     def activate(self) -> Loop:
-        return DeadlineLoop("planning", POLL_PERIOD, self._step, self.fail)
+        loop = DeadlineLoop("planning", POLL_PERIOD, self._step, self.fail)
+        loop.patience = PATIENCE
+        return loop
 
     def report(self) -> dict[str, object]:
         return {} if self.core is None else {"phase": self._phase}

@@ -71,6 +71,10 @@ class RobotNode(KuwaNode[RobotParameters]):
         self.robot.connect()
         self._names = tuple(self.robot.spec.joint_names)
         self._simulated = isinstance(self.robot, SimulatedRobot)
+        if isinstance(self.robot, SimulatedRobot):
+            # What a plant compiles at its first tick is compiled now, not while the stack waits.
+            self.robot.advance()
+            self.robot.reset(p.seed)
         self._watchdog = Watchdog(self._names, p.watchdog)
         self._joint_states = self.writer(topics.JOINT_STATES)
         self._odom = self.writer(topics.ODOM)

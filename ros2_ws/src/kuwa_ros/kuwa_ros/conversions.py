@@ -311,8 +311,9 @@ def trajectory_from(msg: JointTrajectory, order: JointOrder) -> c.Trajectory:
         raise CommandError(f"trajectory has {count} knots; expected 1 to {MAX_KNOTS}")
     t = np.array([seconds(p.time_from_start) for p in msg.points])
     try:
-        q = np.array([p.positions for p in msg.points], dtype=float)[:, index]
-        qd = np.array([p.velocities for p in msg.points], dtype=float)[:, index]
+        # Contiguous: what a core compiles for one memory layout it would compile anew for another.
+        q = np.ascontiguousarray(np.array([p.positions for p in msg.points], float)[:, index])
+        qd = np.ascontiguousarray(np.array([p.velocities for p in msg.points], float)[:, index])
     except (ValueError, IndexError):
         raise CommandError("trajectory lacks a position or velocity of some joint") from None
     if t[0] != 0.0 or not (np.diff(t) > 0.0).all():

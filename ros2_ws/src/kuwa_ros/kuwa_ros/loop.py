@@ -44,6 +44,9 @@ class Loop:
         failed: told the exception that ended the loop.
     """
 
+    patience = 1.0
+    """A loop that did not step for this long has stalled [s]."""
+
     def __init__(self, name: str, timeout: float, failed: Callable[[Exception], None]) -> None:
         self.stats = LoopStats()
         self.timeout = timeout
@@ -68,8 +71,8 @@ class Loop:
         """Step now instead of at the time-out."""
 
     def stalled(self, now: float) -> bool:
-        """Say whether the loop ended by itself or has not stepped for ten time-outs or 1 s."""
-        silent = now - self.stats.last > max(10.0 * self.timeout, 1.0)
+        """Say whether the loop ended by itself or has lost patience."""
+        silent = now - self.stats.last > self.patience
         return self._running and (silent or not self._thread.is_alive())
 
     def _main(self) -> None:

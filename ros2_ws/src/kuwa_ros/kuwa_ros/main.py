@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.utilities import ok as context_is_ok
 from rclpy.utilities import try_shutdown
 
 from kuwa_machines.errors import KuwaError
@@ -40,9 +42,13 @@ def run(make: Callable[[], Any]) -> None:
         print(error, file=sys.stderr)
         code = 1
     except Exception:
-        traceback.print_exc()
-        code = 1
+        # Between the signal and its exception, rclpy refuses whatever a callback is about.
+        if context_is_ok():
+            traceback.print_exc()
+            code = 1
     finally:
+        # A second Ctrl-C, from the terminal and from a launcher, must not cut the release short.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             if node is not None:
                 node.finish()
@@ -51,6 +57,7 @@ def run(make: Callable[[], Any]) -> None:
             traceback.print_exc()
             code = 1
         try_shutdown()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # rclpy has put back the one before
     sys.exit(code)
 
 

@@ -1,0 +1,58 @@
+"""Speed of the simulation without ROS: the plant alone, and the whole loop with all cores.
+
+The plant alone is driven by the commands of a whole dig, recorded before, so that it digs, carries
+and dumps as in the loop. One thread; the first ticks, which load compiled kernels, are left out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from kuwa_cli.figure import Figure
+from kuwa_hardware.gate import Gate
+from kuwa_machines.contracts import JointCommand
+from kuwa_policies.control.tracking import TrackingController
+from kuwa_policies.planning.expert import Expert
+from kuwa_sim.lockstep import Tick, run_lockstep
+from kuwa_sim.robot import SimRobot
+
+WARM_UP = 50
+DURATION = 240.0
+
+
+def measure() -> Iterator[Figure]:
+    """Dig one trench in the loop, then once more with the plant alone."""
+    robot = SimRobot("dig_trench", seed=0)
+    robot.connect()
+    commands: list[JointCommand] = []
+    wall: list[float] = []
+
+    def observe(tick: Tick) -> None:
+        commands.append(tick.output.applied)
+        wall.append(time.perf_counter())
+
+    cores = Expert(robot.spec), TrackingController(robot.spec, robot.control_period)
+    run_lockstep(robot, *cores, Gate(robot.spec), robot.task, DURATION, observe)
+    yield from _figures("loop", np.diff(wall)[WARM_UP:], robot.control_period)
+
+    robot.reset(0)
+    plant = []
+    for command in commands:
+        robot.write(command)
+        began = time.perf_counter()
+        robot.advance()
+        plant.append(time.perf_counter() - began)
+    yield from _figures("plant", np.array(plant)[WARM_UP:], robot.control_period)
+    robot.close()
+
+
+def _figures(what: str, seconds: np.ndarray, period: float) -> Iterator[Figure]:
+    ms = 1e3 * seconds
+    goals = (">= 20", "<= 0.5") if what == "loop" else ("", "")
+    yield Figure(f"lockstep.{what}.real_time_factor", period / seconds.mean(), "1", goals[0])
+    yield Figure(f"lockstep.{what}.tick_mean", ms.mean(), "ms", goals[1])
+    yield Figure(f"lockstep.{what}.tick_median", float(np.median(ms)), "ms")
+    yield Figure(f"lockstep.{what}.tick_p99", float(np.percentile(ms, 99)), "ms")

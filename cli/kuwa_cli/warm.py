@@ -1,0 +1,46 @@
+"""Compile every numba kernel once, so that the first run does not stand still for half a minute.
+
+Numba notices a change in a kernel's own file but not in a file whose kernels it calls, so the old
+compiled code is thrown away first.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import kuwa_policies
+import kuwa_sim
+from kuwa_hardware.gate import Gate
+from kuwa_policies.control.tracking import TrackingController
+from kuwa_policies.planning.expert import Expert
+from kuwa_sim.lockstep import run_lockstep
+from kuwa_sim.robot import SimRobot
+
+SCENARIO, SECONDS = "dig_trench", 1.0
+
+
+def forget() -> None:
+    """Delete the compiled kernels of simulation and policies."""
+    for package in (kuwa_sim, kuwa_policies):
+        for folder in package.__path__:
+            for kind in ("*.nbi", "*.nbc"):
+                for file in Path(folder).rglob(kind):
+                    file.unlink(missing_ok=True)
+
+
+def warm() -> None:
+    """Run one second of a scenario in lock-step: everything that is compiled gets compiled."""
+    robot = SimRobot(SCENARIO)
+    robot.connect()
+    try:
+        run_lockstep(
+            robot, Expert(robot.spec), TrackingController(robot.spec, robot.control_period),
+            Gate(robot.spec), robot.task, SECONDS,
+        )  # fmt: skip
+    finally:
+        robot.close()
+
+
+if __name__ == "__main__":
+    forget()
+    warm()

@@ -1,0 +1,1 @@
+"""The simulated world: plants, hydraulics, soil, scenarios and the simulated robot."""
