@@ -158,6 +158,8 @@ class PassiveJoint(Data):
     position: Range
     stiffness: RotationalStiffness
     damping: RotationalViscosity
+    neutral: Angle
+    """Where the spring is at rest."""
     follows: Follower | None = None
 
 

@@ -85,6 +85,7 @@ def _machine(spec: MachineSpec) -> mujoco.MjSpec:
         hinge.damping = (friction, 0.0, 0.0)
         if isinstance(joint, PassiveJoint):
             hinge.stiffness = (joint.stiffness, 0.0, 0.0)
+            hinge.springref = np.degrees(joint.neutral) if mj.compiler.degree else joint.neutral
         elif isinstance(joint.drive, HydrostaticDrive):
             hinge.armature = joint.drive.inertia
         if joint.position.max - joint.position.min < 2 * np.pi:

@@ -65,8 +65,16 @@ class Plant:
         self._worked, self._travelled = np.flatnonzero(~travels), np.flatnonzero(travels)
         self._valves = np.zeros(len(self._worked))
         self._strokes = np.zeros(len(self._travelled))
-        self._start = (0.0, 0.0, 0.0)
-        self._home = spec.home
+        self._start_q = spec.home
+        self._led = [
+            (
+                int(model.joint(prefix + name).qposadr[0]),
+                int(model.joint(prefix + passive.follows.joint).qposadr[0]),
+                passive.follows,
+            )
+            for name, passive in spec.passive_joints.items()
+            if passive.follows is not None
+        ]
         self.energy = 0.0
         """Energy delivered by the pumps since the reset [J]."""
         self._bind()
@@ -101,13 +109,14 @@ class Plant:
             q: joint positions, shape (n,) [rad]; the spec's home if None.
             x, y: origin of the undercarriage in the world [m]. yaw: [rad].
         """
-        q = self._home if q is None else np.asarray(q, dtype=float)
+        q = self.spec.home if q is None else np.asarray(q, dtype=float)
         if q.shape != self.command.shape or not np.all(np.isfinite(q)):
             raise KuwaError(f"start position {q} must be {self.command.size} finite numbers")
         data, at = self.data, self._base_qpos
         self.standing.reset()
         self.travel.reset()
         data.qpos[self.qpos_index] = q
+        self._lead()
         ground = self.site.ground
         level = float(surface_height(ground.height, ground.prm, x, y))
         data.qpos[at : at + 3] = (x, y, level + self.standing.rest_height)
@@ -118,14 +127,25 @@ class Plant:
         self._strokes[:] = 0.0
         self.energy = 0.0
 
-    def hold(self) -> None:
-        """Put the joints back where they started, at rest, with the oil carrying the load."""
+    def hold(self, settled: bool) -> None:
+        """Put the joints back where they started, with the oil carrying the load.
+
+        Args:
+            settled: the oil carries it already; bars between joints share it in a way that the
+                weights alone do not tell.
+        """
         data = self.data
         work = self._worked
         q = data.qpos[self.qpos_index]
         q[work] = self._start_q[work]
         data.qpos[self.qpos_index] = q
-        self.circuit.reset(q[work], data.qfrc_bias[self.dof_index[work]])
+        self._lead()
+        if not (settled and self._led):
+            self.circuit.reset(q[work], data.qfrc_bias[self.dof_index[work]])
+
+    def _lead(self) -> None:
+        for led, leader, follows in self._led:
+            self.data.qpos[led] = float(follows.angle(self.data.qpos[leader]).ravel()[0])
 
     def write(self, valve: Array) -> None:
         """Set the commands that the next ticks apply, shape (n,), in [-1, 1].

@@ -86,17 +86,17 @@ class Site:
             plant.tool.carry()
         mujoco.mj_forward(model, data)
         for plant in self.plants:
-            plant.hold()
+            plant.hold(settled=False)
             plant.tool.look()
         for _ in range(round(SETTLE_TIME / CONTROL_PERIOD)):
             self.advance()
         # The oil columns gave a little: put the joints back and stand again.
         for plant in self.plants:
-            plant.hold()
+            plant.hold(settled=True)
         data.qvel[:] = 0.0
         mujoco.mj_forward(model, data)
         for plant in self.plants:
-            plant.hold()
+            plant.hold(settled=True)
             plant.tool.look()
             plant.energy = 0.0
         data.time = 0.0

@@ -15,7 +15,7 @@ STEEL = (0.35, 0.36, 0.38, 1.0)
 SOIL = (0.42, 0.30, 0.20, 1.0)
 BLADE_PLATES = 6
 """A blade's curved face is drawn with this many plates."""
-BLADE_CURL = math.radians(55)
+BLADE_CURL = math.radians(75)
 """How far the drawn face turns from its edge to its top."""
 
 
@@ -50,7 +50,7 @@ def _blade_face(tool: Blade) -> Array:
     step = tool.height / BLADE_PLATES
     points = [(tool.edge[0], tool.edge[2])]
     for k in range(BLADE_PLATES):
-        angle = math.pi - tool.rake - BLADE_CURL * (k + 0.5) / BLADE_PLATES + BLADE_CURL / 2
+        angle = math.pi - tool.rake - BLADE_CURL * (k + 0.5) / BLADE_PLATES
         x, z = points[-1]
         points.append((x + step * math.cos(angle), z + step * math.sin(angle)))
     return np.array(points[::-1])

@@ -5,8 +5,9 @@ Each drive runs: dead time → dead band → curve → first-order lag → speed
     T = T_max (ω_ref − ω)/(droop ω_max),  |T| <= T_max,  |T ω| <= P
 
 (volumetric losses of a closed circuit grow with its pressure). Motors of a group are in parallel on
-one pump: equal torque from the mean of their speeds, as behind differentials. A parking brake, a
-stiff spring with a damper, closes when nothing is asked for and the shaft stands nearly still.
+one pump: one pressure for all, so T/T_max is the same, from the flow that the pump lacks,
+Σ T_max (ω_ref − ω) over Σ T_max ω_max, as behind differentials. A parking brake, a stiff spring
+with a damper, closes when nothing is asked for and the shaft stands nearly still.
 """
 
 from __future__ import annotations
@@ -58,9 +59,8 @@ class TravelDrives:
             p[DEAD_BAND], p[CURVE] = drive.valve.dead_band, drive.valve.curve
             p[LAG], p[MAX_SPEED] = drive.valve.time_constant, joint.velocity
             p[MAX_TORQUE], p[MAX_POWER] = drive.torque, drive.power
-            gain = drive.torque / (drive.droop * joint.velocity)
-            # What an implicit step leaves of it, so that a stiff drive stays stable.
-            p[GAIN] = gain / (1.0 + gain * dt / drive.inertia)
+            # The second term is what an implicit step leaves, so that a stiff drive stays stable.
+            p[GAIN] = 1.0 / (drive.droop + dt * drive.torque / (drive.inertia * joint.velocity))
             p[INERTIA] = drive.inertia
             groups.append(drive.group or name)
             p[GROUP] = groups.index(groups[-1])
@@ -97,17 +97,17 @@ def step_travel(command, qpos, qvel, qadr, vadr, qfrc, p, x, history, head, powe
     for i in range(n):
         asked = 0.0
         speed = 0.0
-        members = 0
+        scale = 0.0
         for k in range(n):
             if p[k, GROUP] == p[i, GROUP]:
-                asked += x[k, STROKE] * p[k, MAX_SPEED]
-                speed += qvel[vadr[k]]
-                members += 1
-        asked /= members
-        speed /= members
+                asked += x[k, STROKE] * p[k, MAX_TORQUE] * p[k, MAX_SPEED]
+                speed += p[k, MAX_TORQUE] * qvel[vadr[k]]
+                scale += p[k, MAX_TORQUE] * p[k, MAX_SPEED]
+        asked /= scale
+        speed /= scale
         own = qvel[vadr[i]]
         q = qpos[qadr[i]]
-        if asked == 0.0 and abs(speed) < STILL * p[i, MAX_SPEED]:
+        if asked == 0.0 and abs(speed) < STILL:
             if x[i, BRAKED] == 0.0:
                 x[i, BRAKED] = 1.0
                 x[i, BRAKE_ANGLE] = q
@@ -120,8 +120,10 @@ def step_travel(command, qpos, qvel, qadr, vadr, qfrc, p, x, history, head, powe
                 x[i, BRAKE_ANGLE] = q + (torque + c * own) / k
         else:
             x[i, BRAKED] = 0.0
-            limit = min(p[i, MAX_TORQUE], p[i, MAX_POWER] / max(abs(speed), 1e-3))
-            torque = min(max(p[i, GAIN] * (asked - speed), -limit), limit)
+            turning = max(abs(speed) * p[i, MAX_SPEED], 1e-3)
+            limit = min(p[i, MAX_TORQUE], p[i, MAX_POWER] / turning)
+            torque = p[i, GAIN] * (asked - speed) * p[i, MAX_TORQUE]
+            torque = min(max(torque, -limit), limit)
             power[0] += max(torque * own, 0.0)
         x[i, TORQUE] = torque
         qfrc[vadr[i]] = torque
