@@ -36,4 +36,4 @@ def measure() -> Iterator[Figure]:
     yield Figure("ros.clock_gaps", timing["clock_gaps"], "1", "== 0")
     yield Figure("ros.latency_median", latency["median"], "ms", "<= 8")
     yield Figure("ros.latency_p99", latency["p99"], "ms", "<= 25")
-    yield Figure("ros.share", share, "1", ">= 0.9")
+    yield Figure("ros.share", 100 * share, "%", ">= 90")
