@@ -26,6 +26,7 @@ SHOWN = (
     ("lockstep", "lockstep.loop.tick_mean", "a tick of 10 ms in lock-step, mean", "{:.2f} ms"),
     ("ros_stack", "ros.real_time_factor", "through ROS 2, five processes", "{:.3f} × real time"),
     ("ros_stack", "ros.missed_ticks", "ticks missed", "{:.2f} %"),
+    ("ros_stack", "ros.unanswered_states", "joint states without a command", "{:.2f} %"),
     ("ros_stack", "ros.latency_median", "joint state → applied command, median", "{:.1f} ms"),
     ("ros_stack", "ros.latency_p99", "joint state → applied command, 99th percentile", "{:.1f} ms"),
     ("trench", "trench.successes", "trenches that succeed, of five seeds", "{:.0f}"),
@@ -80,7 +81,8 @@ def cli_page() -> str:
 
 def _verb(name: str, function: Any, short: str) -> list[str]:
     """Return the section of one verb."""
-    arguments, rows = [], []
+    arguments: list[str] = []
+    rows: list[tuple[str, Any]] = []
     for parameter in inspect.signature(function).parameters.values():
         info = parameter.default
         if isinstance(info, ArgumentInfo):
