@@ -30,8 +30,8 @@ def measure() -> Iterator[Figure]:
     timing, latency = result["timing"], result["timing"]["robot"]["latency_ms"]
     share = result["score"]["share_within_tolerance"]
     yield Figure("ros.real_time_factor", timing["real_time_factor"], "1", ">= 0.98")
-    yield Figure("ros.joint_states_rate", timing["joint_states_hz"], "Hz")
-    yield Figure("ros.applied_rate", timing["applied_hz"], "Hz")
+    yield Figure("ros.joint_states_rate", timing["joint_states_hz"], "Hz", ">= 99")
+    yield Figure("ros.applied_rate", timing["applied_hz"], "Hz", ">= 99")
     yield Figure("ros.missed_ticks", 100 * timing["missed_ticks_share"], "%", "<= 1")
     yield Figure("ros.unanswered_states", 100 * timing["unanswered_share"], "%", "<= 1")
     yield Figure("ros.clock_gaps", timing["clock_gaps"], "1", "== 0")
