@@ -32,10 +32,11 @@ def measure() -> Iterator[Figure]:
         score = json.loads(run.stdout)["score"]
         scores.append(score)
         share = score["share_within_tolerance"]
-        yield Figure(f"trench.seed{seed}.share", share, "1", ">= 0.9")
+        yield Figure(f"trench.seed{seed}.share", 100 * share, "%", ">= 90")
     column = {name: np.array([s[name] for s in scores], float) for name in scores[0]}
     yield Figure("trench.successes", float(column["success"].sum()), "of 5", "== 5")
-    yield Figure("trench.share_min", column["share_within_tolerance"].min(), "1", ">= 0.9")
+    share_min = 100 * column["share_within_tolerance"].min()
+    yield Figure("trench.share_min", share_min, "%", ">= 90")
     yield Figure("trench.cycle_min", np.nanmin(column["cycle_min_s"]), "s", ">= 13")
     yield Figure("trench.cycle_max", np.nanmax(column["cycle_max_s"]), "s", "<= 22")
     yield Figure("trench.cycle_mean", np.nanmean(column["cycle_mean_s"]), "s")

@@ -43,7 +43,8 @@ class Figure:
         if not self.goal:
             return None
         sign, _, number = self.goal.partition(" ")
-        return math.isfinite(self.value) and COMPARE[sign](self.value, float(number))
+        value = float(self.value)
+        return math.isfinite(value) and COMPARE[sign](value, float(number))
 
     def line(self, command: str) -> dict[str, Any]:
         """Return the figure as it is printed and saved."""

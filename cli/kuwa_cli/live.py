@@ -102,7 +102,7 @@ class LiveStatus:
             return f"  {s.waiting}"
         return (
             f"  {s.time:6.1f} s  {s.phase.replace('_', ' '):<14} cycle {s.cycle}  "
-            f"{s.moved:.2f} of {s.target:.2f} m³  {s.factor:.2f} × real time  {s.mode}"
+            f"{s.moved:.2f} of {s.target:.2f} m³  {_factor(s)}  {s.mode}"
         )
 
     def _picture(self) -> Panel:
@@ -122,7 +122,7 @@ class LiveStatus:
             rows.add_row("phase", phase, "cycle", str(s.cycle))
             rows.add_row("time", f"{s.time:.1f} of {s.duration:.0f} s", "load", load)
             rows.add_row("cut", bar, "", f"{s.moved:.2f} of {s.target:.2f} m³")
-            rows.add_row("mode", _mode(s), "speed", f"{s.factor:.2f} × real time")
+            rows.add_row("mode", _mode(s), "speed", _factor(s))
         parts: list[Table | Text] = [rows]
         if s.nodes:
             parts.append(_nodes(s.nodes))
@@ -130,6 +130,10 @@ class LiveStatus:
             parts.append(Text(s.reason, style="yellow", overflow="ellipsis", no_wrap=True))
         return Panel(Group(*parts), title=self._title, title_align="left", border_style="dim",
                      subtitle="Ctrl-C stops", subtitle_align="right", width=78)  # fmt: skip
+
+
+def _factor(s: Status) -> str:
+    return f"{s.factor:.2f} × real time" if s.factor == s.factor else ""
 
 
 def _mode(s: Status) -> Text:

@@ -32,6 +32,7 @@ VERBS = (
     Verb("doctor", "kuwa_cli.doctor", "Say what was found on this computer and what is wrong."),
     Verb("test", "kuwa_cli.test", "Run the checks and the tests."),
     Verb("bench", "kuwa_cli.bench", "Measure one of the figures that Kuwa promises."),
+    Verb("docs", "kuwa_cli.docs", "Write the reference pages that come from code and data."),
     Verb("setup", "kuwa_cli.setup", "Install and build what is missing, and do no more."),
     Verb("exec", "kuwa_cli.execute", "Run any program in Kuwa's environment."),
     Verb("env", "kuwa_cli.env", "Print Kuwa's environment for a shell to evaluate."),

@@ -203,6 +203,7 @@ def _outcome(
         "wall_s": passed,
         "joint_states_hz": (len(t) - 1) / passed if passed > 0 else None,
         "applied_hz": _rate(log.applied["wall"]),
+        "unanswered_share": _unanswered(log),
         "missed_ticks_share": missed / (ticks + missed) if ticks else None,
         "clock_gaps": observer.clock_gaps if observer else None,
         "clock_messages": observer.clock_messages if observer else None,
@@ -214,6 +215,14 @@ def _outcome(
     if latency.size:
         panels.append(("Joint state to applied command", "[ms]", latency, None))
     return Outcome(ended_by, note, timing, panels)
+
+
+def _unanswered(log: RunLog) -> float | None:
+    """Return the share of joint states that no applied command answered."""
+    # Stamps pass through nanoseconds; the last tenth of a second is still on its way.
+    states, answers = (np.round(1e5 * stream.t) for stream in (log.state, log.applied))
+    states = states[:-10]
+    return float(1.0 - np.isin(states, answers).mean()) if states.size else None
 
 
 def _rate(wall: np.ndarray) -> float | None:

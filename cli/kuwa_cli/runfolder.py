@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -24,8 +23,8 @@ class RunFolderError(KuwaError):
 
 
 def default_folder(scenario: str, seed: int) -> Path:
-    """Return a new name below ``runs``: date, scenario and seed."""
-    runs = Path(os.environ.get("KUWA_ROOT", "."), "runs")
+    """Return a new name below ``runs`` of the present folder: date, scenario and seed."""
+    runs = Path("runs")
     stem = f"{datetime.now():%Y-%m-%d-%H%M%S}-{Path(scenario).stem}-s{seed}"
     path, count = runs / stem, 1
     while path.exists():

@@ -85,7 +85,8 @@ def test_a_bad_request_moves_nothing(rig: Rig, bad: dict[str, Any]) -> None:
             "it is counted",
             lambda: refused(rig) > before or int(probe.says("safety", "errors")) > errors,
         )
-        assert {max(map(abs, m.value)) for m in probe.applied[seen:]} <= {0.05}
+        # On a busy computer a good one may come late and the gate goes to neutral in between.
+        assert max(max(map(abs, m.value)) for m in probe.applied[seen:]) <= 0.05 + 1e-9
     wait_for("neutral without requests", lambda: probe.out() == 0.0, 2.0)
     assert probe.set_mode("ready")[0]
 

@@ -193,9 +193,11 @@ def _rows(values: dict[str, Any]) -> str:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested figures side by side; lists are for programs."""
+    """Return nested figures side by side; lists and histograms are for programs."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
+        if name in ("histogram", "count"):
+            continue
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name} ")
         elif not isinstance(value, list):

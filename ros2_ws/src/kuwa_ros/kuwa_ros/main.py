@@ -58,7 +58,11 @@ def run(make: Callable[[], Any]) -> None:
             code = 1
         try_shutdown()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # rclpy has put back the one before
-    sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is released. The interpreter's own end would take a while longer, and aborts now
+    # and then when a thread of the middleware comes back into it.
+    os._exit(code)
 
 
 def _follow(parent: str) -> None:
