@@ -218,23 +218,36 @@ class MachineSpec(DataFile):
         joints: dict[str, Joint | PassiveJoint] = {**self.joints, **self.passive_joints}
         if len(joints) != len(self.joints) + len(self.passive_joints):
             raise ValueError("passive_joints: a name of joints is used again")
-        used = {name: f"joints.{j}.{end}" for j, joint in joints.items()
-                for end, name in (("parent", joint.parent), ("child", joint.child))}
+        used = {
+            name: f"joints.{j}.{end}"
+            for j, joint in joints.items()
+            for end, name in (("parent", joint.parent), ("child", joint.child))
+        }
         used |= {self.tool.link: "tool.link", self.undercarriage.link: "undercarriage.link"}
         if isinstance(self.undercarriage, Wheels):
-            used |= {w.link: f"undercarriage.wheels.{n}.link"
-                     for n, w in self.undercarriage.wheels.items()}
+            used |= {
+                w.link: f"undercarriage.wheels.{n}.link"
+                for n, w in self.undercarriage.wheels.items()
+            }
         if isinstance(self.tool, SprayerBoom):
             used |= {p.link: f"tool.points.{n}.link" for n, p in self.tool.points.items()}
         for link, key in used.items():
             if link not in self.links:
                 raise ValueError(f"{key}: no link {link!r}; {choices(link, self.links)}")
-        named = {joint.follows.joint: f"passive_joints.{j}.follows.joint"
-                 for j, joint in self.passive_joints.items() if joint.follows}
+        named = {
+            joint.follows.joint: f"passive_joints.{j}.follows.joint"
+            for j, joint in self.passive_joints.items()
+            if joint.follows
+        }
         if isinstance(self.undercarriage, Tracks):
-            named |= {j: f"undercarriage.{side}"
-                      for side, j in (("left", self.undercarriage.left),
-                                      ("right", self.undercarriage.right)) if j is not None}
+            named |= {
+                j: f"undercarriage.{side}"
+                for side, j in (
+                    ("left", self.undercarriage.left),
+                    ("right", self.undercarriage.right),
+                )
+                if j is not None
+            }
         for name, key in named.items():
             if name not in self.joints:
                 raise ValueError(f"{key}: no joint {name!r}; {choices(name, self.joints)}")

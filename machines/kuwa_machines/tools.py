@@ -122,6 +122,4 @@ class SprayerBoom(Data):
     points: dict[str, Tip] = Field(min_length=2)
 
 
-Tool = Annotated[
-    Bucket | Blade | DumpBody | Plough | SprayerBoom, Field(discriminator="type")
-]
+Tool = Annotated[Bucket | Blade | DumpBody | Plough | SprayerBoom, Field(discriminator="type")]

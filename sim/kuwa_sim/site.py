@@ -44,9 +44,7 @@ class Site:
         grid: extent and resolution of the ground.
     """
 
-    def __init__(
-        self, machines: Mapping[str, Placement], soil: SoilParameters, grid: Grid
-    ) -> None:
+    def __init__(self, machines: Mapping[str, Placement], soil: SoilParameters, grid: Grid) -> None:
         if not machines:
             raise KuwaError("a site without machines; expected at least one")
         if len(machines) > 1 and "" in machines:
@@ -59,9 +57,7 @@ class Site:
         )
         self.data = mujoco.MjData(self.model)
         self.ground = Ground(soil, (grid.nx, grid.ny), grid.cell, grid.centre)
-        self.plants = [
-            Plant(place.spec, self, prefixes[name]) for name, place in machines.items()
-        ]
+        self.plants = [Plant(place.spec, self, prefixes[name]) for name, place in machines.items()]
         self._ticks = 0
 
     def __getitem__(self, name: str) -> Plant:

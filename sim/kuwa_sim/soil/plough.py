@@ -227,9 +227,7 @@ def plough_tick(
     turned = 0.0
     for k in range(int(numbers[BODIES])):
         for a in range(3):
-            share[a] = (
-                pose[a] - k * numbers[SPACING] * pose[9 + a] + k * width * pose[12 + a]
-            )
+            share[a] = pose[a] - k * numbers[SPACING] * pose[9 + a] + k * width * pose[12 + a]
             share[12 + a] = pose[12 + a]
         row = motion[k]
         dx = share[0] - row[M_TIP]

@@ -25,9 +25,7 @@ that lies on it must be decided once, by the side it is on, and not by the round
 
 
 @njit(cache=True)
-def window(
-    prm: Array, motion: Array, pose: Array, nx: int, ny: int
-) -> tuple[int, int, int, int]:
+def window(prm: Array, motion: Array, pose: Array, nx: int, ny: int) -> tuple[int, int, int, int]:
     """Return the cells (i0, i1, j0, j1), ends excluded, that the edge can have passed."""
     cell = prm[CELL]
     half = 0.5 * prm[WIDTH]
@@ -66,9 +64,7 @@ def crossing(
     along += t * ((x - pose[0]) * pose[12] + (y - pose[1]) * pose[13])
     if abs(along) > half:
         return False, 0.0, 0.0
-    z = (1.0 - t) * (motion[M_TIP + 2] + along * motion[M_Y + 2]) + t * (
-        pose[2] + along * pose[14]
-    )
+    z = (1.0 - t) * (motion[M_TIP + 2] + along * motion[M_Y + 2]) + t * (pose[2] + along * pose[14])
     return True, along, z
 
 
