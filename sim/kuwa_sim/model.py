@@ -11,7 +11,8 @@ from kuwa_machines.contracts import Array
 from kuwa_machines.followers import Follower
 from kuwa_machines.linkage import Triangle
 from kuwa_machines.spec import CylinderDrive, HydrostaticDrive, Joint, MachineSpec, PassiveJoint
-from kuwa_sim.scenery import TERRAIN_ASSET, Grid, add_scenery, drawn_height
+from kuwa_sim.scenery import TERRAIN_ASSET, Grid, add_obstacle, add_scenery, drawn_height
+from kuwa_sim.soil.obstacles import Obstacle
 from kuwa_sim.tool_looks import LOAD_BODY, add_tool
 
 __all__ = ["LOAD_BODY", "TERRAIN_ASSET", "Grid", "build_model", "build_site", "drawn_height"]
@@ -32,7 +33,10 @@ def build_model(spec: MachineSpec, grid: Grid, dt: float) -> mujoco.MjModel:
 
 
 def build_site(
-    machines: Sequence[tuple[str, MachineSpec]], grid: Grid, dt: float
+    machines: Sequence[tuple[str, MachineSpec]],
+    grid: Grid,
+    dt: float,
+    obstacles: Sequence[Obstacle] = (),
 ) -> mujoco.MjModel:
     """Compile a model of machines with the numbers of their data files.
 
@@ -41,12 +45,16 @@ def build_site(
             may have the prefix ``""``.
         grid: the ground; it is drawn as a height field that touches nothing.
         dt: physics step [s].
+        obstacles: rigid bodies in the ground, drawn only.
     """
     if len(machines) == 1 and machines[0][0] == "":
-        return build_model(machines[0][1], grid, dt)
-    mj = mujoco.MjSpec()
-    for prefix, spec in machines:
-        mj.attach(_machine(spec), prefix=prefix, frame=mj.worldbody.add_frame())
+        mj = _machine(machines[0][1])
+    else:
+        mj = mujoco.MjSpec()
+        for prefix, spec in machines:
+            mj.attach(_machine(spec), prefix=prefix, frame=mj.worldbody.add_frame())
+    for k, body in enumerate(obstacles):
+        add_obstacle(mj, k, body)
     return _finish(mj, grid, dt)
 
 

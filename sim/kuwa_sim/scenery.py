@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from kuwa_sim.soil.obstacles import Obstacle
+
 TERRAIN_DEPTH = 3.0
 """How far below and above the original ground the drawn height field reaches [m]."""
 
@@ -66,6 +68,16 @@ def add_scenery(mj: mujoco.MjSpec, grid: Grid) -> None:
         ("trench", (8.6, -4.0, 3.2), (6.1, 0.25, -0.3)),
     ):
         world.add_camera(name=name, pos=eye, xyaxes=_look(eye, target), fovy=42)
+
+
+def add_obstacle(mj: mujoco.MjSpec, number: int, body: Obstacle) -> None:
+    """Draw a boulder or a block; it shows once the ground over it is gone."""
+    shape = mujoco.mjtGeom.mjGEOM_BOX if body.kind == "box" else mujoco.mjtGeom.mjGEOM_ELLIPSOID
+    mj.worldbody.add_geom(
+        type=shape, size=body.half, pos=body.centre,
+        quat=(np.cos(body.yaw / 2), 0.0, 0.0, np.sin(body.yaw / 2)),
+        rgba=(0.52, 0.51, 0.50, 1.0), contype=0, conaffinity=0, name=f"obstacle_{number}",
+    )  # fmt: skip
 
 
 def _look(eye: tuple[float, ...], target: tuple[float, ...]) -> np.ndarray:

@@ -14,6 +14,7 @@ from kuwa_sim.model import build_site
 from kuwa_sim.plant import CONTROL_PERIOD, STEP, SUBSTEPS, Plant
 from kuwa_sim.scenery import Grid
 from kuwa_sim.soil import Ground, SoilParameters
+from kuwa_sim.soil.obstacles import Obstacle
 
 SETTLE_TIME = 3.0
 """The machines stand still for this long before time zero, to sink into the ground [s]."""
@@ -42,9 +43,16 @@ class Site:
             model (``"loader/boom_joint"``) but that of a single machine called ``""``.
         soil: of the whole site.
         grid: extent and resolution of the ground.
+        obstacles: rigid bodies in the ground.
     """
 
-    def __init__(self, machines: Mapping[str, Placement], soil: SoilParameters, grid: Grid) -> None:
+    def __init__(
+        self,
+        machines: Mapping[str, Placement],
+        soil: SoilParameters,
+        grid: Grid,
+        obstacles: Sequence[Obstacle] = (),
+    ) -> None:
         if not machines:
             raise KuwaError("a site without machines; expected at least one")
         if len(machines) > 1 and "" in machines:
@@ -53,10 +61,13 @@ class Site:
         self.placements = dict(machines)
         prefixes = {name: f"{name}/" if name else "" for name in machines}
         self.model: mujoco.MjModel = build_site(
-            [(prefixes[name], place.spec) for name, place in machines.items()], grid, STEP
+            [(prefixes[name], place.spec) for name, place in machines.items()],
+            grid,
+            STEP,
+            obstacles,
         )
         self.data = mujoco.MjData(self.model)
-        self.ground = Ground(soil, (grid.nx, grid.ny), grid.cell, grid.centre)
+        self.ground = Ground(soil, (grid.nx, grid.ny), grid.cell, grid.centre, obstacles)
         self.plants = [Plant(place.spec, self, prefixes[name]) for name, place in machines.items()]
         self._ticks = 0
 

@@ -51,6 +51,7 @@ from kuwa_sim.soil.contact import tool_forces
 from kuwa_sim.soil.excavation import bucket_tick
 from kuwa_sim.soil.field import surface_height, surface_normal
 from kuwa_sim.soil.ground import Ground
+from kuwa_sim.soil.obstacles import Obstacle
 from kuwa_sim.soil.parameters import SoilError, SoilParameters, load_soil
 from kuwa_sim.soil.terrain import Terrain
 from kuwa_sim.soil.warm import warm
@@ -59,6 +60,7 @@ __all__ = [
     "BucketShape",
     "BucketTool",
     "Ground",
+    "Obstacle",
     "SoilError",
     "SoilParameters",
     "Terrain",

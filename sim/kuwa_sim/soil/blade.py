@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 from kuwa_sim.soil.contact import AHEAD, TOUCH, bearing_pressure, depth_ahead
 from kuwa_sim.soil.cover import PUSH
 from kuwa_sim.soil.earthmoving import factor_table, resistance
-from kuwa_sim.soil.field import cell_of, put_down, surface_height
+from kuwa_sim.soil.field import cell_of, mean_cohesion, put_down, surface_height
 from kuwa_sim.soil.ground import Ground
 from kuwa_sim.soil.layout import (
     ADHESION,
     CAPACITY,
     CELL,
-    COHESION,
     CUT,
     DAMPING,
     EDGE,
@@ -38,6 +37,7 @@ from kuwa_sim.soil.layout import (
     MASS,
     N_LOAD,
     N_MOTION,
+    N_SHELL,
     PUSHED,
     RAKE,
     SPILLED,
@@ -51,6 +51,7 @@ from kuwa_sim.soil.layout import (
     X0,
     Y0,
 )
+from kuwa_sim.soil.obstacles import obstacle_forces
 from kuwa_sim.soil.spring import ACTIVE, N_CONTACT, elastic_plastic
 from kuwa_sim.soil.sweep import remember, sweep
 
@@ -89,8 +90,8 @@ class BladeTool:
         self._contact = np.zeros((1, N_CONTACT))
         fee = factor_table(soil.metal_friction, soil.internal_friction)
         self.force_args = (
-            ground.height, ground.loose, prm, fee, self._contact, self.load, np.zeros((7, 3)),
-            soil.metal_friction,
+            ground.height, ground.loose, ground.datum, ground.obstacles, prm, fee, self._contact,
+            self.load, np.zeros((8, 3)), np.zeros((0, N_SHELL)), soil.metal_friction,
         )  # fmt: skip
         self.tick_args = (
             ground.bank, ground.loose, ground.height, ground.tiles, prm, self._motion, self.load,
@@ -122,11 +123,14 @@ class BladeTool:
 def blade_forces(
     height: Array,
     loose: Array,
+    datum: Array,
+    obstacles: Array,
     prm: Array,
     fee: Array,
     contact: Array,
     load: Array,
     scratch: Array,
+    shell: Array,
     delta: float,
     pose: Array,
     out: Array,
@@ -147,6 +151,8 @@ def blade_forces(
     ahead = depth_ahead(height, prm, pose, AHEAD * fx, AHEAD * fy)
     under = depth_ahead(height, prm, pose, 0.0, 0.0)
     depth = max(ahead, under)
+    if obstacles.shape[0] > 0:
+        obstacle_forces(obstacles, prm, shell, pose, scratch[7], out)
     weight = load[MASS] * prm[GRAVITY]
     if depth <= 0.0 and weight <= 0.0:
         contact[0, ACTIVE] = 0.0
@@ -160,11 +166,12 @@ def blade_forces(
     rake = prm[RAKE] - math.asin(min(max(pose[11], -1.0), 1.0))
     speed = max(pose[3] * fx + pose[4] * fy, 0.0)
     surcharge = weight * prm[TAN_REPOSE] / (width * prm[HEIGHT])
+    strength = mean_cohesion(prm, datum[i, j], pose[2] + firm, pose[2])
     cut = width * resistance(
-        fee, rake, ahead, firm, gamma, prm[COHESION], prm[ADHESION], surcharge, speed, prm[GRAVITY]
+        fee, rake, ahead, firm, gamma, strength, prm[ADHESION], surcharge, speed, prm[GRAVITY]
     )
     strip = prm[EDGE]
-    bearing = width * strip * bearing_pressure(prm, prm[COHESION] * share, depth, strip)
+    bearing = width * strip * bearing_pressure(prm, strength * share, depth, strip)
     bearing *= min(depth / TOUCH, 1.0)
     axes[0, 0] = fx
     axes[0, 1] = fy
@@ -187,7 +194,7 @@ def blade_forces(
         axes, low, high, prm[STIFFNESS], prm[DAMPING], force,
     )  # fmt: skip
     for k in range(3):
-        out[k] = force[k]
+        out[k] += force[k]
     out[12] = ahead
     out[13] = rake
     out[14] = cut

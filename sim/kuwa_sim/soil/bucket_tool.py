@@ -19,7 +19,9 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.uint8]
 Counters = NDArray[np.int64]
 Cells = NDArray[np.int32]
-ForceArgs = tuple[Array, Array, Array, Array, Array, Array, Array, Array]
+ForceArgs = tuple[
+    Array, Array, Array, Array, Array, Array, Array, Array, Array, Array
+]  # fmt: skip
 TickArgs = tuple[
     Array, Array, Array, Array, Flags, Counters, Array, Array, Array, Cells, Array, Array, Array,
     Array,
@@ -71,8 +73,8 @@ class BucketTool:
         cells = math.ceil((2 * reach / ground.cell + 2) * (shape.width / ground.cell + 2))
         covered: Cells = np.zeros((2, cells, 2), np.int32)
         self.force_args: ForceArgs = (
-            ground.height, ground.loose, self.prm, fee, shell, self._contact, self.load,
-            np.zeros((7, 3)),
+            ground.height, ground.loose, ground.datum, ground.obstacles, self.prm, fee, shell,
+            self._contact, self.load, np.zeros((8, 3)),
         )  # fmt: skip
         self.tick_args: TickArgs = (
             ground.bank, ground.loose, ground.height, ground.roof, ground.tiles, self._own,

@@ -24,7 +24,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kuwa_sim.soil.earthmoving import resistance
-from kuwa_sim.soil.field import cell_of, surface_height
+from kuwa_sim.soil.field import cell_of, mean_cohesion, surface_height
 from kuwa_sim.soil.layout import (
     ADHESION,
     BEARING_C,
@@ -59,6 +59,7 @@ from kuwa_sim.soil.layout import (
     X0,
     Y0,
 )
+from kuwa_sim.soil.obstacles import obstacle_forces
 from kuwa_sim.soil.spring import ACTIVE, ANCHOR, elastic_plastic
 
 Array = NDArray[np.float64]
@@ -104,6 +105,7 @@ def depth_ahead(height: Array, prm: Array, pose: Array, along_x: float, along_y:
 def _edge(
     height: Array,
     loose: Array,
+    datum: Array,
     prm: Array,
     fee: Array,
     contact: Array,
@@ -158,13 +160,14 @@ def _edge(
     speed = max(-(pose[3] * rx + pose[4] * ry), 0.0)
     floor_area = max(width * prm[SIDE], 1e-3)
     surcharge = prm[LOAD_SURCHARGE] * load[MASS] * prm[GRAVITY] / floor_area
+    strength = mean_cohesion(prm, datum[i, j], pose[2] + cohesive, pose[2])
     cut = engaged * width * resistance(
         fee, rake, ahead * math.cos(slope), cohesive * math.cos(slope), gamma,
-        prm[COHESION], prm[ADHESION], surcharge, speed, prm[GRAVITY],
+        strength, prm[ADHESION], surcharge, speed, prm[GRAVITY],
     )  # fmt: skip
 
     strip = prm[EDGE]
-    cohesion = prm[COHESION] * share
+    cohesion = mean_cohesion(prm, datum[i, j], pose[2], pose[2] - strip) * share
     bearing = width * strip * bearing_pressure(prm, cohesion, front, strip)
     bearing *= min(front / TOUCH, 1.0)
     heave = width * strip * bearing_pressure(prm, cohesion, back, strip) * min(back / TOUCH, 1.0)
@@ -207,6 +210,7 @@ def _side(prm: Array, fee: Array, depth: float) -> float:
 def _shell(
     height: Array,
     loose: Array,
+    datum: Array,
     prm: Array,
     row: Array,
     state: Array,
@@ -241,7 +245,8 @@ def _shell(
     j = cell_of(py, prm[Y0], prm[CELL], height.shape[1])
     firm = min(max((depth - prm[SWELL] * loose[i, j]) / depth, 0.0), 1.0)
     strip = min(row[SHELL_LENGTH], SHELL_SLOPE * depth)
-    capacity = bearing_pressure(prm, prm[COHESION] * firm, depth, strip)
+    cohesion = mean_cohesion(prm, datum[i, j], pz, pz - strip)
+    capacity = bearing_pressure(prm, cohesion * firm, depth, strip)
     low[0] = -facing * prm[WIDTH] * strip * capacity
     high[0] = 0.0
     for k in range(3):
@@ -276,6 +281,8 @@ def _shell(
 def tool_forces(
     height: Array,
     loose: Array,
+    datum: Array,
+    obstacles: Array,
     prm: Array,
     fee: Array,
     shell: Array,
@@ -306,7 +313,7 @@ def tool_forces(
     else:
         force[:] = 0.0
         _edge(
-            height, loose, prm, fee, contact, load, pose, rx / norm, ry / norm,
+            height, loose, datum, prm, fee, contact, load, pose, rx / norm, ry / norm,
             axes, low, high, force, out,
         )  # fmt: skip
         out[0] = force[0]
@@ -314,14 +321,17 @@ def tool_forces(
         out[2] = force[2]
         for p in range(shell.shape[0]):
             if _shell(
-                height, loose, prm, shell[p], contact[p + 1], pose, axes, low, high, force, arm
-            ):
+                height, loose, datum, prm, shell[p], contact[p + 1], pose, axes, low, high, force,
+                arm,
+            ):  # fmt: skip
                 out[0] += force[0]
                 out[1] += force[1]
                 out[2] += force[2]
                 out[3] += arm[1] * force[2] - arm[2] * force[1]
                 out[4] += arm[2] * force[0] - arm[0] * force[2]
                 out[5] += arm[0] * force[1] - arm[1] * force[0]
+    if obstacles.shape[0] > 0:
+        obstacle_forces(obstacles, prm, shell, pose, scratch[7], out)
     weight = load[MASS] * prm[GRAVITY]
     cx = load[CENTRE_X] - prm[TIP_X]
     cz = load[CENTRE_Z] - prm[TIP_Z]

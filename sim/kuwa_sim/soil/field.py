@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 
 from kuwa_sim.soil.layout import (
     CELL,
+    COHESION,
     CURSOR,
+    LAYER,
+    LAYERS,
     SETTLED,
     SWEEP,
     SWELL,
@@ -75,6 +78,32 @@ def surface_normal(height: Array, prm: Array, x: float, y: float, n: Array) -> N
 def cell_of(value: float, origin: float, cell: float, n: int) -> int:
     """Return the index of the cell that holds a coordinate, clamped to the grid."""
     return min(max(math.floor((value - origin) / cell + 0.5), 0), n - 1)
+
+
+@njit(cache=True)
+def mean_cohesion(prm: Array, surface: float, high: float, low: float) -> float:
+    """Return the mean cohesion of undisturbed ground between two heights [Pa].
+
+    Args:
+        surface: of the original ground there, from which the layers are measured [m].
+    """
+    count = int(prm[LAYERS])
+    if count == 0:
+        return prm[COHESION]
+    below = max(surface - low, 0.0)
+    above = min(max(surface - high, 0.0), below)
+    if below - above < 1e-4:
+        above = max(below - 1e-4, 0.0)
+    total = 0.0
+    start = 0.0
+    cohesion = prm[COHESION]
+    for k in range(count + 1):
+        end = prm[LAYER + 2 * k] if k < count else math.inf
+        total += cohesion * max(min(below, end) - max(above, start), 0.0)
+        start = end
+        if k < count:
+            cohesion = prm[LAYER + 2 * k + 1]
+    return total / (below - above) if below > above else prm[COHESION]
 
 
 @njit(cache=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from kuwa_machines.contracts import HeightMap
 from kuwa_sim.soil import layout as at
 from kuwa_sim.soil.field import level
+from kuwa_sim.soil.obstacles import Obstacle, obstacle_rows
 from kuwa_sim.soil.parameters import GRAVITY, SoilError, SoilParameters
 
 Array = NDArray[np.float64]
@@ -47,12 +49,14 @@ class Ground:
         cell: edge of a cell [m].
         centre: world (x, y) of the middle of the grid [m]. With even numbers of cells the borders
             of cells lie at whole multiples of ``cell`` from it.
+        obstacles: rigid bodies in the ground.
 
     Attributes:
         bank, loose, height: shape ``shape`` [m]; see :mod:`kuwa_sim.soil.field`.
         prm: packed numbers; see :mod:`kuwa_sim.soil.layout`. Entries of tools are zero.
         roof: height of tools' shells over each cell, infinite where there is none [m].
         tiles, meta: activity of the levelling.
+        datum: the original surface, from which layers are measured [m].
         bodies: rows of dump bodies that catch falling soil, shape (MAX_BODIES, N_BODY).
     """
 
@@ -62,6 +66,7 @@ class Ground:
         shape: tuple[int, int] = (260, 260),
         cell: float = 0.05,
         centre: tuple[float, float] = (0.0, 0.0),
+        obstacles: Sequence[Obstacle] = (),
     ) -> None:
         if min(shape) < 2 * at.TILE or not (math.isfinite(cell) and 0.01 <= cell <= 0.5):
             raise SoilError(
@@ -78,6 +83,8 @@ class Ground:
         self.tiles: Flags = np.zeros([-(-n // at.TILE) for n in shape], np.uint8)
         self.meta: Counters = np.zeros(at.N_META, np.int64)
         self.bodies = np.zeros((MAX_BODIES, at.N_BODY))
+        self.datum = np.zeros(shape)
+        self.obstacles = obstacle_rows(obstacles)
         self.tools: list[SoilTool] = []
         self.level_args = (
             self.bank, self.loose, self.height, self.roof, self.tiles, self.meta, self.prm,
@@ -99,6 +106,7 @@ class Ground:
             raise SoilError("terrain height is not finite")
         self.loose[:] = 0.0
         self.height[:] = self.bank
+        self.datum[:] = self.bank
         self.meta[:] = 0
         self.bodies[:, at.B_CAUGHT] = 0.0
         for tool in self.tools:
@@ -163,6 +171,9 @@ def _parameters(
     prm[at.BEARING_C : at.BEARING_GAMMA + 1] = soil.bearing_factors
     prm[at.GRAVITY] = GRAVITY
     prm[at.SETTLED] = SETTLED
+    prm[at.LAYERS] = len(soil.layers)
+    for k, layer in enumerate(soil.layers):
+        prm[at.LAYER + 2 * k : at.LAYER + 2 * k + 2] = layer.top, layer.cohesion
     return prm
 
 

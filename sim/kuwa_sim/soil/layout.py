@@ -43,7 +43,9 @@ LIP_Z = 32
 SETTLED = 33  # a slope this much above repose counts as settled, per cell [m]
 HEIGHT = 34  # of a blade [m]
 RAKE = 35  # of a blade's face against level ground [rad]
-N_PRM = 36
+LAYERS = 36  # layers below the topmost soil
+LAYER = 37  # 37:45 depth of the top [m] and cohesion [Pa] of each, by turns
+N_PRM = 45
 
 # shell: one row a contact point of the outside of the bucket, relative to the tip
 SHELL_X = 0
