@@ -33,7 +33,7 @@ SIDE_SLIP = 0.8
 """A slip angle's tangent counts this much against slip (cornering stiffness 6 W/rad at B_n 32)."""
 SLIP_DAMPING = 0.02
 """Force of a growing slip over its stiffness [s]; nothing in steady motion."""
-CREEP = 0.05
+CREEP = 0.015
 """Speed below which motion resistance fades out [m/s]."""
 SINK_TIME = 0.5
 """Time in which a wheel settles into its rut [s]."""

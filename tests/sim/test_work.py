@@ -14,6 +14,7 @@ from kuwa_sim.scenery import Grid
 from kuwa_sim.site import lone_plant
 from kuwa_sim.soil import load_soil
 from kuwa_sim.soil.plough import draft
+from kuwa_sim.terramechanics import gross_traction, motion_resistance
 
 GRID = Grid(-7.975, -4.975, 0.05, 560, 200)
 
@@ -93,6 +94,20 @@ def test_ploughing_costs_the_published_draft_and_leaves_furrows() -> None:
     assert 2 <= peaks <= 5, "one ridge a furrow"
     loose = ground.loose[int((plant.base_position[0] - 6 + 8) / 0.05)]
     assert loose[worked].mean() > 0.1, "worked ground stays worked"
+
+
+def test_driven_tyres_pull_what_brixius_says() -> None:
+    plant, _ = plough_a_strip("sandy_loam")
+    wheels = plant.standing.contact.states  # type: ignore[attr-defined]
+    # The mean over a second: slip comes and goes a little with the load as the tractor pitches.
+    pulled, expected = np.zeros(4), np.zeros(4)
+    for _ in range(100):
+        plant.advance()
+        for k, (slip, _, _, load, pull, mobility) in enumerate(wheels):
+            pulled[k] += pull / load
+            expected[k] += gross_traction(mobility, slip) - motion_resistance(mobility, slip)
+    assert expected.min() > 0
+    assert pulled.sum() == pytest.approx(expected.sum(), rel=0.01)
 
 
 def test_the_blade_grades_bumps_away_and_loses_no_soil() -> None:
