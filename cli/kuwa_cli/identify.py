@@ -40,7 +40,7 @@ def command(
 ) -> None:
     """Identify a machine's valves from a log: dead time, dead band, curve, flows, lag, leakage.
 
-    Writes machine_identified.yaml, which kuwa sim --parameters takes, and report.html.
+    Writes machine_identified.yaml, which --record --parameters takes, and report.html.
     """
     if record == (log is not None):
         raise KuwaError("give either a log or --record, which makes one")

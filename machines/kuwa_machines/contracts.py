@@ -11,14 +11,12 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kuwa_machines.arrays import Array as Array
 from kuwa_machines.errors import CommandError
 
 if TYPE_CHECKING:
     from kuwa_machines.spec import MachineSpec
-
-Array = NDArray[np.float64]
 
 
 class CommandKind(IntEnum):

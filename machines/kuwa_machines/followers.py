@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field
 
-from kuwa_machines.contracts import Array
+from kuwa_machines.arrays import Array
 from kuwa_machines.datafile import Data
 from kuwa_machines.linkage import rotate_y
 from kuwa_machines.units import Length, Point2

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kuwa_machines.contracts import Array
+from kuwa_machines.arrays import Array
 from kuwa_machines.errors import KuwaError, MachineError
 from kuwa_machines.spec import MachineSpec
 

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kuwa_machines.contracts import Array
+from kuwa_machines.arrays import Array
 from kuwa_machines.datafile import Data
 from kuwa_machines.units import Length, Point2
 

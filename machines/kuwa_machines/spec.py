@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
-from kuwa_machines.contracts import Array
+from kuwa_machines.arrays import Array
 from kuwa_machines.datafile import Data, DataFile
 from kuwa_machines.drives import (
     CylinderDrive,
