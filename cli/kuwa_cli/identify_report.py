@@ -39,9 +39,9 @@ def write_page(path: Path, found: Identification, spec: MachineSpec) -> None:
                 (figures.detail_figure(function, claimed[name]), "Band and line in the last: the "
                  "dead time of the fit and its interval. Inertia on soft oil answers late, so that "
                  "the first look is near it, not at it."),
-                (figures.motion_figure(function),
-                 f"The longest stretch of the {function.seconds:.0f} s that the fit used; "
-                 "each 4 s of position are compared about their own mean."),
+                (figures.motion_figure(function), "The longest stretch of the "
+                 f"{function.seconds:.0f} s that the fit used; each 4 s of position are compared "
+                 "about their own mean."),
             ]  # fmt: skip
             parts.append(_card(drawings))
         if function.estimates["leakage"].identified and len(function.drift):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kuwa_machines.contracts import Array
 
@@ -37,9 +38,13 @@ def descend(
         J = np.stack([(residuals(x + e) - r) / s for e, s in zip(np.diag(h), h, strict=True)], 1)
         g, H = J.T @ r, J.T @ J
         cost = float(r @ r)
+        # What is at a bound and pushes against it stays there.
+        free = ~(((x <= low) & (g > 0)) | ((x >= high) & (g < 0)))
+        if not free.any():
+            return x, r, J
         for _ in range(MOST_TRIALS):
-            step = np.linalg.solve(H + damping * np.diag(np.diag(H) + 1e-12), -g)
-            trial = np.clip(x + step, low, high)
+            A = H + damping * np.diag(np.diag(H) + 1e-12)
+            trial = _step(A, g, x, low, high, free)
             step = trial - x
             promise = -float(2 * g @ step + step @ H @ step)
             if promise < tolerance * cost:
@@ -56,3 +61,20 @@ def descend(
         x, r = trial, r_trial
         damping = max(damping / 8.0, 1e-9)
     return x, r, J
+
+
+def _step(A: Array, g: Array, x: Array, low: Array, high: Array, free: NDArray[np.bool_]) -> Array:
+    """Return where the model A, g of the cost is least; a component stopped by its bound stays."""
+    free = free.copy()
+    step = np.zeros_like(x)
+    while free.any():
+        held = ~free
+        step[free] = np.linalg.solve(
+            A[np.ix_(free, free)], -g[free] - A[np.ix_(free, held)] @ step[held]
+        )
+        out = free & ((x + step < low) | (x + step > high))
+        if not out.any():
+            break
+        step = np.clip(x + step, low, high) - x
+        free &= ~out
+    return np.clip(x + step, low, high)

@@ -43,7 +43,7 @@ def leakage(activity: Activity, model: MachineModel, j: int) -> tuple[Estimate, 
         q = log.q[good, j] - log.q[good, j].mean()
         slope = float(t @ q / (t @ t))
         left = q - slope * t
-        error = float(np.sqrt(left @ left / (len(t) - 2) / (t @ t)))
+        error = float(np.sqrt(max(left @ left, 1e-24) / (len(t) - 2) / (t @ t)))
         posture = np.nanmean(log.q[rows], axis=0)[None]
         _, g = model.tree.inertia_and_weight(posture)
         lever = model.levers(posture)[0, j]

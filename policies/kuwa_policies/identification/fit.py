@@ -144,7 +144,7 @@ def fit(objective: Objective, start: Function, free: tuple[str, ...]) -> Fit:
         search = _Search(objective, function, names, weights)
         x, r, J = descend(search.residuals, search.x, *search.bounds, search.step, tolerance)
         function = search.function(x)
-        weights = objective.weights(r / search.scale)
+        weights = objective.weights(search.unscaled(r))
         if names is free:
             names = (*free, *search.seen(x, r))
     error = _standard_errors(J, r, objective)
@@ -189,6 +189,10 @@ class _Search:
         """Return what is left of position, velocity and guesses, in standard deviations."""
         left, speed = self.objective.errors(self.function(x))
         return np.concatenate([left, speed, (x - self.centre) / self.spread]) * self.scale
+
+    def unscaled(self, r: Array) -> Array:
+        """Return residuals in their own units; zero where they do not count."""
+        return np.divide(r, self.scale, out=np.zeros_like(r), where=self.scale > 0)
 
     def seen(self, x: Array, r: Array) -> tuple[str, ...]:
         """Return the nuisance whose guess, one deviation off, would be noticed."""

@@ -17,7 +17,7 @@ LATEST = 0.004
 """A velocity that is later is not used [s]."""
 SCALE = 0.03
 """A velocity whose integral is off by more than this share is not used."""
-LEAST = 0.01
+LEAST = 0.003
 """Motion below this tells nothing of the velocity [rad]."""
 
 
@@ -45,9 +45,17 @@ def usable(log: JointLog) -> tuple[JointLog, str]:
         y = y - (np.bincount(b, y) / count)[b]
         if y.std() < LEAST:
             continue
-        scale, late = np.linalg.lstsq(X, y, rcond=None)[0]
+        # Noise in the velocity would make it look small and early: its share is taken out.
+        noise = 1.4826 * np.median(np.abs(np.diff(v[good]))) / np.sqrt(2)
+        A = X.T @ X - np.diag([0.0, len(y) * noise**2])
+        scale, late = np.linalg.solve(A, X.T @ y)
+        left = y - X @ np.array([scale, late])
+        # An integral of noise wanders: the blocks are independent, the samples in them are not.
+        score = np.stack([np.bincount(b, left * c) for c in X.T], axis=1)
+        bread = np.linalg.inv(A)
+        error = np.sqrt(np.diag(bread @ (score.T @ score) @ bread))
         late /= scale
-        if abs(scale - 1) > SCALE or abs(late) > LATEST:
+        if abs(scale - 1) > SCALE + 4 * error[0] or abs(late) > LATEST + 4 * error[1]:
             return replace(log, qd=None), (
                 f"{name}: measured velocity is {1e3 * late:.0f} ms late and {1 / scale:.2f} times "
                 "the position's; velocities are not used"

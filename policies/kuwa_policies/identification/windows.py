@@ -82,7 +82,7 @@ class Activity:
             inside = (own < AFTER) & free
             for run in _runs(inside):
                 rows = piece[run]
-                began = np.flatnonzero(self.since[rows, j] == 0.0)
+                began = np.flatnonzero(self.busy[rows, j])
                 if not began.size:
                     continue
                 # Back to the rest before the first command.
