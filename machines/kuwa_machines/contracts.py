@@ -6,11 +6,14 @@ machine's specification inside a process; between processes joints are matched b
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kuwa_machines.arrays import Array as Array
 from kuwa_machines.errors import CommandError
@@ -97,6 +100,10 @@ class HeightMap:
         return self.y0 + self.cell * np.arange(self.height.shape[1], dtype=np.float64)
 
 
+def _unknown3() -> Array:
+    return np.full(3, np.nan)
+
+
 @dataclass(frozen=True, slots=True)
 class MachineState:
     """What a robot knows of itself at one instant.
@@ -109,11 +116,19 @@ class MachineState:
         pressure: drive pressures, shape (n, 2) [Pa]: head and rod side of a cylinder, ports A and
             B of a motor.
         pump_pressure: [Pa]. pump_flow: [m³/s]. pump_power: hydraulic power delivered [W].
-        base_position: origin of the undercarriage in the world, shape (3,) [m].
+        base_position: origin of the undercarriage in the world as the machine's positioning last
+            measured it, shape (3,) [m].
         base_quaternion_wxyz: attitude of the undercarriage in the world, shape (4,).
         base_velocity: linear [m/s] then angular [rad/s] velocity in the world, shape (6,).
         tool_load: mass of the soil held by the tool [kg]; NaN where the machine cannot tell.
         terrain: a new height map, or None when none was measured at this instant.
+        base_stamp: the instant at which ``base_position`` was true [s]: older than ``stamp`` by the
+            receiver's delay, and older still in an outage; NaN where the machine cannot tell.
+        acceleration: specific force in the undercarriage's frame, shape (3,) [m/s²]; at rest on
+            level ground (0, 0, 9.81). NaN without an inertial sensor.
+        tool_force: force of the ground on the tool, in the world, shape (3,) [N]; NaN without
+            load pins.
+        images: new camera images by camera name, each shape (height, width, 3), uint8.
     """
 
     stamp: float
@@ -129,11 +144,18 @@ class MachineState:
     base_velocity: Array
     tool_load: float
     terrain: HeightMap | None = None
+    base_stamp: float = math.nan
+    acceleration: Array = field(default_factory=_unknown3)
+    tool_force: Array = field(default_factory=_unknown3)
+    images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
     """A chunk of joint motion: knots joined by cubic Hermite segments, held at both ends.
+
+    For an endless joint, a wheel or a sprocket, only the velocities count; its positions are any
+    finite numbers, since the ground slips.
 
     Args:
         stamp: time of the first knot [s] on the state's clock (added to ``t``).
@@ -172,7 +194,9 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A symbolic goal: what to make of a rectangle of ground, and where to put the spoil.
+    """A symbolic goal: what to make of a rectangle of ground, or along which path to work.
+
+    A kind uses the fields that it needs; the others stay at their defaults.
 
     Args:
         kind: e.g. ``"dig_trench"``; planners say which kinds they know.
@@ -180,20 +204,32 @@ class Task:
         yaw: direction of its length, about +z from +x [rad].
         length, width: [m].
         depth: below the ground that was there at the start, positive down [m].
-        spoil_x, spoil_y: centre of the spoil heap [m].
+        spoil_x, spoil_y: centre of the spoil heap, or of the body that is to be loaded [m].
         tolerance: a cell within ± this of its target counts as done [m].
+        slope: rise of the wanted surface along the length [m/m].
+        volume: of soil to move, measured loose, as a bucket or body holds it [m³]; 0: no bound.
+        spoil_height: of what receives the spoil, above the ground there [m]; 0: the ground.
+        path: way to drive, points (x, y) in the world, joined by straight lines [m].
+        speed: to work at [m/s].
+        height: of the tool above the ground [m].
     """
 
     kind: str
-    x: float
-    y: float
-    yaw: float
-    length: float
-    width: float
-    depth: float
-    spoil_x: float
-    spoil_y: float
-    tolerance: float
+    x: float = 0.0
+    y: float = 0.0
+    yaw: float = 0.0
+    length: float = 0.0
+    width: float = 0.0
+    depth: float = 0.0
+    spoil_x: float = 0.0
+    spoil_y: float = 0.0
+    tolerance: float = 0.0
+    slope: float = 0.0
+    volume: float = 0.0
+    spoil_height: float = 0.0
+    path: tuple[tuple[float, float], ...] = ()
+    speed: float = 0.0
+    height: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,12 @@ def test_a_wrong_trajectory_is_refused(change: Any, why: str) -> None:
 def test_task_safety_and_plan_survive() -> None:
     task = c.Task("dig_trench", 6.5, 0.0, 0.1, 3.0, 1.0, 0.5, 1.0, 6.0, 0.05)
     assert cv.task_from(cv.task_msg(task)) == task
+    way = c.Task("haul", path=((0.0, 1.0), (5.0, 2.5)), speed=1.5, volume=3.0)
+    assert cv.task_from(cv.task_msg(way)) == way
+    odd = cv.task_msg(way)
+    odd.path = [1.0, 2.0, 3.0]
+    with pytest.raises(CommandError, match="3 numbers"):
+        cv.task_from(odd)
     safety = c.SafetyState(c.Mode.AUTO, ("why",), (True, False, False, True), 7)
     assert cv.safety_from(cv.safety_msg(safety, 1.0)) == safety
     msg = cv.plan_msg(c.Plan(None, "dig", 3, False), 2.5)

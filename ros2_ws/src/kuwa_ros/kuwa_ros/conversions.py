@@ -323,16 +323,28 @@ def trajectory_from(msg: JointTrajectory, order: JointOrder) -> c.Trajectory:
     return c.Trajectory(seconds(msg.header.stamp), t, q, qd)
 
 
+TASK_FIELDS = tuple(name for name in c.Task.__dataclass_fields__ if name != "path")
+
+
 def task_msg(task: c.Task) -> TaskMsg:
     """Return a task as a message."""
-    msg = TaskMsg(**{name: getattr(task, name) for name in c.Task.__dataclass_fields__})
+    msg = TaskMsg(**{name: getattr(task, name) for name in TASK_FIELDS})
     msg.header.frame_id = "map"
+    msg.path = doubles(np.array(task.path).ravel())
     return msg
 
 
 def task_from(msg: TaskMsg) -> c.Task:
-    """Return the task of a message."""
-    return c.Task(**{name: getattr(msg, name) for name in c.Task.__dataclass_fields__})
+    """Return the task of a message.
+
+    Raises:
+        CommandError: its path has an odd count of numbers, or one that is not finite.
+    """
+    path = numbers(msg.path)
+    if path.size % 2 or not np.isfinite(path).all():
+        raise CommandError(f"task path of {path.size} numbers; expected finite pairs x, y")
+    points = tuple((float(x), float(y)) for x, y in path.reshape(-1, 2))
+    return c.Task(**{name: getattr(msg, name) for name in TASK_FIELDS}, path=points)
 
 
 def plan_msg(plan: c.Plan, stamp: float) -> PlanStatus:
