@@ -178,6 +178,7 @@ def track_forces(  # type: ignore[no-untyped-def]
             else:
                 renew = rate / math.expm1(ratio)
             fresh = 1.0 - math.exp(-renew * dt)
+            fallen = (1.0 - y_in) * math.exp(-min(ratio, 50.0))
             total = rate + renew
             if total > 0.0:
                 goal = (rate + renew * y_in) / total
@@ -202,10 +203,12 @@ def track_forces(  # type: ignore[no-untyped-def]
                 zx /= size
                 zy /= size
             if rate > 0.0 and size > 0.0 and abs(running) > 1e-9:
-                # Mean over the point's part of the track of what falls off exponentially.
+                # Mean over the point's part of the track of what falls off exponentially behind the
+                # entry; what lacks beyond that, just after a start, lacks everywhere alike.
                 x_half = 0.5 * rate * p[STEP_LENGTH] / abs(running)
                 if 1e-3 < x_half < 30.0:
-                    lacking = (1.0 - min(size, 1.0)) * math.sinh(x_half) / x_half
+                    lacking = 1.0 - min(size, 1.0)
+                    lacking += min(lacking, fallen) * (math.sinh(x_half) / x_half - 1.0)
                     scale = max(1.0 - lacking, 0.0) / min(size, 1.0)
                     zx *= scale
                     zy *= scale

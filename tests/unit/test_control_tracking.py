@@ -10,7 +10,7 @@ import pytest
 from kuwa_machines import load_machine
 from kuwa_machines.contracts import Array, Trajectory
 from kuwa_machines.errors import CommandError
-from kuwa_policies.control.drive import SlewingGive, slewing_inertia
+from kuwa_policies.control.slewing import SlewingGive, slewing_inertia
 from kuwa_policies.control.tracking import TrackingController
 from plant_double import JointDouble
 

@@ -158,3 +158,29 @@ def test_a_pulled_track_follows_janosi_and_does_not_creep() -> None:
         move(-0.001)
         move(0.001)
     assert contact.sides[0, THRUST] == pytest.approx(reached, rel=0.05)
+
+
+def test_a_track_that_starts_from_rest_pulls_before_it_has_slipped_along_its_length() -> None:
+    """Shoes that were there all along have slipped alike; only new ones less: Janosi's integral."""
+    ground = Ground(SOIL, (160, 160))
+    ground.reset()
+    contact = TrackContact(SPEC, ground)
+    contact.reset()
+    p, tracks, K = contact.parameters, SPEC.undercarriage, SOIL.shear_deformation
+    load, dt, speed = 16e3, 0.002, 0.01
+    z = -contact.sides[0, SINK] - load / p[STIFFNESS]
+    wrench, reaction, position = np.zeros(6), np.zeros(2), np.array([0.0, 0.0, z])
+    strength = POINTS_PER_TRACK * (load * p[TAN_FRICTION] + p[COHESION_AREA])
+    slipped = 0.0
+    for share in (0.2, 0.5, 1.0, 2.0, 4.0):
+        while slipped < share * K:
+            slipped += speed * dt
+            position[2] = -contact.sides[0, SINK] - load / p[STIFFNESS]
+            track_forces(
+                contact.points, contact.shear, contact.sides, p, position, np.eye(3).ravel(),
+                np.zeros(3), np.zeros(3), position, np.full(2, speed / tracks.sprocket_radius),
+                reaction, ground.height, ground.loose, ground.prm, wrench, dt,
+            )  # fmt: skip
+        fresh = quad(lambda x: janosi(strength, x, K), 0, slipped)[0] / tracks.length
+        expected = fresh + janosi(strength, slipped, K) * (1 - slipped / tracks.length)
+        assert contact.sides[0, THRUST] == pytest.approx(expected, rel=0.05)

@@ -6,6 +6,9 @@ from typing import Any
 
 from numba import njit
 
+NEUTRAL, TRACK, VELOCITY = 0, 1, 2
+"""What a controller follows: nothing, a chunk, or velocities."""
+
 # Numba leaves decorated functions untyped: the annotations are for readers.
 
 
@@ -42,3 +45,11 @@ def interpolate(s: float, t: Any, x: Any) -> Any:
     while t[k + 1] <= s:
         k += 1
     return x[k] + (s - t[k]) / (t[k + 1] - t[k]) * (x[k + 1] - x[k])
+
+
+@njit(cache=True)
+def push(row: Any, value: float) -> None:
+    """Shift a row by one towards the past and append."""
+    for i in range(row.shape[0] - 1):
+        row[i] = row[i + 1]
+    row[row.shape[0] - 1] = value
