@@ -131,7 +131,7 @@ class BladeMount(_Edge):
     ) -> None:
         edge = (tool.edge[0], tool.edge[2])
         super().__init__(model, data, model.body(prefix + tool.link).id, edge)
-        self.tool = BladeTool(ground, tool.width, tool.height, tool.rake, tool.edge_thickness)
+        self.tool = BladeTool.from_spec(ground, tool)
         self._load = LoadBody(model, prefix, tool.height)
         self._centre = (tool.edge[0] + 0.5 * tool.height, tool.edge[2] + 0.3 * tool.height)
 
@@ -165,14 +165,7 @@ class PloughMount(_Edge):
         edge = (tool.first[0], tool.first[2])
         super().__init__(model, data, model.body(prefix + tool.link).id, edge)
         self._side = tool.first[1]
-        texture = {
-            "fine": tool.texture_fine, "medium": tool.texture_medium, "coarse": tool.texture_coarse,
-        }[ground.soil.texture]  # fmt: skip
-        self.tool = PloughTool(
-            ground, tool.bodies, tool.cut_width, tool.spacing,
-            (tool.draft_a, tool.draft_b, tool.draft_c, texture, tool.side_share,
-             tool.suction_share),
-        )  # fmt: skip
+        self.tool = PloughTool.from_spec(ground, tool)
 
     def look(self) -> None:
         """Take the pose from MuJoCo: the first share is beside the middle."""

@@ -11,6 +11,7 @@ a graded surface, and what does not fit in front of the blade leaves at its ends
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numba import njit
@@ -55,6 +56,9 @@ from kuwa_sim.soil.obstacles import obstacle_forces
 from kuwa_sim.soil.spring import ACTIVE, N_CONTACT, elastic_plastic
 from kuwa_sim.soil.sweep import remember, sweep
 
+if TYPE_CHECKING:
+    from kuwa_machines.spec import Blade
+
 Array = NDArray[np.float64]
 Flags = NDArray[np.uint8]
 
@@ -97,6 +101,11 @@ class BladeTool:
             ground.bank, ground.loose, ground.height, ground.tiles, prm, self._motion, self.load,
         )  # fmt: skip
         ground.tools.append(self)
+
+    @classmethod
+    def from_spec(cls, ground: Ground, tool: Blade) -> Self:
+        """Return a machine's blade."""
+        return cls(ground, tool.width, tool.height, tool.rake, tool.edge_thickness)
 
     def clear(self) -> None:
         """Forget the soil in front and where the edge was."""

@@ -11,6 +11,7 @@ The slice leans, so that it lies narrower than it was cut and a ridge stands on 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numba import njit
@@ -34,6 +35,9 @@ from kuwa_sim.soil.layout import (
 )
 from kuwa_sim.soil.spring import ACTIVE, N_CONTACT, elastic_plastic
 from kuwa_sim.soil.sweep import crossing, remember, window
+
+if TYPE_CHECKING:
+    from kuwa_machines.spec import Plough
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.uint8]
@@ -96,6 +100,18 @@ class PloughTool:
             self._motion, np.zeros(18), self.load,
         )  # fmt: skip
         ground.tools.append(self)
+
+    @classmethod
+    def from_spec(cls, ground: Ground, tool: Plough) -> Self:
+        """Return a machine's plough in this ground's texture."""
+        texture = {
+            "fine": tool.texture_fine, "medium": tool.texture_medium, "coarse": tool.texture_coarse,
+        }[ground.soil.texture]  # fmt: skip
+        return cls(
+            ground, tool.bodies, tool.cut_width, tool.spacing,
+            (tool.draft_a, tool.draft_b, tool.draft_c, texture, tool.side_share,
+             tool.suction_share),
+        )  # fmt: skip
 
     def clear(self) -> None:
         """Forget where the shares were."""

@@ -1,0 +1,1 @@
+"""Self-checks of the soil: its forces against published values, its volume under random strokes."""
