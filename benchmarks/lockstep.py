@@ -39,6 +39,7 @@ def measure() -> Iterator[Figure]:
 def _dig() -> tuple[np.ndarray, np.ndarray, float]:
     """Return the wall time of each tick in the loop and of the plant alone [s], and the period."""
     robot = SimRobot("dig_trench", seed=0)
+    assert robot.task is not None
     robot.connect()
     commands: list[JointCommand] = []
     wall: list[float] = []

@@ -12,7 +12,8 @@ from kuwa_machines.spec import MachineSpec
 from kuwa_policies.identification import Excitation
 from kuwa_policies.identification.model import functions
 from kuwa_sim.robot import SimRobot
-from kuwa_sim.scenario import Scenario, load_scenario
+from kuwa_sim.scenario import Scenario, Station, load_scenario
+from kuwa_sim.world import World
 
 SITE = "dig_trench"
 
@@ -28,9 +29,8 @@ def record(
         progress: called now and then with the share that is done.
     """
     excitation = Excitation(spec, seconds, seed, SimRobot.control_period)
-    robot = SimRobot(_level(load_scenario(SITE)), spec.name, seed)
-    robot.spec = spec
-    robot.connect()
+    site = _level(load_scenario(SITE), spec)
+    robot = SimRobot(world=World(site, seed=seed, specs={spec.name: spec}))
     state = robot.reset(seed)
     names = spec.joint_names
     moved = [names.index(name) for name in functions(spec)]
@@ -51,7 +51,8 @@ def record(
     return log
 
 
-def _level(scenario: Scenario) -> Scenario:
+def _level(scenario: Scenario, spec: MachineSpec) -> Scenario:
     """On rough ground a machine rocks from foot to foot, which no model of its data does."""
     randomise = scenario.randomise.model_copy(update={"roughness_m": 0.0})
-    return scenario.model_copy(update={"randomise": randomise})
+    machines = {spec.name: Station(machine=spec.name)}
+    return scenario.model_copy(update={"randomise": randomise, "machines": machines})

@@ -100,9 +100,10 @@ class LiveStatus:
         s = self.status
         if s.waiting:
             return f"  {s.waiting}"
+        cut = f"{s.moved:.2f} of {s.target:.2f} m³  " if s.target > 0 else ""
         return (
             f"  {s.time:6.1f} s  {s.phase.replace('_', ' '):<14} cycle {s.cycle}  "
-            f"{s.moved:.2f} of {s.target:.2f} m³  {_factor(s)}  {s.mode}"
+            f"{cut}{_factor(s)}  {s.mode}"
         )
 
     def _picture(self) -> Panel:
@@ -121,7 +122,8 @@ class LiveStatus:
             phase = Text(s.phase.replace("_", " ") or "–", style="bold")
             rows.add_row("phase", phase, "cycle", str(s.cycle))
             rows.add_row("time", f"{s.time:.1f} of {s.duration:.0f} s", "load", load)
-            rows.add_row("cut", bar, "", f"{s.moved:.2f} of {s.target:.2f} m³")
+            if s.target > 0:
+                rows.add_row("cut", bar, "", f"{s.moved:.2f} of {s.target:.2f} m³")
             rows.add_row("mode", _mode(s), "speed", _factor(s))
         parts: list[Table | Text] = [rows]
         if s.nodes:

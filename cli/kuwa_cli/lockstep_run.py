@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -15,32 +16,41 @@ from kuwa_cli.window import Window
 from kuwa_hardware.gate import Gate
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.control.tracking import TrackingController
-from kuwa_policies.planning.expert import Expert
-from kuwa_sim.lockstep import Tick, run_lockstep
-from kuwa_sim.robot import SimRobot
+from kuwa_policies.planning.experts import make_expert
+from kuwa_sim.lockstep import Stack, Tick, run_together
+from kuwa_sim.robot import SimRobot, robots_of
+from kuwa_sim.world import World
 
 
-def run(settings: Settings, log: RunLog, live: LiveStatus) -> Outcome:
-    """Run to the end, to the time limit or to Ctrl-C; the log holds what happened.
+def run(settings: Settings, logs: Mapping[str, RunLog], live: LiveStatus) -> Outcome:
+    """Run to the end, to the time limit or to Ctrl-C; the logs hold what happened.
+
+    Args:
+        logs: one for each machine.
 
     Raises:
         KuwaError: the run could not begin.
     """
-    robot = SimRobot(settings.scenario, settings.spec.name, settings.seed)
-    progress = Progress(log, robot.task, settings.duration)
+    world = World(settings.scenario, seed=settings.seed, specs=settings.specs)
+    robots = robots_of(world)
+    lead = next(iter(logs))
+    log, task = logs[lead], robots[lead].task
+    progress = Progress(log, task, settings.duration)
     ended_by: EndedBy = "duration"
     note = ""
-    with Window(settings.spec, robot.task) as window:
+    with Window(settings.spec, task) as window:
 
-        def observe(tick: Tick) -> bool:
+        def observe(ticks: dict[str, Tick]) -> bool:
             nonlocal ended_by
-            log.add_tick(tick, time.perf_counter())
-            if tick.state.terrain is not None and robot.plant is not None:
-                log.terrain.append(tick.state.stamp, robot.plant.terrain.height_map())
+            now = time.perf_counter()
+            for name, tick in ticks.items():
+                logs[name].add_tick(tick, now)
+            if ticks[lead].state.terrain is not None:
+                _map(world, logs)
             if live.due:
                 progress.fill(live.status, 0.0)
                 live.show()
-            if tick.plan.done:
+            if all(tick.plan.done for tick in ticks.values()):
                 ended_by = "done"
             if settings.view and not window.show(log):
                 ended_by = "interrupt"
@@ -50,19 +60,11 @@ def run(settings: Settings, log: RunLog, live: LiveStatus) -> Outcome:
         live.status.waiting = "building the model"
         live.show()
         try:
-            robot.connect()
+            world.reset(settings.seed)
             live.status.waiting = ""
-            run_lockstep(
-                robot,
-                Expert(robot.spec),
-                TrackingController(robot.spec, robot.control_period),
-                Gate(robot.spec),
-                robot.task,
-                settings.duration,
-                observe,
-            )
-            if robot.plant is not None and len(log.state):
-                log.terrain.append(robot.plant.time, robot.plant.terrain.height_map())
+            run_together(_stacks(robots), world.advance, settings.duration, observe)
+            if len(log.state):
+                _map(world, logs)
         except KeyboardInterrupt:
             ended_by = "interrupt"
         except KuwaError as error:
@@ -70,8 +72,30 @@ def run(settings: Settings, log: RunLog, live: LiveStatus) -> Outcome:
                 raise
             ended_by, note = "fault", str(error)
         finally:
-            robot.close()
+            for robot in robots.values():
+                robot.close()
     return _outcome(log, ended_by, note)
+
+
+def _stacks(robots: Mapping[str, SimRobot]) -> dict[str, Stack]:
+    """Return the stack of every machine that has a task."""
+    return {
+        name: Stack(
+            robot,
+            make_expert(robot.spec),
+            TrackingController(robot.spec, robot.control_period),
+            Gate(robot.spec),
+            robot.task,
+        )
+        for name, robot in robots.items()
+        if robot.task is not None
+    }
+
+
+def _map(world: World, logs: Mapping[str, RunLog]) -> None:
+    """Let the logs have the ground as it is; they share one record of it."""
+    site = world.running
+    next(iter(logs.values())).terrain.append(site.time, site.ground.height_map())
 
 
 def _outcome(log: RunLog, ended_by: EndedBy, note: str) -> Outcome:

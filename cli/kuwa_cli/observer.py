@@ -26,6 +26,7 @@ from kuwa_ros.conversions import (
     seconds,
     terrain_from,
     trajectory_from,
+    truth_from,
 )
 
 DEPTH = 200
@@ -33,7 +34,7 @@ DEPTH = 200
 WATCHED = (
     topics.CLOCK, topics.TERRAIN_MAP, topics.TRAJECTORY, topics.JOINT_STATES, topics.ODOM,
     topics.PRESSURES, topics.REQUEST, topics.APPLIED, topics.PLAN_STATUS, topics.SAFETY,
-    topics.TERRAIN, topics.DIAGNOSTICS,
+    topics.TERRAIN, topics.DIAGNOSTICS, topics.GROUND_TRUTH,
 )  # fmt: skip
 
 
@@ -136,6 +137,8 @@ class Observer:
         elif topic is topics.ODOM:
             pose = odometry_from(message)
             log.add_base(t, pose["base_position"], pose["base_quaternion_wxyz"])
+        elif topic is topics.GROUND_TRUTH:
+            log.add_truth(t, truth_from(message))
         elif topic is topics.PRESSURES:
             h = hydraulic_from(message, self._order)
             log.hydraulics.append(

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -16,13 +17,15 @@ from typing import Any, Literal
 import numpy as np
 
 from kuwa_cli.runlog import RunLog
+from kuwa_cli.settings import Settings
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
 from kuwa_machines.spec import MachineSpec
-from kuwa_sim.scenario import Scenario
-from kuwa_sim.score import Score, score_earthwork
+from kuwa_sim.scenario import Station
+from kuwa_sim.score.judge import Score, score_run
+from kuwa_sim.soil import load_soil
 
-FORMAT = 1
+FORMAT = 2
 EndedBy = Literal["done", "duration", "interrupt", "fault"]
 """``done``: the planner finished; ``duration``: time was up; ``fault``: the stack broke down."""
 PACKAGES = ("mujoco", "numba", "numpy", "scipy")
@@ -47,52 +50,70 @@ class Outcome:
     panels: Panels
 
 
-def score_run(log: RunLog, spec: MachineSpec, scenario: Scenario) -> tuple[Score | None, str]:
-    """Return the score, or None and why there is none."""
+def judged(log: RunLog, spec: MachineSpec, station: Station, soil: str) -> tuple[Score | None, str]:
+    """Return one machine's score, or None and why there is none."""
     start, final = log.terrain.start, log.terrain.newest
     if start is None or final is None or not len(log.state):
         return None, "The run ended before anything was measured."
     try:
-        task = scenario.task.task
-        return score_earthwork(task, start, final, log.work_log(), spec, scenario.success), ""
+        return score_run(station, start, final, log.work_log(), spec, load_soil(soil)), ""
     except KuwaError as error:
         return None, str(error)
 
 
 def result(
-    log: RunLog,
+    logs: Mapping[str, RunLog],
     outcome: Outcome,
-    spec: MachineSpec,
-    scenario: Scenario,
-    seed: int,
+    asked: Settings,
     mode: Literal["ros", "lockstep"],
-    speed: float | None,
     command: str,
 ) -> dict[str, Any]:
-    """Return everything that ``result.json`` holds; plain numbers, text and None only."""
-    score, why = score_run(log, spec, scenario)
-    success = score is not None and score.success and outcome.ended_by in ("done", "duration")
+    """Return everything that ``result.json`` holds; plain numbers, text and None only.
+
+    ``score`` is the lead machine's; ``machines`` has everyone's.
+    """
+    scenario = asked.scenario
+    machines = {
+        name: _machine(logs[name], asked.specs[name], station, scenario.soil)
+        for name, station in scenario.machines.items()
+    }
+    lead = next(iter(machines.values()))
+    asked_for = [m for m in machines.values() if m["task"] is not None]
+    kept = all(m["score"] is not None and m["score"]["success"] for m in asked_for)
+    notes = [outcome.note, *(str(m["note"]) for m in asked_for)]
     return {
         "format": FORMAT,
         "scenario": scenario.name,
         "title": scenario.title,
-        "machine": spec.name,
-        "machine_title": spec.title,
+        "machine": lead["machine"],
+        "machine_title": lead["machine_title"],
         "soil": scenario.soil.replace("_", " "),
-        "seed": seed,
+        "seed": asked.seed,
         "mode": mode,
-        "speed": speed,
+        "speed": asked.speed,
         "ended_by": outcome.ended_by,
-        "note": outcome.note or why,
-        "success": success,
-        "success_if": scenario.success.model_dump(),
-        "tolerance_m": scenario.task.tolerance_m,
-        "score": None if score is None else score.as_dict(),
+        "note": " ".join(note for note in notes if note),
+        "success": kept and outcome.ended_by in ("done", "duration"),
+        "score": lead["score"],
+        "success_if": lead["success_if"],
+        "machines": machines,
         "timing": outcome.timing,
         "command": command,
         "date": f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}",
         "versions": versions(),
         "computer": computer(),
+    }
+
+
+def _machine(log: RunLog, spec: MachineSpec, station: Station, soil: str) -> dict[str, Any]:
+    score, why = judged(log, spec, station, soil)
+    return {
+        "machine": spec.name,
+        "machine_title": spec.title,
+        "task": None if station.task is None else station.task.kind,
+        "success_if": {name: bound.model_dump() for name, bound in station.success.items()},
+        "score": None if score is None else score.as_dict(),
+        "note": why,
     }
 
 

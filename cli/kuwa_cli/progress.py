@@ -7,7 +7,7 @@ import numpy as np
 from kuwa_cli.live import Status
 from kuwa_cli.runlog import RunLog
 from kuwa_machines.contracts import Task
-from kuwa_sim.score import footprint
+from kuwa_sim.score.earthwork import footprint
 
 RECENT = 3.0
 """The speed is that of the last seconds on the wall [s]."""
@@ -16,7 +16,7 @@ RECENT = 3.0
 class Progress:
     """Fills a status from a growing log."""
 
-    def __init__(self, log: RunLog, task: Task, duration: float) -> None:
+    def __init__(self, log: RunLog, task: Task | None, duration: float) -> None:
         self._log = log
         self._task = task
         self._duration = duration
@@ -40,10 +40,11 @@ class Progress:
         if len(log.safety):
             status.mode = log.modes[int(log.safety["mode"][-1])]
         start, now = log.terrain.start, log.terrain.newest
-        if start is not None and now is not None:
-            if self._inside is None:
-                self._inside = footprint(self._task, start)
-                cells = np.count_nonzero(self._inside)
-                status.target = cells * start.cell**2 * self._task.depth
-            cut = start.height[self._inside] - now.height[self._inside]
-            status.moved = float(np.maximum(cut, 0.0).sum()) * start.cell**2
+        task = self._task
+        if task is None or task.depth * task.length == 0.0 or start is None or now is None:
+            return
+        if self._inside is None:
+            self._inside = footprint(task, start)
+            status.target = np.count_nonzero(self._inside) * start.cell**2 * task.depth
+        cut = start.height[self._inside] - now.height[self._inside]
+        status.moved = float(np.maximum(cut, 0.0).sum()) * start.cell**2

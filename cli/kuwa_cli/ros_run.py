@@ -8,7 +8,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -42,12 +42,18 @@ class StackError(KuwaError):
     """The stack did not start, with the end of the log that says why."""
 
 
-def run(settings: Settings, folder: Path, log: RunLog, live: LiveStatus) -> Outcome:
+def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: LiveStatus) -> Outcome:
     """Start the stack, watch it until the task is done or time is up, end it.
 
     Raises:
         KuwaError: the stack could not start.
     """
+    if len(logs) > 1:
+        raise KuwaError(
+            f"{settings.scenario.name}: {len(logs)} machines on one site run in lock-step only; "
+            "add --lockstep"
+        )
+    log = next(iter(logs.values()))
     speed = settings.speed or 1.0
     domain = int(os.environ.get("ROS_DOMAIN_ID") or free_domain())
     specs = stack(
@@ -72,7 +78,7 @@ def run(settings: Settings, folder: Path, log: RunLog, live: LiveStatus) -> Outc
         _wait_for_auto(observer, processes, live)
         live.status.waiting = ""
         began = observer.stamp
-        with Window(settings.spec, settings.scenario.task.task) as window:
+        with Window(settings.spec, settings.task) as window:
             ended_by, note = _watch(observer, processes, live, settings, window, began)
     except KeyboardInterrupt:
         ended_by, note = "interrupt", ""
@@ -134,7 +140,7 @@ def _watch(
     window: Window,
     began: float,
 ) -> tuple[EndedBy, str]:
-    progress = Progress(observer.log, settings.scenario.task.task, settings.duration)
+    progress = Progress(observer.log, settings.task, settings.duration)
     until = np.inf
     # A run that stands still on the wall must end as well.
     patience = 20.0 / min(settings.speed or 1.0, 1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuwa_cli.streams import RunLogError, Stream, TerrainLog
-from kuwa_machines.contracts import Array, HeightMap, MachineState, Plan, SafetyState, Trajectory
+from kuwa_machines.contracts import (
+    Array,
+    GroundTruth,
+    HeightMap,
+    MachineState,
+    Plan,
+    SafetyState,
+    Trajectory,
+)
 from kuwa_sim.lockstep import Tick
-from kuwa_sim.score import WorkLog
+from kuwa_sim.score.log import WorkLog
 
 MAX_EVENTS = 1000
-FORMAT = 1
+FORMAT = 2
 """Counts up when a saved log changes in a way that older readers would misread."""
 
 
@@ -27,11 +36,15 @@ class RunLog:
     Args:
         joints: joint names in the machine's order.
         terrain_noise: see :class:`TerrainLog`.
+        points: how many points of the tool the simulation tells of.
     """
 
-    def __init__(self, joints: tuple[str, ...], terrain_noise: float = 0.0) -> None:
+    def __init__(
+        self, joints: tuple[str, ...], terrain_noise: float = 0.0, points: int = 1
+    ) -> None:
         n = len(joints)
         self.joints = joints
+        self.points = points
         self.meta: dict[str, Any] = {}
         self.phases: list[str] = []
         self.modes: list[str] = []
@@ -46,12 +59,15 @@ class RunLog:
             {"head": n, "rod": n, "pump_pressure": 1, "pump_flow": 1, "pump_power": 1, "load": 1}
         )
         self.base = Stream({"position": 3, "quaternion_wxyz": 4})
+        self.truth = Stream(
+            {"position": 3, "quaternion_wxyz": 4, "velocity": 3, "points": 3 * points}
+        )
         self.plan = Stream({"phase": 1, "cycle": 1, "done": 1})
         self.safety = Stream({"mode": 1, "limited": n, "refused": 1})
         self._reasons: tuple[str, ...] = ()
 
     STREAMS = (
-        "state", "reference", "request", "applied", "hydraulics", "base", "plan", "safety",
+        "state", "reference", "request", "applied", "hydraulics", "base", "truth", "plan", "safety",
     )  # fmt: skip
 
     def add_tick(self, tick: Tick, wall: float) -> None:
@@ -63,6 +79,7 @@ class RunLog:
         self.add_reference(t, tick.plan.trajectory)
         self.add_hydraulics(state)
         self.add_base(t, state.base_position, state.base_quaternion_wxyz)
+        self.add_truth(t, tick.truth)
         self.add_plan(t, tick.plan)
         self.add_safety(t, tick.output.safety)
 
@@ -81,6 +98,24 @@ class RunLog:
     def add_base(self, t: float, position: Array, quaternion_wxyz: Array) -> None:
         """Take the pose of the undercarriage."""
         self.base.append(t, position, quaternion_wxyz)
+
+    def add_truth(self, t: float, truth: GroundTruth) -> None:
+        """Take where the machine really is."""
+        self.truth.append(
+            t, truth.position, truth.quaternion_wxyz, truth.velocity[:3], truth.points.ravel()
+        )
+
+    def pose(self, row: int = -1) -> tuple[Array, Array]:
+        """Return position and attitude of the undercarriage in a row, true ones if known."""
+        stream = self.truth if len(self.truth) else self.base
+        if not len(stream):
+            return np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0])
+        return stream["position"][row], stream["quaternion_wxyz"][row]
+
+    def pose_at(self, t: float) -> tuple[Array, Array]:
+        """Return the same at time ``t`` [s]."""
+        times = (self.truth if len(self.truth) else self.base).t
+        return self.pose(max(int(np.searchsorted(times, t, side="right")) - 1, 0))
 
     def add_plan(self, t: float, plan: Plan) -> None:
         """Take what the planner is doing."""
@@ -114,11 +149,28 @@ class RunLog:
         plan = _latest(self.plan.t, t)
         cycle = np.where(plan >= 0, self.plan["cycle"][plan], 0) if len(self.plan) else 0 * t
         done = (plan >= 0) & (self.plan["done"][plan] > 0) if len(self.plan) else np.zeros(len(t))
+        work = WorkLog(
+            t, self.state["q"], cycle.astype(np.int64), done.astype(bool), np.zeros(len(t)),
+            qd=self.state["qd"],
+        )  # fmt: skip
         if len(self.hydraulics):
-            power = np.interp(t, self.hydraulics.t, self.hydraulics["pump_power"])
-        else:
-            power = np.zeros(len(t))
-        return WorkLog(t, self.state["q"], cycle.astype(np.int64), done.astype(bool), power)
+            h = self.hydraulics
+            work = replace(
+                work,
+                pump_power=np.interp(t, h.t, h["pump_power"]),
+                load=np.interp(t, h.t, np.nan_to_num(h["load"])),
+            )
+        if len(self.truth):
+            row = np.maximum(_latest(self.truth.t, t), 0)
+            w, x, y, z = self.truth["quaternion_wxyz"][row].T
+            work = replace(
+                work,
+                position=self.truth["position"][row],
+                heading=np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)),
+                velocity=self.truth["velocity"][row],
+                points=self.truth["points"][row].reshape(len(t), -1, 3),
+            )
+        return work
 
     def save(self, path: Path) -> None:
         """Write everything to one ``.npz`` file."""
@@ -126,6 +178,7 @@ class RunLog:
         meta = {
             "format": FORMAT, "joints": self.joints, "phases": self.phases, "modes": self.modes,
             "events": self.events, "meta": self.meta, "terrain_noise": self.terrain.noise,
+            "points": self.points,
         }  # fmt: skip
         ground = self.terrain
         if ground.start is not None and ground.newest is not None:
@@ -154,7 +207,7 @@ class RunLog:
             raise RunLogError(f"{path} is no run log: {error}") from None
         if meta.get("format") != FORMAT:
             raise RunLogError(f"{path}: format {meta.get('format')}; this Kuwa reads {FORMAT}")
-        log = cls(tuple(meta["joints"]), meta["terrain_noise"])
+        log = cls(tuple(meta["joints"]), meta["terrain_noise"], meta["points"])
         log.phases, log.modes, log.meta = meta["phases"], meta["modes"], meta["meta"]
         log.events = [(float(t), str(text)) for t, text in meta["events"]]
         for name in cls.STREAMS:

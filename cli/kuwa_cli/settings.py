@@ -7,10 +7,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from kuwa_machines.contracts import Task
 from kuwa_machines.errors import KuwaError
 from kuwa_machines.loader import load_machine
 from kuwa_machines.spec import MachineSpec
-from kuwa_sim.scenario import Scenario, load_scenario
+from kuwa_sim.scenario import Scenario, check_tools, load_scenario
 
 MAX_SEED = 2**31 - 1
 
@@ -25,17 +26,29 @@ class Settings:
 
     Args:
         scenario_name: as the nodes take it: a name or an absolute path.
+        specs: of its machines by their names on the site; the first one leads.
         speed: simulated seconds in a second; None in lock-step.
         duration: longest run from the moment the machine may move [s, simulated].
     """
 
     scenario_name: str
     scenario: Scenario
-    spec: MachineSpec
+    specs: dict[str, MachineSpec]
     seed: int
     speed: float | None
     duration: float
     view: bool
+
+    @property
+    def spec(self) -> MachineSpec:
+        """The lead machine."""
+        return next(iter(self.specs.values()))
+
+    @property
+    def task(self) -> Task | None:
+        """What the lead machine is to do."""
+        task = self.scenario.lead.task
+        return None if task is None else task.task
 
 
 def settings(
@@ -52,8 +65,9 @@ def settings(
     Raises:
         KuwaError: naming the option, its value and what would be right.
     """
-    loaded = load_scenario(scenario)
-    spec = load_machine(machine or loaded.machine)
+    loaded = load_scenario(scenario).with_machine(machine)
+    specs = {name: load_machine(station.machine) for name, station in loaded.machines.items()}
+    check_tools(loaded, specs)
     if not 0 <= seed <= MAX_SEED:
         raise SettingsError(f"--seed {seed}: give a whole number from 0 to {MAX_SEED}")
     if lockstep and speed is not None:
@@ -72,4 +86,4 @@ def settings(
             "leave it out: the report has a film of the run"
         )
     name = str(Path(scenario).absolute()) if scenario.endswith(".yaml") else scenario
-    return Settings(name, loaded, spec, seed, None if lockstep else pace, length, view)
+    return Settings(name, loaded, specs, seed, None if lockstep else pace, length, view)

@@ -18,6 +18,8 @@ from kuwa_cli.outcome import Outcome, command_line, finite, result, write_result
 from kuwa_cli.runlog import RunLog
 from kuwa_cli.settings import Settings, settings
 from kuwa_machines.errors import KuwaError
+from kuwa_sim.mounts import tool_points
+from kuwa_sim.score.figures import FIGURES
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -55,32 +57,27 @@ def command(
 
 def simulate(asked: Settings, folder: Path, lockstep: bool, as_json: bool, report: bool) -> int:
     """Run, score, report; return the exit code."""
-    task = asked.scenario.task.task
-    spec = asked.spec
-    log = RunLog(spec.joint_names, 0.0 if lockstep else spec.sensors.terrain.noise)
-    log.meta = {"machine": spec.name, "task": asdict(task), "seed": asked.seed}
+    logs = new_logs(asked, exact=lockstep)
+    log = next(iter(logs.values()))
     how = "lock-step" if lockstep else "ROS 2"
-    title = f"{asked.scenario.name} · {spec.name} · seed {asked.seed} · {how}"
+    machines = " + ".join(spec.name for spec in asked.specs.values())
+    title = f"{asked.scenario.name} · {machines} · seed {asked.seed} · {how}"
     with LiveStatus(title) as live:
         if lockstep:
             from kuwa_cli.lockstep_run import run as run_lockstep
 
-            outcome = run_lockstep(asked, log, live)
+            outcome = run_lockstep(asked, logs, live)
         else:
             from kuwa_cli.ros_run import run as run_ros
 
-            outcome = run_ros(asked, folder, log, live)
+            outcome = run_ros(asked, folder, logs, live)
         console = live.console
-    values = finite(
-        result(
-            log, outcome, spec, asked.scenario, asked.seed,
-            "lockstep" if lockstep else "ros", asked.speed, command_line(),
-        )
-    )  # fmt: skip
+    values = finite(result(logs, outcome, asked, "lockstep" if lockstep else "ros", command_line()))
     interrupted = outcome.ended_by == "interrupt"
     try:
         if len(log.state):
-            log.save(folder / "log.npz")
+            for name, one in logs.items():
+                one.save(folder / ("log.npz" if one is log else f"log-{name}.npz"))
         write_result(folder / "result.json", values)
         if report and len(log.state):
             _report(folder, values, log, asked, outcome, live)
@@ -97,6 +94,24 @@ def simulate(asked: Settings, folder: Path, lockstep: bool, as_json: bool, repor
     if outcome.ended_by == "fault":
         return FAULT
     return 0 if values["success"] else NOT_REACHED
+
+
+def new_logs(asked: Settings, exact: bool) -> dict[str, RunLog]:
+    """Return an empty log for each machine; they share the record of the ground.
+
+    Args:
+        exact: the ground is known exactly, not as a sensor sees it.
+    """
+    logs: dict[str, RunLog] = {}
+    terrain = None
+    for name, station in asked.scenario.machines.items():
+        spec = asked.specs[name]
+        noise = 0.0 if exact else spec.sensors.terrain.noise
+        log = logs[name] = RunLog(spec.joint_names, noise, tool_points(spec))
+        task = None if station.task is None else asdict(station.task.task)
+        log.meta = {"machine": spec.name, "task": task, "seed": asked.seed}
+        terrain = log.terrain = terrain or log.terrain
+    return logs
 
 
 def _report(
@@ -127,8 +142,7 @@ def _report(
         except KeyboardInterrupt as error:
             values["no_film"], again = "drawing it was interrupted", error
         bar.add_task("writing the report", total=None)
-        task = asked.scenario.task.task
-        write_page(folder / "report.html", values, log, asked.spec, task, outcome.panels)
+        write_page(folder / "report.html", values, log, asked.spec, asked.task, outcome.panels)
     if again is not None:
         raise again
 
@@ -139,21 +153,36 @@ def _say(console: Any, values: dict[str, Any], folder: Path, report: bool) -> No
 
     kind, word = verdict(values)
     colour = {"good": "green", "bad": "red", "open": "yellow"}[kind]
-    score, timing = values["score"], values["timing"]
+    timing = values["timing"]
     console.print(f"[bold {colour}]{word}[/] {values['note']}".rstrip())
-    if score is not None:
-        cycle = score["cycle_mean_s"]
-        console.print(
-            f"  {100 * score['share_within_tolerance']:.1f} % of the profile within "
-            f"±{100 * values['tolerance_m']:.0f} cm · {score['volume_moved_m3']:.2f} m³ in "
-            f"{score['cycles']} cycles"
-            + (f" of {cycle:.1f} s" if cycle else "")
-            + f" · {score['energy_kwh']:.2f} kWh · {score['limit_violations']} limit violations",
-            soft_wrap=True,
-        )
+    for name, machine in values["machines"].items():
+        if machine["score"] is not None:
+            who = f"{name}: " if len(values["machines"]) > 1 else ""
+            console.print(f"  {who}{in_words(machine['score'])}", soft_wrap=True)
+            for missed in machine["score"]["missed"]:
+                console.print(f"  missed: {missed}", style="red", soft_wrap=True)
     if timing.get("real_time_factor"):
         console.print(f"  {timing['real_time_factor']:.2f} × real time")
     if values.get("no_film") and kind != "open":
         console.print(f"  no film: {values['no_film']}", style="yellow")
     name = "report.html" if report else "result.json"
     console.print(f"  {runfolder.shown(folder / name)}", soft_wrap=True)
+
+
+SAID = (
+    "share_within_tolerance", "rmse_m", "volume_moved_m3", "fill_factor", "delivered_m3",
+    "cross_track_sd_m", "depth_rms_m", "height_share", "cycles", "cycle_mean_s", "energy_kwh",
+    "limit_violations",
+)  # fmt: skip
+"""Figures that the command line tells, where a run has them."""
+
+
+def in_words(score: dict[str, Any]) -> str:
+    """Return the most important figures of a score on one line."""
+    table = FIGURES[score["family"]]
+    parts = [
+        f"{table[name].text(score[name])} {table[name].unit} {table[name].label}"
+        for name in SAID
+        if score.get(name) is not None
+    ]
+    return " · ".join(" ".join(part.split()) for part in parts)

@@ -12,7 +12,7 @@ import kuwa_policies
 import kuwa_sim
 from kuwa_hardware.gate import Gate
 from kuwa_policies.control.tracking import TrackingController
-from kuwa_policies.planning.expert import Expert
+from kuwa_policies.planning.experts import make_expert
 from kuwa_sim.lockstep import run_lockstep
 from kuwa_sim.robot import SimRobot
 
@@ -32,9 +32,10 @@ def warm() -> None:
     """Run one second of a scenario in lock-step: everything that is compiled gets compiled."""
     robot = SimRobot(SCENARIO)
     robot.connect()
+    assert robot.task is not None
     try:
         run_lockstep(
-            robot, Expert(robot.spec), TrackingController(robot.spec, robot.control_period),
+            robot, make_expert(robot.spec), TrackingController(robot.spec, robot.control_period),
             Gate(robot.spec), robot.task, SECONDS,
         )  # fmt: skip
     finally:

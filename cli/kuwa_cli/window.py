@@ -21,7 +21,7 @@ GROUND_EVERY = 5
 class Window:
     """Opens when the first ground is known, and closes with the run; a context manager."""
 
-    def __init__(self, spec: MachineSpec, task: Task) -> None:
+    def __init__(self, spec: MachineSpec, task: Task | None) -> None:
         self._spec = spec
         self._task = task
         self._viewer = None
@@ -39,9 +39,7 @@ class Window:
         assert viewer is not None
         if not viewer.is_running():
             return False
-        position, attitude = np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0])
-        if len(log.base):
-            position, attitude = log.base["position"][-1], log.base["quaternion_wxyz"][-1]
+        position, attitude = log.pose()
         load = float(log.hydraulics["load"][-1]) if len(log.hydraulics) else np.nan
         with viewer.lock():
             scene.set_machine(log.state["q"][-1], position, attitude, load)

@@ -151,6 +151,24 @@ class MachineState:
 
 
 @dataclass(frozen=True, slots=True)
+class GroundTruth:
+    """What only a simulation knows: where the machine really is. For scores and pictures.
+
+    Args:
+        position: origin of the undercarriage in the world, shape (3,) [m].
+        quaternion_wxyz: its attitude, shape (4,).
+        velocity: linear [m/s], then angular [rad/s] in the world, shape (6,).
+        points: of the tool in the world, shape (k, 3) [m]: the middle of an edge, the shares of a
+            plough, the points of a boom at which its height counts.
+    """
+
+    position: Array
+    quaternion_wxyz: Array
+    velocity: Array
+    points: Array
+
+
+@dataclass(frozen=True, slots=True)
 class Trajectory:
     """A chunk of joint motion: knots joined by cubic Hermite segments, held at both ends.
 
@@ -322,6 +340,9 @@ class SimulatedRobot(Robot, Protocol):
 
     def advance(self) -> MachineState:
         """Advance one control period and return the new state."""
+
+    def truth(self) -> GroundTruth:
+        """Return where the machine really is."""
 
 
 class Planner(Protocol):

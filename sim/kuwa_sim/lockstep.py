@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from kuwa_machines.contracts import (
     Controller,
     Gate,
     GateOutput,
+    GroundTruth,
     JointCommand,
     MachineState,
     Mode,
@@ -26,12 +27,73 @@ from kuwa_machines.errors import KuwaError
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Everything that happened in one control period."""
+    """Everything that happened to one machine in one control period."""
 
     state: MachineState
+    truth: GroundTruth
     plan: Plan
     request: JointCommand
     output: GateOutput
+
+
+class Stack:
+    """Planner, controller and gate of one machine, from its state to its valves.
+
+    Args:
+        robot: connected and reset.
+        planner, controller, gate: its cores.
+        task: of the planner.
+
+    Raises:
+        KuwaError: the planner's period is no whole number of ticks, or the gate refuses to arm.
+    """
+
+    def __init__(
+        self,
+        robot: SimulatedRobot,
+        planner: Planner,
+        controller: Controller,
+        gate: Gate,
+        task: Task,
+    ) -> None:
+        every = round(planner.period / robot.control_period)
+        if every < 1 or abs(every * robot.control_period - planner.period) > 1e-9:
+            raise KuwaError(
+                f"planner period {planner.period} s is no multiple of the control period "
+                f"{robot.control_period} s"
+            )
+        self.robot = robot
+        self._planner, self._controller, self._gate = planner, controller, gate
+        self._every = every
+        self._terrain = TerrainMemory()
+        self._names = robot.spec.joint_names
+        self._applied = np.zeros(len(self._names))
+        self._ticks = 0
+        state = robot.read()
+        planner.reset(task)
+        controller.reset(state)
+        gate.step(state.stamp, state, None)
+        for mode in (Mode.READY, Mode.ARMED, Mode.AUTO):
+            granted, why = gate.set_mode(mode, "lockstep")
+            if not granted:
+                raise KuwaError(f"the gate refuses mode {mode}: {why}")
+
+    def tick(self) -> Tick:
+        """Command the robot on its newest state."""
+        robot, state = self.robot, self.robot.read()
+        ground = self._terrain.update(state)
+        if self._ticks % self._every == 0:
+            if ground is None:
+                raise KuwaError("the robot gave no terrain at its first tick")
+            self.plan = self._planner.step(state, ground)
+        self._ticks += 1
+        values = self._controller.step(state, self.plan.trajectory, self._applied)
+        request = JointCommand(
+            state.stamp, self._ticks, "control", CommandKind.VALVE, self._names, values
+        )
+        output = self._gate.step(state.stamp, state, request)
+        self._applied = robot.write(output.applied).ordered(self._names)
+        return Tick(state, robot.truth(), self.plan, request, output)
 
 
 def run_lockstep(
@@ -54,40 +116,35 @@ def run_lockstep(
         The last state.
 
     Raises:
-        KuwaError: the planner's period is no whole number of ticks, or the gate refuses to arm.
+        KuwaError: as :class:`Stack` does, or what a core raises.
     """
-    every = round(planner.period / robot.control_period)
-    if every < 1 or abs(every * robot.control_period - planner.period) > 1e-9:
-        raise KuwaError(
-            f"planner period {planner.period} s is no multiple of the control period "
-            f"{robot.control_period} s"
-        )
-    names = robot.spec.joint_names
-    state = robot.read()
-    terrain = TerrainMemory()
-    planner.reset(task)
-    controller.reset(state)
-    applied = np.zeros(len(names))
-    gate.step(state.stamp, state, None)
-    for mode in (Mode.READY, Mode.ARMED, Mode.AUTO):
-        granted, why = gate.set_mode(mode, "lockstep")
-        if not granted:
-            raise KuwaError(f"the gate refuses mode {mode}: {why}")
+    stack = Stack(robot, planner, controller, gate, task)
+    each = None if observe is None else (lambda ticks: observe(ticks[""]))
+    run_together({"": stack}, robot.advance, duration, each)
+    return robot.read()
 
-    for tick in range(round(duration / robot.control_period)):
-        ground = terrain.update(state)
-        if tick % every == 0:
-            if ground is None:
-                raise KuwaError("the robot gave no terrain at its first tick")
-            plan = planner.step(state, ground)
-        values = controller.step(state, plan.trajectory, applied)
-        request = JointCommand(state.stamp, tick + 1, "control", CommandKind.VALVE, names, values)
-        output = gate.step(state.stamp, state, request)
-        applied = robot.write(output.applied).ordered(names)
-        if observe is not None and observe(Tick(state, plan, request, output)):
+
+def run_together(
+    stacks: Mapping[str, Stack],
+    advance: Callable[[], object],
+    duration: float,
+    observe: Callable[[dict[str, Tick]], bool | None] | None = None,
+) -> None:
+    """Run the stacks of machines in one world until every task is done or time is up.
+
+    Args:
+        stacks: by the machine's name.
+        advance: advances the world one control period.
+        duration: longest simulated time [s].
+        observe: called after each tick with what happened to each machine; True ends the run.
+    """
+    robots = [stack.robot for stack in stacks.values()]
+    for _ in range(round(duration / robots[0].control_period)):
+        ticks = {name: stack.tick() for name, stack in stacks.items()}
+        if observe is not None and observe(ticks):
             break
-        state = robot.advance()
-        if plan.done:
+        advance()
+        if all(tick.plan.done for tick in ticks.values()):
             break
-    robot.neutral()
-    return state
+    for robot in robots:
+        robot.neutral()

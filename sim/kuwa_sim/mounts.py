@@ -7,7 +7,8 @@ from typing import Protocol
 import mujoco
 import numpy as np
 
-from kuwa_machines.spec import Blade, Bucket, DumpBody, MachineSpec, Plough
+from kuwa_machines.contracts import Array
+from kuwa_machines.spec import Blade, Bucket, DumpBody, MachineSpec, Plough, SprayerBoom
 from kuwa_sim.poses import apply_tool, shift_pose, tool_pose
 from kuwa_sim.soil import BucketShape, BucketTool, Ground, bucket_tick, tool_forces
 from kuwa_sim.soil.blade import BladeTool, blade_forces, blade_tick
@@ -69,6 +70,10 @@ class Mount(Protocol):
     def mass(self) -> float:
         """Of the soil that the tool holds or pushes [kg]."""
 
+    @property
+    def points(self) -> Array:
+        """Of the tool in the world, see :class:`kuwa_machines.contracts.GroundTruth`, (k, 3)."""
+
 
 class _Edge:
     """What mounts with an edge share: the pose of the edge and the wrench on the link."""
@@ -89,6 +94,11 @@ class _Edge:
     def look(self) -> None:
         """Take the pose from MuJoCo."""
         tool_pose(*self._pose_args)
+
+    @property
+    def points(self) -> Array:
+        """The middle of the edge, shape (1, 3) [m]."""
+        return self.pose[None, :3].copy()
 
 
 class BucketMount(_Edge):
@@ -165,6 +175,8 @@ class PloughMount(_Edge):
         edge = (tool.first[0], tool.first[2])
         super().__init__(model, data, model.body(prefix + tool.link).id, edge)
         self._side = tool.first[1]
+        self._length = (tool.bodies - 1) * tool.spacing
+        self._across = (tool.bodies - 1) * tool.cut_width
         self.tool = PloughTool.from_spec(ground, tool)
 
     def look(self) -> None:
@@ -182,6 +194,13 @@ class PloughMount(_Edge):
         """Turn furrows."""
         self.look()
         plough_tick(*self.tool.tick_args, self.pose, dt)
+
+    @property
+    def points(self) -> Array:
+        """The shares of the first and the last body, shape (2, 3) [m]."""
+        forward, left = self.pose[9:12], self.pose[12:15]
+        last = self.pose[:3] - self._length * forward + self._across * left
+        return np.stack([self.pose[:3], last])
 
     def carry(self) -> None:
         """A plough carries nothing."""
@@ -228,14 +247,31 @@ class DumpMount:
         """Of the load [kg]."""
         return self.tool.mass
 
+    @property
+    def points(self) -> Array:
+        """Origin of the body, shape (1, 3) [m]."""
+        return self.pose[None, :3].copy()
 
-class NoSoilTool:
-    """A tool that moves no soil."""
+
+class BoomMount:
+    """A sprayer's boom, which moves no soil."""
 
     mass = 0.0
 
-    def __init__(self) -> None:
+    def __init__(
+        self, tool: SprayerBoom, model: mujoco.MjModel, data: mujoco.MjData, prefix: str
+    ) -> None:
         self.pose = np.zeros(18)
+        links = [model.body(prefix + tip.link).id for tip in tool.points.values()]
+        self._at = np.array([tip.at for tip in tool.points.values()])
+        self._positions = [data.xpos[link] for link in links]
+        self._rotations = [data.xmat[link] for link in links]
+
+    @property
+    def points(self) -> Array:
+        """Where its height counts, shape (k, 3) [m]."""
+        rotation = np.array(self._rotations).reshape(-1, 3, 3)
+        return np.array(self._positions) + np.einsum("kij,kj->ki", rotation, self._at)
 
     def look(self) -> None:
         """Nothing to see."""
@@ -244,6 +280,13 @@ class NoSoilTool:
 
     def work(self, dt: float) -> None:
         """Nothing to move."""
+
+
+def tool_points(spec: MachineSpec) -> int:
+    """Return how many points a machine's mount tells of, see ``Mount.points``."""
+    if isinstance(spec.tool, SprayerBoom):
+        return len(spec.tool.points)
+    return 2 if isinstance(spec.tool, Plough) else 1
 
 
 def make_mount(
@@ -259,4 +302,4 @@ def make_mount(
         return DumpMount(tool, ground, model, data, prefix)
     if isinstance(tool, Plough):
         return PloughMount(tool, ground, model, data, prefix)
-    return NoSoilTool()
+    return BoomMount(tool, model, data, prefix)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from kuwa_machines.contracts import Array, CommandKind, HeightMap, JointCommand, MachineState, Task
+from kuwa_machines.contracts import (
+    Array,
+    CommandKind,
+    GroundTruth,
+    HeightMap,
+    JointCommand,
+    MachineState,
+    Task,
+)
 from kuwa_machines.errors import CommandError
-from kuwa_machines.loader import load_machine
 from kuwa_machines.spec import MachineSpec
 from kuwa_sim.plant import CONTROL_PERIOD, Plant
-from kuwa_sim.scenario import Scenario, load_scenario, rough_ground
-from kuwa_sim.site import lone_plant
-from kuwa_sim.soil import load_soil
+from kuwa_sim.scenario import Scenario
+from kuwa_sim.world import World
 
 LIMIT_TOLERANCE = 0.005
 """A joint this far outside its operating range counts as a violation [rad]."""
@@ -22,50 +28,58 @@ drawing a new field for every scan would cost more than the physics of its ticks
 
 
 class SimRobot:
-    """A :class:`kuwa_machines.contracts.SimulatedRobot` on a scenario's site.
+    """A :class:`kuwa_machines.contracts.SimulatedRobot`: one machine in the world of a scenario.
 
     Args:
         scenario: a name, a path to a ``.yaml`` file, or a loaded scenario.
-        machine: a machine's name; the scenario's own if None.
+        machine: name of the lead machine's data; the scenario's own if None.
         seed: of everything random: ground, soil strength, start pose, sensor noise.
+        world: a world that several robots share; one of its own if None.
+        name: which of the world's machines; the lead if None.
     """
 
     control_period = CONTROL_PERIOD
 
     def __init__(
-        self, scenario: str | Scenario = "dig_trench", machine: str | None = None, seed: int = 0
+        self,
+        scenario: str | Scenario = "dig_trench",
+        machine: str | None = None,
+        seed: int = 0,
+        world: World | None = None,
+        name: str | None = None,
     ) -> None:
-        self.scenario = load_scenario(scenario) if isinstance(scenario, str) else scenario
-        self.spec: MachineSpec = load_machine(machine or self.scenario.machine)
-        self.task: Task = self.scenario.task.task
-        self.seed = seed
+        self.world = world or World(scenario, machine, seed)
+        self.name = name or self.world.lead
+        self.spec: MachineSpec = self.world.specs[self.name]
+        task = self.world.stations[self.name].task
+        self.task: Task | None = None if task is None else task.task
         self.plant: Plant | None = None
+        self.limit_violations = 0
+        self.world.residents[self.name] = self
 
     def connect(self) -> None:
         """Build the model and put the machine on its site."""
-        self.reset(self.seed)
+        if self.plant is None:
+            self.world.reset(self.world.seed)
 
     def reset(self, seed: int) -> MachineState:
-        """Return to the start of the scenario; the same seed gives the same bits."""
-        self.seed = seed
-        rng = np.random.default_rng(seed)
-        change, grid = self.scenario.randomise, self.scenario.ground.grid
-        strength = 1.0 + change.soil_strength * rng.uniform(-1, 1)
-        soil = load_soil(self.scenario.soil)
-        soil = soil.model_copy(update={"cohesion": soil.cohesion * strength})
-        start = self.spec.home + change.start_rad * rng.uniform(-1, 1, len(self.spec.joints))
-        height = rough_ground(grid, rng, change.roughness_m, change.roughness_length_m)
-        self.plant = lone_plant(self.spec, soil, grid)
-        self.plant.reset(start, height)
+        """Return the whole world to the start; the same seed gives the same bits."""
+        self.world.reset(seed)
+        return self._state
+
+    def begin(self) -> None:
+        """Take the world's new start for this machine's."""
+        plant = self.plant = self.world.plant(self.name)
         self.limit_violations = 0
-        self._noise = np.random.default_rng([seed, 1])
+        grid = plant.grid
+        place = list(self.world.stations).index(self.name)
+        self._noise = np.random.default_rng([self.world.seed, 1 + place])
         self._scan_noise = self.spec.sensors.terrain.noise * self._noise.standard_normal(
             (grid.nx + NOISE_MARGIN, grid.ny + NOISE_MARGIN)
         )
         self._terrain_every = round(1 / self.spec.sensors.terrain.rate / CONTROL_PERIOD)
         self._tick = 0
-        self._state = self._measure(self.plant)
-        return self._state
+        self._state = self._measure(plant)
 
     def read(self) -> MachineState:
         """Return the state measured at the last tick."""
@@ -87,9 +101,13 @@ class SimRobot:
         self._connected.write(np.zeros(len(self.spec.joints)))
 
     def advance(self) -> MachineState:
-        """Advance one control period; return the new state."""
+        """Advance the whole world one control period; return the new state."""
+        self.world.advance()
+        return self._state
+
+    def sense(self) -> None:
+        """Measure after a tick of the world."""
         plant = self._connected
-        plant.advance()
         self._tick += 1
         q = plant.q
         if np.any(q < self.spec.q_min - LIMIT_TOLERANCE) or np.any(
@@ -97,13 +115,20 @@ class SimRobot:
         ):
             self.limit_violations += 1
         self._state = self._measure(plant)
-        return self._state
+
+    def truth(self) -> GroundTruth:
+        """Return where the machine really is."""
+        plant = self._connected
+        return GroundTruth(
+            plant.base_position, plant.base_quaternion_wxyz, plant.base_velocity, plant.tool.points
+        )
 
     def close(self) -> None:
         """Centre the valves and let the model go."""
         if self.plant is not None:
             self.neutral()
             self.plant = None
+            self.world.close()
 
     @property
     def volume_error(self) -> float:
@@ -143,3 +168,8 @@ class SimRobot:
         i, j = self._noise.integers(0, NOISE_MARGIN, 2)
         height = plant.terrain.height + self._scan_noise[i : i + grid.nx, j : j + grid.ny]
         return HeightMap(height, grid.x0, grid.y0, grid.cell)
+
+
+def robots_of(world: World) -> dict[str, SimRobot]:
+    """Return a robot for each of a world's machines, by name."""
+    return {name: SimRobot(world=world, name=name) for name in world.stations}

@@ -10,7 +10,6 @@ from kuwa_machines.contracts import Array
 from kuwa_machines.kinematics import ExcavatorKinematics
 from kuwa_sim.model import Grid
 from kuwa_sim.plant import CONTROL_PERIOD, Plant
-from kuwa_sim.scenario import load_scenario
 from kuwa_sim.site import lone_plant
 from kuwa_sim.soil import load_soil
 
@@ -179,11 +178,3 @@ def test_a_bad_command_is_refused_and_changes_nothing(bad: float) -> None:
     with pytest.raises(CommandError, match="expected 4"):
         plant.write(np.zeros(3))
     assert plant.command.tolist() == [0.1, 0.2, 0.3, 0.4]
-
-
-def test_the_scenario_file_makes_a_ground_that_holds_the_task() -> None:
-    scenario = load_scenario("dig_trench")
-    grid, task = scenario.ground.grid, scenario.task.task
-    for x, y in ((task.x, task.y), (task.spoil_x, task.spoil_y)):
-        assert grid.x0 < x < grid.x0 + grid.cell * grid.nx
-        assert grid.y0 < y < grid.y0 + grid.cell * grid.ny

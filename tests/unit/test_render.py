@@ -13,7 +13,9 @@ from kuwa_sim.scenario import load_scenario
 
 SPEC = load_machine("zx200")
 SCENARIO = load_scenario("dig_trench")
-TASK = SCENARIO.task.task
+STATION = SCENARIO.lead
+assert STATION.task is not None
+TASK = STATION.task.task
 
 
 def flat() -> HeightMap:

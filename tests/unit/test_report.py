@@ -18,14 +18,17 @@ from kuwa_cli.report.page import write_page
 from kuwa_cli.report.video import VideoError, _run, join
 from kuwa_cli.runfolder import MARK, RunFolderError, prepare
 from kuwa_cli.runlog import RunLog
+from kuwa_cli.settings import settings
 from kuwa_machines import load_machine
 from kuwa_machines.contracts import HeightMap, Mode, Plan, SafetyState
 from kuwa_sim.scenario import load_scenario
-from kuwa_sim.score import footprint
+from kuwa_sim.score.earthwork import footprint
 
 SPEC = load_machine("zx200")
 SCENARIO = load_scenario("dig_trench")
-TASK = SCENARIO.task.task
+SETTINGS = settings("dig_trench", None, 0, True, None, None, False)
+assert SETTINGS.task is not None
+TASK = SETTINGS.task
 
 
 def made_up_log(seconds: float = 40.0) -> RunLog:
@@ -53,7 +56,7 @@ def made_up_log(seconds: float = 40.0) -> RunLog:
 
 def made_up_result(log: RunLog, ended_by: Any = "done") -> dict[str, Any]:
     outcome = Outcome(ended_by, "", {"real_time_factor": 1.0, "tick_ms": {"p99": 0.2}}, [])
-    values = result(log, outcome, SPEC, SCENARIO, 0, "lockstep", None, "./kuwa sim")
+    values = result({"zx200": log}, outcome, SETTINGS, "lockstep", "./kuwa sim")
     return dict(finite(values))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kuwa_cli.runlog import RunLog
 from kuwa_cli.streams import RunLogError, Stream, TerrainLog
-from kuwa_machines.contracts import HeightMap, Mode, Plan, SafetyState
+from kuwa_machines.contracts import GroundTruth, HeightMap, Mode, Plan, SafetyState
 
 JOINTS = ("swing_joint", "boom_joint", "arm_joint", "bucket_joint")
 
@@ -76,13 +76,15 @@ def test_noise_is_averaged_away_and_work_is_not() -> None:
 
 
 def test_a_saved_log_reads_the_same(tmp_path: Path) -> None:
-    log = RunLog(JOINTS, 0.005)
+    log = RunLog(JOINTS, 0.005, points=2)
     rng = np.random.default_rng(2)
+    turned = np.array([np.cos(0.15), 0.0, 0.0, np.sin(0.15)])
     height = np.zeros((12, 9))
     for k in range(500):
         t = 0.01 * k
         log.state.append(t, rng.normal(size=4), rng.normal(size=4), t)
         log.applied.append(t, rng.normal(size=4), t)
+        log.add_truth(t, GroundTruth(np.ones(3), turned, np.zeros(6), rng.normal(size=(2, 3))))
         log.add_plan(t, Plan(None, "dig" if k < 300 else "done", 1 + k // 200, k > 400))
         reasons = ("boom_joint: too fast",) if k in (7, 8, 20) else ()
         log.add_safety(t, SafetyState(Mode.AUTO, reasons, (False,) * 4, k // 100))
@@ -105,6 +107,7 @@ def test_a_saved_log_reads_the_same(tmp_path: Path) -> None:
         replay.advance(1e9)
     np.testing.assert_allclose(first.map.height, second.map.height, atol=1e-6)
     work = back.work_log()
+    assert work.points.shape == (500, 2, 3) and work.heading[-1] == pytest.approx(0.3)
     assert work.cycle[0] == 1 and work.cycle[-1] == 3 and work.done[-1]
 
 

@@ -12,19 +12,15 @@ from hypothesis import strategies as st
 
 from kuwa_machines import load_machine
 from kuwa_machines.contracts import HeightMap, Task
-from kuwa_sim.scenario import Success
-from kuwa_sim.score import (
-    ScoreError,
-    WorkLog,
-    cycle_times,
-    energy,
-    footprint,
-    score_earthwork,
-    target_level,
-)
+from kuwa_sim.scenario import load_scenario
+from kuwa_sim.score.earthwork import footprint, score_earthwork, target_surface
+from kuwa_sim.score.judge import Score, score_run
+from kuwa_sim.score.log import ScoreError, Values, WorkLog, cycle_times, energy
+from kuwa_sim.soil import load_soil
 
 SPEC = load_machine("zx200")
-SUCCESS = Success(share_within_tolerance=0.9, limit_violations=0)
+SOIL = load_soil("sandy_loam")
+STATION = load_scenario("dig_trench").lead
 TASK = Task("dig_trench", 6.5, 0.0, 0.0, 3.0, 1.0, 0.5, 1.0, 6.0, 0.05)
 
 
@@ -46,37 +42,46 @@ def log(duration: float = 60.0, power: float = 36_000.0, rows: int = 601) -> Wor
     return WorkLog(t, np.tile(SPEC.home, (rows, 1)), cycle, done, np.full(rows, power))
 
 
+def figures(task: Task, start: HeightMap, final: HeightMap, rows: WorkLog) -> Values:
+    return score_earthwork(task, start, final, rows, SPEC, SOIL)
+
+
+def judged(final: HeightMap, rows: WorkLog) -> Score:
+    return score_run(STATION, ground(), final, rows, SPEC, SOIL)
+
+
 def test_a_perfect_trench_scores_one() -> None:
     start = ground(0.2)
-    score = score_earthwork(TASK, start, dug(TASK, start), log(), SPEC, SUCCESS)
-    assert score.share_within_tolerance == 1.0
-    assert score.rmse_m == pytest.approx(0.0, abs=1e-12)
-    assert score.volume_moved_m3 == pytest.approx(3.0 * 1.0 * 0.5, rel=0.02)
-    assert score.volume_moved_m3 == pytest.approx(score.volume_target_m3)
-    assert score.over_dig_m3 == score.ramp_volume_m3 == score.spoil_volume_m3 == 0.0
-    assert score.energy_kwh == pytest.approx(36_000 * 60 / 3.6e6)
-    assert score.rate_m3_h == pytest.approx(score.volume_moved_m3 * 60)
-    assert score.success and score.done
-    assert (score.cycles, score.cycle_mean_s) == (3, pytest.approx(20.0, abs=0.11))
+    score = figures(TASK, start, dug(TASK, start), log())
+    assert score["share_within_tolerance"] == 1.0
+    assert score["rmse_m"] == pytest.approx(0.0, abs=1e-12)
+    assert score["volume_moved_m3"] == pytest.approx(3.0 * 1.0 * 0.5, rel=0.02)
+    assert score["volume_moved_m3"] == pytest.approx(score["volume_target_m3"])
+    assert score["over_dig_m3"] == score["ramp_volume_m3"] == score["spoil_volume_m3"] == 0.0
+    assert score["energy_kwh"] == pytest.approx(36_000 * 60 / 3.6e6)
+    assert score["rate_m3_h"] == pytest.approx(score["volume_moved_m3"] * 60)
+    whole = judged(dug(TASK, ground()), log())
+    assert whole.success and whole.done and whole.missed == ()
+    assert (score["cycles"], score["cycle_mean_s"]) == (3, pytest.approx(20.0, abs=0.11))
 
 
 def test_untouched_ground_scores_nothing() -> None:
     start = ground()
-    score = score_earthwork(TASK, start, start, log(), SPEC, SUCCESS)
-    assert score.share_within_tolerance == 0.0 and not score.success
-    assert score.rmse_m == pytest.approx(0.5)
-    assert score.volume_moved_m3 == 0.0
-    assert score.energy_per_volume_kwh_m3 is None and score.rate_m3_h is None
+    score = figures(TASK, start, start, log())
+    assert score["share_within_tolerance"] == 0.0
+    assert score["rmse_m"] == pytest.approx(0.5)
+    assert score["volume_moved_m3"] == 0.0
+    assert score["energy_per_volume_kwh_m3"] is None and score["rate_m3_h"] is None
 
 
 @given(st.floats(0.0, 0.1), st.floats(-0.3, 0.3))
 def test_a_floor_off_by_less_than_the_tolerance_counts(off: float, level: float) -> None:
     start = ground(level)
     for depth in (TASK.depth - off, TASK.depth + off):
-        score = score_earthwork(TASK, start, dug(TASK, start, depth), log(), SPEC, SUCCESS)
+        score = figures(TASK, start, dug(TASK, start, depth), log())
         if abs(off - TASK.tolerance) > 1e-9:
-            assert score.share_within_tolerance == (1.0 if off < TASK.tolerance else 0.0)
-        assert score.rmse_m == pytest.approx(off, abs=1e-9)
+            assert score["share_within_tolerance"] == (1.0 if off < TASK.tolerance else 0.0)
+        assert score["rmse_m"] == pytest.approx(off, abs=1e-9)
 
 
 def test_ramp_over_dig_and_spoil_are_told_apart() -> None:
@@ -92,34 +97,37 @@ def test_ramp_over_dig_and_spoil_are_told_apart() -> None:
     final.height[heap] += 0.7
     final.height[stray] += 0.1
     area = final.cell**2
-    score = score_earthwork(TASK, start, final, log(), SPEC, SUCCESS)
-    assert score.ramp_volume_m3 == pytest.approx(ramp.sum() * area * 0.2)
-    assert score.over_dig_m3 == pytest.approx(hole.sum() * area * 0.4)
-    assert score.volume_moved_m3 == pytest.approx(score.volume_target_m3 + score.ramp_volume_m3)
-    assert score.spoil_volume_m3 == pytest.approx(area * (heap.sum() * 0.7 + stray.sum() * 0.1))
-    assert score.spoil_off_heap_m3 == pytest.approx(area * stray.sum() * 0.1)
+    score = figures(TASK, start, final, log())
+    assert score["ramp_volume_m3"] == pytest.approx(ramp.sum() * area * 0.2)
+    assert score["over_dig_m3"] == pytest.approx(hole.sum() * area * 0.4)
+    assert score["volume_moved_m3"] == pytest.approx(
+        score["volume_target_m3"] + score["ramp_volume_m3"]
+    )
+    assert score["spoil_volume_m3"] == pytest.approx(area * (heap.sum() * 0.7 + stray.sum() * 0.1))
+    assert score["spoil_off_heap_m3"] == pytest.approx(area * stray.sum() * 0.1)
 
 
 def test_digging_too_deep_in_the_rectangle_is_over_dig() -> None:
     start = ground()
-    score = score_earthwork(TASK, start, dug(TASK, start, 0.65), log(), SPEC, SUCCESS)
-    assert score.over_dig_m3 == pytest.approx(footprint(TASK, start).sum() * 0.05**2 * 0.10)
+    score = figures(TASK, start, dug(TASK, start, 0.65), log())
+    assert score["over_dig_m3"] == pytest.approx(footprint(TASK, start).sum() * 0.05**2 * 0.10)
 
 
 @given(st.floats(-math.pi, math.pi))
 def test_the_score_turns_with_the_task(yaw: float) -> None:
     task = replace(TASK, x=4.0, y=2.5, yaw=yaw)
     start = ground(0.1)
-    score = score_earthwork(task, start, dug(task, start), log(), SPEC, SUCCESS)
-    assert score.share_within_tolerance == 1.0
-    assert score.volume_moved_m3 == pytest.approx(1.5, rel=0.05)
+    score = figures(task, start, dug(task, start), log())
+    assert score["share_within_tolerance"] == 1.0
+    assert score["volume_moved_m3"] == pytest.approx(1.5, rel=0.05)
 
 
 def test_joints_outside_their_range_fail_the_run() -> None:
     start, rows = ground(), log()
     rows.q[100:107, 1] = SPEC.q_max[1] + 0.02
-    score = score_earthwork(TASK, start, dug(TASK, start), rows, SPEC, SUCCESS)
-    assert score.limit_violations == 7 and not score.success
+    score = judged(dug(TASK, start), rows)
+    assert score.figures["limit_violations"] == 7 and not score.success
+    assert score.missed == ("limit_violations 7, needs ≤ 0",)
 
 
 def test_only_finished_cycles_count() -> None:
@@ -142,10 +150,28 @@ def test_what_cannot_be_scored_says_why() -> None:
     start = ground()
     small = HeightMap(np.zeros((10, 10)), 0.0, 0.0, 0.05)
     with pytest.raises(ScoreError, match="same extent"):
-        score_earthwork(TASK, start, small, log(), SPEC, SUCCESS)
+        figures(TASK, start, small, log())
     with pytest.raises(ScoreError, match="covers no cell"):
-        target_level(replace(TASK, x=50.0), start)
+        target_surface(replace(TASK, x=50.0), start)
     spoilt = dug(TASK, start)
     spoilt.height[3, 3] = np.nan
     with pytest.raises(ScoreError, match="final map: 1 of 72900"):
-        score_earthwork(TASK, start, spoilt, log(), SPEC, SUCCESS)
+        figures(TASK, start, spoilt, log())
+
+
+def test_a_slope_is_judged_against_its_plane() -> None:
+    task = Task("grade", 6.0, 0.0, 0.0, 5.0, 1.0, slope=0.1, tolerance=0.03)
+    start = ground()
+    final = replace(start, height=target_surface(task, start) + 0.02)
+    score = figures(task, start, final, log())
+    assert score["rmse_m"] == pytest.approx(0.02) == score["bias_m"]
+    assert score["rmse_before_m"] == pytest.approx(0.1 * 5.0 / math.sqrt(12), rel=0.02)
+
+
+def test_the_fill_is_that_of_the_fullest_moment_of_each_cycle() -> None:
+    rows = log()
+    full = SPEC.bucket.heaped_capacity * SOIL.specific_weight / 9.81 / SOIL.swell
+    load = np.where(rows.cycle == 1, full, np.where(rows.cycle == 2, full / 2, 0.0))
+    score = figures(TASK, ground(), ground(), replace(rows, load=load))
+    assert score["fill_factor"] == pytest.approx(0.75)
+    assert score["carried_m3"] == pytest.approx(1.5 * SPEC.bucket.heaped_capacity)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kuwa_cli.runlog import RunLog
 from kuwa_machines.contracts import Array, HeightMap, Task
 from kuwa_machines.spec import MachineSpec
-from kuwa_sim.score import target_level, task_frame
+from kuwa_sim.score.earthwork import footprint, target_surface, task_frame
 
 INK, SOFT, GRID = "#262a30", "#767d87", "#e6e8eb"
 MEASURED, WANTED, SECOND = "#d9480f", "#1c3d5a", "#2b8a8a"
@@ -79,24 +79,26 @@ def ground_figure(log: RunLog, task: Task | None) -> str:
         for k, (title, height) in enumerate((("Before", start.height), ("After", final.height))):
             ax = figure.add_subplot(1, 3, k + 1)
             ax.imshow(_relief(height, start.cell), extent=extent, origin="lower")
-            _plan_view(ax, title, task)
+            _plan_view(ax, title, task, log)
         ax = figure.add_subplot(1, 3, 3)
         image = ax.imshow(
             change.T, extent=extent, origin="lower", cmap=DIFFERENCE, vmin=-bound, vmax=bound
         )
-        _plan_view(ax, "Difference", task)
+        _plan_view(ax, "Difference", task, log)
         figure.colorbar(image, ax=ax, shrink=0.72, aspect=18, label="cut − / fill + [m]")
     return out[0]
 
 
-def _plan_view(ax: Axes, title: str, task: Task | None) -> None:
+def _plan_view(ax: Axes, title: str, task: Task | None, log: RunLog) -> None:
     ax.set_title(title)
     ax.grid(False)
     ax.set_xlabel("x forward [m]")
     ax.set_ylabel("y left [m]" if title == "Before" else "")
-    # Tracks of a machine at the origin are not part of the log: a mark shows where it stands.
-    ax.plot(0, 0, marker="+", color=INK, markersize=9)
-    if task is not None:
+    position, _ = log.pose(0)
+    ax.plot(*position[:2], marker="+", color=INK, markersize=9)
+    if task is not None and task.path:
+        ax.plot(*np.array(task.path).T, color=TARGET, linewidth=1.3)
+    elif task is not None:
         c, s = np.cos(task.yaw), np.sin(task.yaw)
         half = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1], [1, 1]]) / 2
         corners = half * (task.length, task.width)
@@ -124,20 +126,19 @@ def section_figure(log: RunLog, task: Task) -> str:
     """Cuts through the trench: one along its middle, three across."""
     start, final = log.terrain.start, log.terrain.newest
     assert start is not None and final is not None
-    level = target_level(task, start)
     reach = task.length / 2 + 1.5
     with drawing(10.2, 4.6) as (figure, out):
         grid = figure.add_gridspec(2, 3)
         along = np.arange(-reach, reach, start.cell / 2)
         ax = figure.add_subplot(grid[0, :])
-        _section(ax, start, final, task, along, np.zeros_like(along), along, task.length, level)
+        _section(ax, start, final, task, along, np.zeros_like(along), along, task.length)
         ax.set_title("Along the middle")
         ax.legend(ncols=4, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
         across = np.arange(-task.width / 2 - 0.8, task.width / 2 + 0.8, start.cell / 2)
         for k, share in enumerate((-1 / 3, 0.0, 1 / 3)):
             ax = figure.add_subplot(grid[1, k])
             at = np.full_like(across, share * task.length)
-            _section(ax, start, final, task, at, across, across, task.width, level)
+            _section(ax, start, final, task, at, across, across, task.width)
             ax.set_title(f"Across, at {at[0]:+.2f} m" if share else "Across, in the middle")
             ax.set_xlabel("[m]")
     return out[0]
@@ -145,19 +146,21 @@ def section_figure(log: RunLog, task: Task) -> str:
 
 def _section(
     ax: Axes, start: HeightMap, final: HeightMap, task: Task,
-    along: Array, across: Array, axis: Array, span: float, level: float,
+    along: Array, across: Array, axis: Array, span: float,
 ) -> None:  # fmt: skip
     c, s = np.cos(task.yaw), np.sin(task.yaw)
     x, y = task.x + c * along - s * across, task.y + s * along + c * across
     before, after = _sample(start, x, y), _sample(final, x, y)
-    inside = np.array([-span / 2, span / 2])
+    target = HeightMap(target_surface(task, start), start.x0, start.y0, start.cell)
+    part = np.abs(axis) <= span / 2
+    wanted, inside = _sample(target, x, y)[part], axis[part]
     ax.fill_between(axis, after, after.min() - 0.25, color="#ead9c4", linewidth=0)
     ax.plot(axis, before, color=OLD, linestyle=(0, (4, 2)), label="before")
     ax.plot(axis, after, color=GROUND, linewidth=1.7, label="after")
-    ax.fill_between(inside, level - task.tolerance, level + task.tolerance,
+    ax.fill_between(inside, wanted - task.tolerance, wanted + task.tolerance,
                     color=TARGET, alpha=0.16, linewidth=0, label="tolerance")  # fmt: skip
-    ax.plot(inside, [level, level], color=TARGET, linewidth=1.0, label="target")
-    for edge in inside:
+    ax.plot(inside, wanted, color=TARGET, linewidth=1.0, label="target")
+    for edge in (-span / 2, span / 2):
         ax.axvline(edge, color=TARGET, linewidth=0.7, alpha=0.5)
     ax.set_xlim(axis[0], axis[-1])
     ax.set_ylim(after.min() - 0.12, max(after.max(), before.max()) + 0.12)
@@ -177,8 +180,8 @@ def error_figure(log: RunLog, task: Task) -> str:
     start, final = log.terrain.start, log.terrain.newest
     assert start is not None and final is not None
     along, across = task_frame(task, start)
-    inside = (np.abs(along) <= task.length / 2) & (np.abs(across) <= task.width / 2)
-    error = (final.height - target_level(task, start))[inside]
+    inside = footprint(task, start)
+    error = (final.height - target_surface(task, start))[inside]
     cm = 100 * error
     with drawing(10.2, 2.5) as (figure, out):
         grid = figure.add_gridspec(1, 2, width_ratios=(1.9, 1))

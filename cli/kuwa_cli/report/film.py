@@ -66,7 +66,7 @@ class FilmMaker:
     def __init__(self, log: RunLog, width: int, height: int, fine: bool = False) -> None:
         self.log = log
         spec = load_machine(log.meta["machine"])
-        task = Task(**log.meta["task"]) if log.meta.get("task") else None
+        task = task_of(log)
         self._replay = log.terrain.replay()
         self.scene = SceneRenderer(spec, self._replay.map, task, width, height, fine)
         self._drawn = self._replay.map.height.copy()
@@ -84,11 +84,7 @@ class FilmMaker:
             self.scene.set_terrain(self._replay.map)
             self._drawn[:] = height
         q = log.state["q"][_at(log.state.t, t)]
-        position, attitude = np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0])
-        if len(log.base):
-            k = _at(log.base.t, t)
-            position, attitude = log.base["position"][k], log.base["quaternion_wxyz"][k]
-        self.scene.set_machine(q, position, attitude, self._load(t))
+        self.scene.set_machine(q, *log.pose_at(t), self._load(t))
         return self.scene.picture(camera)
 
     def titled(self, picture: Picture, t: float, speed: float) -> Picture:
@@ -113,6 +109,15 @@ class FilmMaker:
     def _load(self, t: float) -> float:
         hydraulics = self.log.hydraulics
         return float(hydraulics["load"][_at(hydraulics.t, t)]) if len(hydraulics) else np.nan
+
+
+def task_of(log: RunLog) -> Task | None:
+    """Return the task of a saved run, or None."""
+    values = log.meta.get("task")
+    if not values:
+        return None
+    path = tuple((float(x), float(y)) for x, y in values["path"])
+    return Task(**{**values, "path": path})
 
 
 def write_part(log: RunLog, path: Path, first: int, count: int) -> None:

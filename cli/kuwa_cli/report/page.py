@@ -12,6 +12,8 @@ from kuwa_cli.report import figures
 from kuwa_cli.runlog import RunLog
 from kuwa_machines.contracts import Array, Task
 from kuwa_machines.spec import MachineSpec
+from kuwa_sim.scenario import Bound
+from kuwa_sim.score.figures import FIGURES
 
 MAX_EMBEDDED = 24_000_000
 """A larger film stays beside the page [bytes]."""
@@ -22,6 +24,12 @@ UNITS = {
     "_gib": "GiB", "_m": "m", "_s": "s",
 }  # fmt: skip
 """Units at the end of names, longest first."""
+TILES = (
+    "rmse_m", "volume_moved_m3", "fill_factor", "delivered_m3", "cross_track_sd_m", "speed_km_h",
+    "slip", "cycle_mean_s", "rate_m3_h", "energy_per_volume_kwh_m3", "energy_kwh",
+    "limit_violations",
+)  # fmt: skip
+"""Figures that get a tile of their own beside those that success depends on."""
 CSS = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
 
 
@@ -42,12 +50,16 @@ def write_page(
     folder = path.parent
     parts = [_head(result), _tiles(result), _pictures(folder, result)]
     if task is not None and log.terrain.start is not None:
-        parts.append(_section("Ground", [
-            (figures.ground_figure(log, task), "Seen from above. Blue: the task's rectangle; × the "
-             "place for the spoil; + the machine."),
-            (figures.section_figure(log, task), "Cuts through the ground before and after."),
-            (figures.error_figure(log, task), "Inside the rectangle only."),
-        ]))  # fmt: skip
+        drawings = [
+            (figures.ground_figure(log, task), "Seen from above. Blue: the task's rectangle or "
+             "way; × the place for the spoil; + the machine at the start."),
+        ]  # fmt: skip
+        if not task.path:
+            drawings += [
+                (figures.section_figure(log, task), "Cuts through the ground before and after."),
+                (figures.error_figure(log, task), "Inside the rectangle only."),
+            ]
+        parts.append(_section("Ground", drawings))
     legend = "".join(
         f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
         for name, colour in figures.phase_legend(log)
@@ -102,33 +114,45 @@ def verdict(result: dict[str, Any]) -> tuple[str, str]:
 
 
 def _tiles(result: dict[str, Any]) -> str:
-    score = result["score"]
-    if score is None:
-        return f'<p class="card">{escape(result["note"] or "This run has no score.")}</p>'
-    need = result["success_if"]
-    share = 100 * score["share_within_tolerance"]
-    shared_ok = score["share_within_tolerance"] >= need["share_within_tolerance"]
-    limits_ok = score["limit_violations"] <= need["limit_violations"]
-    tolerance = 100 * result["tolerance_m"]
-    goal = 100 * need["share_within_tolerance"]
-    rows: list[tuple[str, str, str, bool]] = [
-        (f"{share:.1f}", "%", f"within ±{tolerance:.0f} cm (needs {goal:.0f} %)", shared_ok),
-        (f"{100 * score['rmse_m']:.1f}", "cm", "rms distance from the target", True),
-        (f"{score['volume_moved_m3']:.2f}", "m³",
-         f"moved of {score['volume_target_m3']:.2f} m³", True),
-        (_number(score["cycle_mean_s"], 1), "s", f"a cycle, {score['cycles']} cycles", True),
-        (_number(score["rate_m3_h"], 0), "m³/h", "moved in an hour", True),
-        (_number(score["energy_per_volume_kwh_m3"], 2), "kWh/m³",
-         f"hydraulic, {score['energy_kwh']:.2f} kWh in all", True),
-        (f"{score['limit_violations']}", "", "ticks outside joint limits", limits_ok),
-        (_number(result["timing"].get("real_time_factor"), 2), "×", "real time", True),
-    ]  # fmt: skip
-    tiles = "".join(
-        f'<div class="card tile{"" if ok else " no"}"><b>{value} <small>{unit}</small></b>'
-        f"<span>{escape(words)}</span></div>"
-        for value, unit, words, ok in rows
+    several = len(result["machines"]) > 1
+    parts = []
+    for name, machine in result["machines"].items():
+        head = f"<h2>{escape(name)}: {escape(machine['machine_title'])}</h2>" if several else ""
+        if machine["score"] is not None:
+            parts.append(head + _score_tiles(machine))
+        elif machine["task"] is not None:
+            words = machine["note"] or result["note"] or "This run has no score."
+            parts.append(f'{head}<p class="card">{escape(words)}</p>')
+    factor = _number(result["timing"].get("real_time_factor"), 2)
+    parts.append(f'<div class="tiles">{_tile(factor, "×", "real time")}</div>')
+    return "".join(parts)
+
+
+def _score_tiles(machine: dict[str, Any]) -> str:
+    score, need = machine["score"], machine["success_if"]
+    table = FIGURES[score["family"]]
+    shown = [*need, *(name for name in TILES if name in table and name not in need)]
+    tiles = []
+    for name in shown:
+        figure, value = table[name], score.get(name)
+        if value is None and name not in need:
+            continue
+        words, good = figure.label, True
+        if name in need:
+            bound = Bound(**need[name])
+            good = bound.holds(value)
+            limit = bound.at_least if bound.at_least is not None else bound.at_most
+            sign = "≥" if bound.at_least is not None else "≤"
+            words += f" (needs {sign} {figure.text(limit)} {figure.unit}".rstrip() + ")"
+        tiles.append(_tile(figure.text(value), figure.unit, words, good))
+    return f'<div class="tiles">{"".join(tiles)}</div>'
+
+
+def _tile(value: str, unit: str, words: str, good: bool = True) -> str:
+    return (
+        f'<div class="card tile{"" if good else " no"}"><b>{value} <small>{escape(unit)}</small>'
+        f"</b><span>{escape(words)}</span></div>"
     )
-    return f'<div class="tiles">{tiles}</div>'
 
 
 def _pictures(folder: Path, result: dict[str, Any]) -> str:

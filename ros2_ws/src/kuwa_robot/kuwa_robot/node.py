@@ -24,6 +24,7 @@ from kuwa_ros.conversions import (
     terrain_map_msg,
     terrain_msg,
     time_msg,
+    truth_msg,
 )
 from kuwa_ros.lifecycle import KuwaNode
 from kuwa_ros.loop import DeadlineLoop, Loop
@@ -81,6 +82,7 @@ class RobotNode(KuwaNode[RobotParameters]):
         self._pressures = self.writer(topics.PRESSURES)
         self._terrain = self.writer(topics.TERRAIN)
         self._terrain_map = self.writer(topics.TERRAIN_MAP)
+        self._truth = self.writer(topics.GROUND_TRUTH) if self._simulated else None
         self._sim_clock = self.writer(topics.CLOCK) if self._simulated else None
         self._sim_clock_msg = Clock()
         self._to_joint_state = JointStateWriter(self._names)
@@ -155,6 +157,8 @@ class RobotNode(KuwaNode[RobotParameters]):
         if self._tick % SLOW_EVERY == 0:
             self._odom(odometry_msg(state))
             self._pressures(hydraulic_msg(state, self._names))
+            if self._truth is not None and isinstance(self.robot, SimulatedRobot):
+                self._truth(truth_msg(self.robot.truth(), state.stamp))
         if state.terrain is not None:
             grid = (state.terrain.x0, state.terrain.y0, state.terrain.cell)
             if grid != self._grid:

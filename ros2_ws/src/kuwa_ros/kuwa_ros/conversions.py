@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
-from kuwa_msgs.msg import HydraulicState, PlanStatus, SafetyState
+from kuwa_msgs.msg import GroundTruth, HydraulicState, PlanStatus, SafetyState
 from kuwa_msgs.msg import JointCommand as JointCommandMsg
 from kuwa_msgs.msg import Task as TaskMsg
 from nav_msgs.msg import MapMetaData, Odometry
@@ -224,6 +224,31 @@ def odometry_from(msg: Odometry) -> dict[str, Any]:
         "base_quaternion_wxyz": wxyz,
         "base_velocity": velocity,
     }
+
+
+def truth_msg(truth: c.GroundTruth, stamp: float) -> GroundTruth:
+    """Return where a simulated machine really is as a message."""
+    msg = GroundTruth()
+    msg.header.frame_id = "map"
+    msg.header.stamp = time_msg(stamp)
+    p, q, v, w = msg.pose.position, msg.pose.orientation, msg.linear, msg.angular
+    p.x, p.y, p.z = map(float, truth.position)
+    q.w, q.x, q.y, q.z = map(float, truth.quaternion_wxyz)
+    v.x, v.y, v.z = map(float, truth.velocity[:3])
+    w.x, w.y, w.z = map(float, truth.velocity[3:])
+    msg.points = doubles(truth.points.ravel())
+    return msg
+
+
+def truth_from(msg: GroundTruth) -> c.GroundTruth:
+    """Return where a simulated machine really is."""
+    p, q, v, w = msg.pose.position, msg.pose.orientation, msg.linear, msg.angular
+    return c.GroundTruth(
+        np.array([p.x, p.y, p.z]),
+        np.array([q.w, q.x, q.y, q.z]),
+        np.array([v.x, v.y, v.z, w.x, w.y, w.z]),
+        numbers(msg.points).reshape(-1, 3),
+    )
 
 
 def _rotation(wxyz: c.Array) -> c.Array:

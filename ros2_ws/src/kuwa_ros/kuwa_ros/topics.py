@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticArray
-from kuwa_msgs.msg import HydraulicState, JointCommand, PlanStatus, SafetyState, Task
+from kuwa_msgs.msg import GroundTruth, HydraulicState, JointCommand, PlanStatus, SafetyState, Task
 from kuwa_msgs.srv import SetMode
 from nav_msgs.msg import MapMetaData, Odometry
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -58,6 +58,9 @@ class Topic:
 JOINT_STATES: Final = Topic("joint_states", JointState, "100 Hz", "robot", "all", depth=10)
 ODOM: Final = Topic("odom", Odometry, "50 Hz", "robot", "planning", depth=5)
 PRESSURES: Final = Topic("pressures", HydraulicState, "50 Hz", "robot", "planning", depth=5)
+GROUND_TRUTH: Final = Topic(
+    "ground_truth", GroundTruth, "50 Hz", "robot (simulated)", "scores and pictures", depth=5
+)
 TERRAIN: Final = Topic("terrain/height", Image, "5 Hz", "robot", "planning")
 TERRAIN_MAP: Final = Topic("terrain/map", MapMetaData, "latched", "robot", "planning", True)
 TASK: Final = Topic("task", Task, "latched", "operator or robot (scenario)", "planning", True)
@@ -79,6 +82,7 @@ TOPICS: Final = (
     JOINT_STATES,
     ODOM,
     PRESSURES,
+    GROUND_TRUTH,
     TERRAIN,
     TERRAIN_MAP,
     TASK,
