@@ -111,15 +111,16 @@ class Polyline:
         return float(self.s[first + k] + held[k]), float(error)
 
 
-def cross_track(path: Polyline, track: ArrayLike) -> tuple[Array, Array]:
+def cross_track(path: Polyline, track: ArrayLike, start: float | None = 0.0) -> tuple[Array, Array]:
     """Return arc length and cross-track error of a machine's track, each shape (T,) [m].
 
-    Each point is looked for near the place of the one before it, the first one everywhere.
+    Each point is looked for near the place of the one before it.
 
     Args:
         path: the way that was to be driven.
         track: positions in the order of time, shape (T, 2) [m]; no two further apart than
             ``AHEAD``.
+        start: arc length near which the track begins [m]; None: wherever it is nearest.
 
     Raises:
         PathError: the track is not of that shape, or not finite.
@@ -128,7 +129,7 @@ def cross_track(path: Polyline, track: ArrayLike) -> tuple[Array, Array]:
     if track.ndim != 2 or track.shape[1] != 2 or not np.isfinite(track).all():
         raise PathError(f"track of shape {track.shape}; expected finite points (T, 2)")
     out = np.empty((2, len(track)))
-    near = None
+    near = start
     for k, point in enumerate(track):
         near, out[1, k] = path.project(point, near)
         out[0, k] = near
