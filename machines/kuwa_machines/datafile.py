@@ -52,18 +52,22 @@ def load_data(path: Path, model: type[_M], error: type[KuwaError]) -> _M:
     Raises:
         KuwaError: of the given class, naming file, key, value and what would have been right.
     """
-    raw = read_yaml(path, error)
+    return parse_data(read_yaml(path, error), path, model, error)
+
+
+def parse_data(raw: Any, where: Path | str, model: type[_M], error: type[KuwaError]) -> _M:
+    """Check parsed YAML against ``model``; ``where`` names it in refusals."""
     if not isinstance(raw, dict):
-        raise error(f"{path}: expected a mapping of keys, found {type(raw).__name__}")
+        raise error(f"{where}: expected a mapping of keys, found {type(raw).__name__}")
     try:
         result = model.model_validate(raw)
     except ValidationError as exc:
-        raise error("\n".join(_explain(path, model, exc))) from None
+        raise error("\n".join(_explain(where, model, exc))) from None
     if isinstance(result, DataFile):
         for key, leaf in quantities(raw):
             if str(leaf["source"]) not in result.sources:
                 raise error(
-                    f"{path}: {key}: source {leaf['source']!r} is not in this file's sources; "
+                    f"{where}: {key}: source {leaf['source']!r} is not in this file's sources; "
                     f"{choices(str(leaf['source']), result.sources)}"
                 )
     return result
@@ -94,16 +98,16 @@ def quantities(raw: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]
             yield from quantities(child, f"{prefix}[{index}]")
 
 
-def _explain(path: Path, model: type[BaseModel], exc: ValidationError) -> Iterator[str]:
+def _explain(where: Path | str, model: type[BaseModel], exc: ValidationError) -> Iterator[str]:
     for item in exc.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"]) or "(file)"
         if item["type"] == "extra_forbidden":
             name = str(item["loc"][-1])
-            yield f"{path}: {key}: unknown key; {choices(name, _fields(model, item['loc'][:-1]))}"
+            yield f"{where}: {key}: unknown key; {choices(name, _fields(model, item['loc'][:-1]))}"
         elif item["type"] == "missing":
-            yield f"{path}: {key}: this key is missing"
+            yield f"{where}: {key}: this key is missing"
         else:
-            yield f"{path}: {key}: {item['msg'].removeprefix('Value error, ')}"
+            yield f"{where}: {key}: {item['msg'].removeprefix('Value error, ')}"
 
 
 def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

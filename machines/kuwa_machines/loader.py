@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import xml.etree.ElementTree as ElementTree
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from kuwa_machines.datafile import load_data
+from kuwa_machines.build import build_machine
+from kuwa_machines.datafile import read_yaml
 from kuwa_machines.errors import MachineError, choices
-from kuwa_machines.spec import CylinderDrive, MachineSpec
+from kuwa_machines.spec import MachineSpec
+from kuwa_machines.variant import extended
 
 MACHINES_PATH = "KUWA_MACHINES_PATH"
 """Environment variable: folders with further machines, separated like PATH."""
@@ -43,45 +43,23 @@ def load_machine(name: str) -> MachineSpec:
 
 def load_machine_file(path: Path) -> MachineSpec:
     """Load and check one ``machine.yaml`` and the joints of its model."""
-    spec = load_data(path, MachineSpec, MachineError)
-    spec._folder = path.parent
+    raw = read_yaml(path, MachineError)
+    if isinstance(raw, dict) and "extends" in raw:
+        raw = extended(_base(path, raw), raw, path)
+    spec = build_machine(raw, path, path.parent)
     if spec.name != path.parent.name:
         raise MachineError(
             f"{path}: name: {spec.name!r} must equal its folder {path.parent.name!r}"
         )
-    _check_model(path, spec)
-    _check_linkages(path, spec)
     return spec
 
 
-def _check_model(path: Path, spec: MachineSpec) -> None:
-    if not spec.model_path.is_file():
-        raise MachineError(f"{path}: model: no file {spec.model_path}")
-    try:
-        tree = ElementTree.parse(spec.model_path)
-    except ElementTree.ParseError as exc:
-        raise MachineError(f"{spec.model_path}: not valid XML: {exc}") from None
-    for tag, wanted in (
-        ("joint", [*spec.joints, *spec.passive_joints]),
-        ("body", list(spec.links)),
-    ):
-        present = [element.get("name", "") for element in tree.iter(tag)]
-        for name in wanted:
-            if name not in present:
-                valid = choices(name, filter(None, present))
-                raise MachineError(f"{path}: {tag}s of {spec.model} lack {name!r}; {valid}")
-
-
-def _check_linkages(path: Path, spec: MachineSpec) -> None:
-    for name, joint in spec.joints.items():
-        if isinstance(joint.drive, CylinderDrive):
-            q = np.linspace(joint.position.min, joint.position.max, 181)
-            length = joint.drive.linkage.length(q)
-            where = f"{path}: joints.{name}.drive.linkage"
-            if not np.all(np.isfinite(length)):
-                bad = float(q[~np.isfinite(length)][0])
-                raise MachineError(
-                    f"{where}: the bars cannot meet at {bad:.3f} rad, inside the range"
-                )
-            if not (np.all(np.diff(length) > 0) or np.all(np.diff(length) < 0)):
-                raise MachineError(f"{where}: passes a dead centre inside the joint's range")
+def _base(path: Path, raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the data of the machine that the one at ``path`` extends."""
+    name, folders = raw["extends"], machine_folders()
+    if name not in folders:
+        raise MachineError(f"{path}: extends: no machine {name!r}; {choices(str(name), folders)}")
+    base = read_yaml(folders[name] / "machine.yaml", MachineError)
+    if not isinstance(base, dict) or "extends" in base:
+        raise MachineError(f"{path}: extends: {name!r} extends another itself; name that one")
+    return base

@@ -22,11 +22,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from kuwa_machines.build import build_machine
 from kuwa_machines.datafile import read_yaml
 from kuwa_machines.errors import MachineError, choices
-from kuwa_machines.loader import _check_linkages, _check_model, load_machine, machine_folders
+from kuwa_machines.loader import load_machine, machine_folders
 from kuwa_machines.spec import MachineSpec
 
 OWN_KEYS = ("machine", "sources", "not_identified")
@@ -39,8 +38,8 @@ def load_machine_with(name: str, overlay: Path) -> MachineSpec:
         MachineError: naming the overlay, the key, the value and what would have been right. The
             machine without the overlay stays as it was.
     """
-    folder = load_machine(name).folder
-    base = read_yaml(folder / "machine.yaml", MachineError)
+    plain = load_machine(name)
+    base = plain.raw
     over = read_yaml(overlay, MachineError)
     if not isinstance(over, dict):
         raise MachineError(f"{overlay}: expected a mapping of keys, found {type(over).__name__}")
@@ -59,19 +58,7 @@ def load_machine_with(name: str, overlay: Path) -> MachineSpec:
             _replace(overlay, merged, str(key), value, "", sources)
     # An overlay's source may have a name that the machine uses for another.
     merged["sources"] = {**base["sources"], **{_own(key): text for key, text in sources.items()}}
-    try:
-        spec = MachineSpec.model_validate(merged)
-    except ValidationError as exc:
-        lines = [
-            f"{overlay}: {'.'.join(map(str, item['loc']))}: "
-            f"{item['msg'].removeprefix('Value error, ')}"
-            for item in exc.errors(include_url=False)
-        ]
-        raise MachineError("\n".join(lines)) from None
-    spec._folder = folder
-    _check_model(overlay, spec)
-    _check_linkages(overlay, spec)
-    return spec
+    return build_machine(merged, overlay, plain.folder)
 
 
 def _own(source: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
@@ -23,20 +24,17 @@ from kuwa_machines.drives import (
 )
 from kuwa_machines.errors import MachineError, choices
 from kuwa_machines.followers import Follower
+from kuwa_machines.hydraulics import Hydraulics, LoadSensing, NegativeFlow
 from kuwa_machines.tools import Blade, Bucket, DumpBody, Plough, SprayerBoom, Tool
 from kuwa_machines.undercarriage import Tracks, Wheels
 from kuwa_machines.units import (
     Angle,
     AngularAcceleration,
     AngularVelocity,
-    Flow,
     Frequency,
     Length,
     Mass,
     Point3,
-    Power,
-    Pressure,
-    Ratio,
     RotationalStiffness,
     RotationalViscosity,
 )
@@ -49,8 +47,10 @@ __all__ = [
     "HydrostaticDrive",
     "Joint",
     "Link",
+    "LoadSensing",
     "MachineSpec",
     "MotorDrive",
+    "NegativeFlow",
     "PassiveJoint",
     "Pilot",
     "Plough",
@@ -163,18 +163,6 @@ class PassiveJoint(Data):
     follows: Follower | None = None
 
 
-class Hydraulics(Data):
-    """The pump and the oil that all functions share."""
-
-    pump_flow: Flow
-    pump_power: Power
-    pump_relief: Pressure
-    load_sensing_margin: Pressure
-    tank_pressure: Pressure
-    bulk_modulus: Pressure
-    engine_efficiency: Ratio
-
-
 class Encoder(Data):
     """Joint position and velocity measurement."""
 
@@ -212,6 +200,7 @@ class MachineSpec(DataFile):
     undercarriage: Annotated[Tracks | Wheels, Field(discriminator="type")]
     sensors: Sensors
     _folder: Path = PrivateAttr(default=Path())
+    _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> MachineSpec:
@@ -234,6 +223,11 @@ class MachineSpec(DataFile):
         for link, key in used.items():
             if link not in self.links:
                 raise ValueError(f"{key}: no link {link!r}; {choices(link, self.links)}")
+        if isinstance(self.hydraulics, NegativeFlow):
+            oil = {j for j, joint in self.joints.items() if joint.drive.type != "hydrostatic"}
+            if oil != set(self.hydraulics.spools):
+                odd = sorted(oil ^ set(self.hydraulics.spools))[0]
+                raise ValueError(f"hydraulics.spools: {odd!r} is wrong; {choices(odd, oil)}")
         named = {
             joint.follows.joint: f"passive_joints.{j}.follows.joint"
             for j, joint in self.passive_joints.items()
@@ -268,6 +262,24 @@ class MachineSpec(DataFile):
     def folder(self) -> Path:
         """The machine's own folder."""
         return self._folder
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The text that this machine was built from, as parsed; copy it before changing it.
+
+        Raises:
+            MachineError: a copy whose numbers were changed by hand has none.
+        """
+        if not self._raw:
+            raise MachineError(f"{self.name}: was changed by hand and has no text to build on")
+        return self._raw
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy; one with updates has no :attr:`raw`."""
+        copy = super().model_copy(update=update, deep=deep)
+        if update:
+            copy._raw = {}
+        return copy
 
     @property
     def model_path(self) -> Path:

@@ -38,9 +38,15 @@ UNITS: dict[str, dict[str, float]] = {
     "specific_weight": {"N/m3": 1.0, "kN/m3": 1e3},
     "stiffness": {"N/m": 1.0, "kN/m": 1e3, "MN/m": 1e6},
     "frequency": {"Hz": 1.0},
+    "temperature": {"degC": 1.0},
+    "kinematic_viscosity": {"m2/s": 1.0, "mm2/s": 1e-6},
+    "heat_capacity": {"J/K": 1.0, "kJ/K": 1e3},
+    "thermal_conductance": {"W/K": 1.0, "kW/K": 1e3},
+    "growth": {"1/h": 1.0, "percent/1000h": 1e-5},
     "ratio": {"1": 1.0, "percent": 1e-2},
 }
-"""Valid units by dimension, with the factor to SI. A pure number has the unit ``"1"``."""
+"""Valid units by dimension, with the factor to SI. A pure number has the unit ``"1"``.
+Temperatures stay in °C and growth in shares per hour, as everybody says them."""
 
 
 def _reader(dimension: str, shape: int) -> Callable[[Any], Any]:
@@ -107,6 +113,11 @@ CohesiveModulus = Annotated[float, quantity("cohesive_modulus")]
 FrictionalModulus = Annotated[float, quantity("frictional_modulus")]
 Stiffness = Annotated[float, quantity("stiffness")]
 Frequency = Annotated[float, quantity("frequency")]
+Temperature = Annotated[float, quantity("temperature")]
+KinematicViscosity = Annotated[float, quantity("kinematic_viscosity")]
+HeatCapacity = Annotated[float, quantity("heat_capacity")]
+ThermalConductance = Annotated[float, quantity("thermal_conductance")]
+Growth = Annotated[float, quantity("growth")]
 Ratio = Annotated[float, quantity("ratio")]
 Point2 = Annotated[tuple[float, float], vector("length", 2)]
 Point3 = Annotated[tuple[float, float, float], vector("length", 3)]

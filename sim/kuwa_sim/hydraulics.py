@@ -1,7 +1,9 @@
 """Valves, pump and oil columns: from spool commands to joint torques.
 
-Each function runs: dead time → dead band → flow curve → first-order lag → share of the pump's flow
-and power → oil column → relief. The oil column between valve and piston is a stiff spring,
+Each function runs: dead time → dead band → flow curve → first-order lag → flow from the pump → oil
+column → relief. With load sensing the pump holds the highest load pressure plus a margin, and the
+functions share what it can give by demand; open-centre valves are in
+:mod:`kuwa_sim.open_centre`. The oil column between valve and piston is a stiff spring,
 
     K = β (A_h²/V_h + A_r²/V_r)  [N/m]  (cylinder),   K = 2 β D²/V  [N·m/rad]  (motor)
 
@@ -20,25 +22,55 @@ from numba import njit
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.linkage import lever_arm
-from kuwa_machines.spec import CylinderDrive, HydrostaticDrive, MachineSpec
-
-TABLE_POINTS = 257
-"""Knots of the tables of cylinder length and lever arm over the joint's range."""
-
-# Columns of the per-function parameter array.
-(
-    DELAY_STEPS, DEAD_BAND, CURVE, LAG, FLOW_POS, FLOW_NEG, AREA_EXTEND, AREA_RETRACT,
-    DEAD_VOLUME, RELIEF, LEAKAGE, DAMPING_TIME, Q_LOW, Q_STEP, LENGTH_MIN, LENGTH_MAX,
-) = range(16)  # fmt: skip
-N_PARAMETERS = 16
-
-# Columns of the per-function state array.
-SPOOL, FORCE, FLOW, TORQUE, HEAD_PRESSURE, ROD_PRESSURE, OVERFLOW, COLUMN = range(8)
-N_STATES = 8
-
-# Entries of the pump arrays.
-MAX_FLOW, MAX_POWER, PUMP_RELIEF, MARGIN, TANK, BULK = range(6)
-PUMP_PRESSURE, PUMP_FLOW, PUMP_POWER = range(3)
+from kuwa_machines.spec import CylinderDrive, HydrostaticDrive, LoadSensing, MachineSpec
+from kuwa_sim.circuit_layout import (
+    AREA_EXTEND,
+    AREA_RETRACT,
+    BULK,
+    COLUMN,
+    CURVE,
+    DAMPING_TIME,
+    DEAD_BAND,
+    DEAD_VOLUME,
+    DELAY_STEPS,
+    FLOW,
+    FLOW_NEG,
+    FLOW_POS,
+    FORCE,
+    HEAD_PRESSURE,
+    INLET_POS,
+    LAG,
+    LEAKAGE,
+    LENGTH_MAX,
+    LENGTH_MIN,
+    MARGIN,
+    MAX_FLOW,
+    MAX_POWER,
+    N_PARAMETERS,
+    N_PUMP,
+    N_PUMP_STATES,
+    N_STATES,
+    OPEN_CENTRE,
+    OUTLET_NEG,
+    OVERFLOW,
+    PUMP_FLOW,
+    PUMP_POWER,
+    PUMP_PRESSURE,
+    PUMP_RELIEF,
+    Q_LOW,
+    Q_STEP,
+    RELIEF,
+    ROD_PRESSURE,
+    SPOOL,
+    STANDBY,
+    STROKE,
+    TABLE_POINTS,
+    TANK,
+    TORQUE,
+    column_stiffness,
+    interpolate,
+)
+from kuwa_sim.open_centre import bypass_table, conductances, step_open_centre
 
 
 class HydraulicCircuit:
@@ -50,16 +82,18 @@ class HydraulicCircuit:
     """
 
     def __init__(self, spec: MachineSpec, dt: float) -> None:
+        h = spec.hydraulics
         joints = [
-            (joint, joint.drive)
-            for joint in spec.joints.values()
+            (name, joint, joint.drive)
+            for name, joint in spec.joints.items()
             if not isinstance(joint.drive, HydrostaticDrive)
         ]
         n = len(joints)
         self.dt = dt
         self.parameters = np.zeros((n, N_PARAMETERS))
         self.table = np.zeros((n, 2, TABLE_POINTS))
-        for i, (joint, drive) in enumerate(joints):
+        self.bypass = np.zeros((n, 2, TABLE_POINTS))
+        for i, (name, joint, drive) in enumerate(joints):
             valve = drive.valve
             p = self.parameters[i]
             p[DELAY_STEPS] = round(valve.dead_time / dt)
@@ -79,13 +113,22 @@ class HydraulicCircuit:
                 # A motor is a cylinder of area D [m³/rad] with a lever arm of one.
                 p[AREA_EXTEND] = p[AREA_RETRACT] = drive.displacement
                 self.table[i, 1] = 1.0
-        h = spec.hydraulics
-        self.pump = np.array([
-            h.pump_flow, h.pump_power, h.pump_relief,
-            h.load_sensing_margin, h.tank_pressure, h.bulk_modulus,
-        ])  # fmt: skip
+            if not isinstance(h, LoadSensing):
+                p[INLET_POS : OUTLET_NEG + 1] = conductances(h, name, drive)
+                self.bypass[i] = bypass_table(h, name, drive)
+        self.pump = np.zeros(N_PUMP)
+        self.pump[[MAX_FLOW, MAX_POWER, PUMP_RELIEF]] = h.pump_flow, h.pump_power, h.pump_relief
+        self.pump[[TANK, BULK]] = h.tank_pressure, h.bulk_modulus
+        if isinstance(h, LoadSensing):
+            self.pump[MARGIN] = h.load_sensing_margin
+        else:
+            self.pump[OPEN_CENTRE:] = (
+                1.0, h.standby_flow, h.control_low, h.control_high, h.pump_time_constant,
+                h.control_high / h.standby_flow**2,
+            )  # fmt: skip
         self.states = np.zeros((n, N_STATES))
-        self.pump_state = np.zeros(3)
+        self.pump_state = np.zeros(N_PUMP_STATES)
+        self.pump_state[STROKE] = self.pump[STANDBY]
         self.history = np.zeros((n, 1 + int(self.parameters[:, DELAY_STEPS].max(initial=0))))
         self.head = np.zeros(1, dtype=np.int64)
 
@@ -93,6 +136,7 @@ class HydraulicCircuit:
         """Centre the spools and set the oil columns to carry ``holding_torque`` [N·m] at rest."""
         self.states[:] = 0.0
         self.pump_state[:] = 0.0
+        self.pump_state[STROKE] = self.pump[STANDBY]
         self.history[:] = 0.0
         self.head[0] = 0
         for i in range(len(q)):
@@ -107,18 +151,6 @@ class HydraulicCircuit:
 
 
 @njit(cache=True)
-def interpolate(table, p, q):  # type: ignore[no-untyped-def]
-    """Linear interpolation in a table over the joint's range; held at its ends."""
-    x = (q - p[Q_LOW]) / p[Q_STEP]
-    k = int(x)
-    if k < 0:
-        return table[0]
-    if k >= table.shape[0] - 1:
-        return table[-1]
-    return table[k] + (x - k) * (table[k + 1] - table[k])
-
-
-@njit(cache=True)
 def valve_flow(u, band, curve):  # type: ignore[no-untyped-def]
     """Fraction of full flow that a spool command u asks for: dead band, then a power curve."""
     magnitude = (abs(u) - band) / (1.0 - band)
@@ -127,55 +159,40 @@ def valve_flow(u, band, curve):  # type: ignore[no-untyped-def]
     return math.copysign(min(magnitude, 1.0) ** curve, u)
 
 
+# fmt: off
 @njit(cache=True)
-def step_circuit(command, q, qd, p, table, pump, x, pump_x, history, head, dt):  # type: ignore[no-untyped-def]
+def step_circuit(  # type: ignore[no-untyped-def]
+    command, q, qd, p, table, bypass, pump, x, pump_x, history, head, dt
+):
+    # fmt: on
     """Advance all functions by dt; torques are left in ``x[:, TORQUE]``.
 
     Args:
         command: spool commands, shape (n,), in [-1, 1], positive along the positive joint.
         q, qd: joint positions and velocities, shape (n,) [rad], [rad/s].
-        p, table, pump, x, pump_x, history, head: arrays of a HydraulicCircuit.
+        p, table, bypass, pump, x, pump_x, history, head: arrays of a HydraulicCircuit.
     """
     n = command.shape[0]
     length = history.shape[1]
     head[0] = (head[0] + 1) % length
-    demand = 0.0
-    load_pressure = 0.0
     for i in range(n):
         history[i, head[0]] = command[i]
         u = history[i, (head[0] - int(p[i, DELAY_STEPS])) % length]
         target = valve_flow(u, p[i, DEAD_BAND], p[i, CURVE])
         x[i, SPOOL] += dt / p[i, LAG] * (target - x[i, SPOOL])
-        s = x[i, SPOOL]
-        if target == 0.0 and abs(s) < 1e-3:
-            x[i, SPOOL] = s = 0.0
-        x[i, FLOW] = s * (p[i, FLOW_POS] if s > 0.0 else p[i, FLOW_NEG])
-        demand += abs(x[i, FLOW])
-        if s != 0.0:
-            extending = (s > 0.0) == (interpolate(table[i, 1], p[i], q[i]) > 0.0)
-            pressure = x[i, HEAD_PRESSURE] if extending else x[i, ROD_PRESSURE]
-            load_pressure = max(load_pressure, pressure)
-
-    pump_pressure = min(load_pressure + pump[MARGIN], pump[PUMP_RELIEF])
-    available = min(pump[MAX_FLOW], pump[MAX_POWER] / pump_pressure)
-    share = min(1.0, available / demand) if demand > 0.0 else 1.0
-    pump_x[PUMP_PRESSURE] = pump_pressure if demand > 0.0 else pump[MARGIN]
-    pump_x[PUMP_FLOW] = demand * share
-    pump_x[PUMP_POWER] = pump_x[PUMP_PRESSURE] * pump_x[PUMP_FLOW]
+        if target == 0.0 and abs(x[i, SPOOL]) < 1e-3:
+            x[i, SPOOL] = 0.0
+    if pump[OPEN_CENTRE] == 0.0:
+        step_load_sensing(q, p, table, pump, x, pump_x)
+    else:
+        step_open_centre(q, qd, p, table, bypass, pump, x, pump_x, dt)
 
     for i in range(n):
         lever = interpolate(table[i, 1], p[i], q[i])
         a_h, a_r = p[i, AREA_EXTEND], p[i, AREA_RETRACT]
-        x[i, FLOW] *= share
         flow = x[i, FLOW] if lever > 0.0 else -x[i, FLOW]
         wanted = flow / (a_h if flow > 0.0 else a_r)
-        if p[i, LENGTH_MAX] > 0.0:
-            piston = interpolate(table[i, 0], p[i], q[i])
-            v_h = p[i, DEAD_VOLUME] + a_h * max(piston - p[i, LENGTH_MIN], 0.0)
-            v_r = p[i, DEAD_VOLUME] + a_r * max(p[i, LENGTH_MAX] - piston, 0.0)
-        else:
-            v_h = v_r = p[i, DEAD_VOLUME]
-        stiffness = pump[BULK] * (a_h * a_h / v_h + a_r * a_r / v_r)
+        stiffness = column_stiffness(p[i], table[i], pump[BULK], q[i])
         leak = p[i, LEAKAGE] * x[i, COLUMN] / (a_h * a_h)
         slip = wanted - lever * qd[i] - leak
         most = p[i, RELIEF] * a_h - pump[TANK] * a_r
@@ -192,3 +209,27 @@ def step_circuit(command, q, qd, p, table, pump, x, pump_x, history, head, dt): 
         else:
             x[i, HEAD_PRESSURE] = pump[TANK]
             x[i, ROD_PRESSURE] = (pump[TANK] * a_h - force) / a_r
+
+
+@njit(cache=True)
+def step_load_sensing(q, p, table, pump, x, pump_x):  # type: ignore[no-untyped-def]
+    """Leave each function's flow in ``x[:, FLOW]``: its demand, or its share of the pump's flow."""
+    n = q.shape[0]
+    demand = 0.0
+    load_pressure = 0.0
+    for i in range(n):
+        s = x[i, SPOOL]
+        x[i, FLOW] = s * (p[i, FLOW_POS] if s > 0.0 else p[i, FLOW_NEG])
+        demand += abs(x[i, FLOW])
+        if s != 0.0:
+            extending = (s > 0.0) == (interpolate(table[i, 1], p[i], q[i]) > 0.0)
+            pressure = x[i, HEAD_PRESSURE] if extending else x[i, ROD_PRESSURE]
+            load_pressure = max(load_pressure, pressure)
+    pump_pressure = min(load_pressure + pump[MARGIN], pump[PUMP_RELIEF])
+    available = min(pump[MAX_FLOW], pump[MAX_POWER] / pump_pressure)
+    share = min(1.0, available / demand) if demand > 0.0 else 1.0
+    pump_x[PUMP_PRESSURE] = pump_pressure if demand > 0.0 else pump[MARGIN]
+    pump_x[PUMP_FLOW] = demand * share
+    pump_x[PUMP_POWER] = pump_x[PUMP_PRESSURE] * pump_x[PUMP_FLOW]
+    for i in range(n):
+        x[i, FLOW] *= share

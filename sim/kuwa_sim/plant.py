@@ -11,14 +11,8 @@ from numba import njit
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import CommandError, KuwaError
 from kuwa_machines.spec import HydrostaticDrive, MachineSpec
-from kuwa_sim.hydraulics import (
-    PUMP_FLOW,
-    PUMP_POWER,
-    PUMP_PRESSURE,
-    TORQUE,
-    HydraulicCircuit,
-    step_circuit,
-)
+from kuwa_sim.circuit_layout import PUMP_FLOW, PUMP_POWER, PUMP_PRESSURE, TORQUE
+from kuwa_sim.hydraulics import HydraulicCircuit, step_circuit
 from kuwa_sim.mounts import make_mount
 from kuwa_sim.scenery import Grid
 from kuwa_sim.soil import Ground, surface_height
@@ -84,8 +78,8 @@ class Plant:
         work, travel = self._worked, self._travelled
         self._circuit_args = (
             self._valves, d.qpos, d.qvel, self.qpos_index[work], self.dof_index[work],
-            d.qfrc_applied, c.parameters, c.table, c.pump, c.states, c.pump_state, c.history,
-            c.head, STEP,
+            d.qfrc_applied, c.parameters, c.table, c.bypass, c.pump, c.states, c.pump_state,
+            c.history, c.head, STEP,
         )  # fmt: skip
         self._travel_args = (
             self._strokes, d.qpos, d.qvel, self.qpos_index[travel], self.dof_index[travel],
@@ -250,7 +244,7 @@ class Plant:
 # fmt: off
 @njit(cache=True)
 def apply_circuit(  # type: ignore[no-untyped-def]
-    command, qpos, qvel, qadr, vadr, qfrc, p, table, pump, x, pump_x, history, head, dt
+    command, qpos, qvel, qadr, vadr, qfrc, p, table, bypass, pump, x, pump_x, history, head, dt
 ):
     # fmt: on
     """Advance the hydraulics and put their torques on the joints."""
@@ -260,6 +254,6 @@ def apply_circuit(  # type: ignore[no-untyped-def]
     for i in range(n):
         q[i] = qpos[qadr[i]]
         qd[i] = qvel[vadr[i]]
-    step_circuit(command, q, qd, p, table, pump, x, pump_x, history, head, dt)
+    step_circuit(command, q, qd, p, table, bypass, pump, x, pump_x, history, head, dt)
     for i in range(n):
         qfrc[vadr[i]] = x[i, TORQUE]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 import pytest
-import yaml
 
 from kuwa_machines import CommandError, MachineSpec, load_machine, machine_folders
 from kuwa_machines.datafile import quantities
 from kuwa_machines.linkage import lever_arm
 from kuwa_machines.spec import CylinderDrive, HydrostaticDrive
-from kuwa_sim import hydraulics as oil
+from kuwa_sim import circuit_layout as oil
 from kuwa_sim.model import Grid, build_model
 from kuwa_sim.plant import STEP, Plant
 from kuwa_sim.site import lone_plant
@@ -59,9 +58,8 @@ def test_nothing_in_the_model_touches(model: mujoco.MjModel) -> None:
 
 
 def test_every_number_has_a_source_that_is_used(spec: MachineSpec) -> None:
-    raw = yaml.safe_load((spec.folder / "machine.yaml").read_text(encoding="utf-8"))
-    used = {str(leaf["source"]) for _, leaf in quantities(raw)}
-    assert used == set(raw["sources"])
+    used = {str(leaf["source"]) for _, leaf in quantities(spec.raw)}
+    assert used == set(spec.sources)
     assert (spec.folder / "README.md").read_text(encoding="utf-8").startswith(f"# {spec.name}\n")
 
 

@@ -8,16 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kuwa_machines import load_machine
-from kuwa_sim.hydraulics import (
-    FLOW,
-    PUMP_POWER,
-    PUMP_PRESSURE,
-    SPOOL,
-    TORQUE,
-    HydraulicCircuit,
-    step_circuit,
-    valve_flow,
-)
+from kuwa_sim.circuit_layout import FLOW, PUMP_POWER, PUMP_PRESSURE, SPOOL, TORQUE
+from kuwa_sim.hydraulics import HydraulicCircuit, step_circuit, valve_flow
 
 DT = 0.002
 SPEC = load_machine("zx200")
@@ -31,7 +23,7 @@ def run(
     c, speed = circuit, np.zeros(4) if qd is None else qd
     for _ in range(round(seconds / DT)):
         step_circuit(
-            u, SPEC.home, speed, c.parameters, c.table, c.pump, c.states, c.pump_state,
+            u, SPEC.home, speed, c.parameters, c.table, c.bypass, c.pump, c.states, c.pump_state,
             c.history, c.head, DT,
         )  # fmt: skip
 

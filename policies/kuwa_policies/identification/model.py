@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kuwa_machines.contracts import Array
+from kuwa_machines.errors import MachineError
 from kuwa_machines.linkage import lever_arm
-from kuwa_machines.spec import CylinderDrive, MachineSpec
+from kuwa_machines.spec import CylinderDrive, LoadSensing, MachineSpec
 from kuwa_policies.identification import kernel
 from kuwa_policies.identification.rigid import GRAVITY, RigidTree
 
@@ -111,6 +112,11 @@ class MachineModel:
         self.tree = RigidTree(spec, self.names)
         self.prior = prior(spec)
         h = spec.hydraulics
+        if not isinstance(h, LoadSensing):
+            raise MachineError(
+                f"{spec.name}: hydraulics.type: {h.type}; identification knows load_sensing only: "
+                "with open-centre valves flow depends on load, which its model leaves out"
+            )
         self.pump = np.array(
             [h.pump_flow, h.pump_power, h.pump_relief, h.load_sensing_margin, h.tank_pressure]
         )
