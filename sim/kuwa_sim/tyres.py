@@ -135,7 +135,8 @@ def tyre_forces(p, x, bodies, xpos, xmat, xipos, cvel, com, height, grid, xfrc, 
         load = max(p[m, STIFFNESS] * deflection - p[m, DAMPING] * rising, 0.0)
         rolling = (w0 * axle_x + w1 * axle_y + w2 * axle_z) * radius
         ahead = vx * ux + vy * uy + vz * uz
-        across = vx * tx + vy * ty + vz * tz
+        # The tyre slides where it touches: as the machine rolls, the print swings out below.
+        across = vx * tx + vy * ty + vz * tz + gap * (w0 * ux + w1 * uy + w2 * uz)
         sigma = RELAXATION * p[m, DIAMETER]
         old_s = x[m, SLIP]
         old_a = x[m, SIDE]

@@ -202,3 +202,19 @@ def test_the_boom_swings_at_its_modes_and_comes_to_rest() -> None:
     assert 1.0 < frequency < 1.8
     assert np.abs(wave[-100:]).max() < 0.3 * np.abs(wave[:100]).max()
     assert np.abs(plant.data.xmat[tip].reshape(3, 3)[2, 1]) < 0.02, "level at rest"
+
+
+def test_a_plough_that_runs_straight_does_not_sway() -> None:
+    """A hold on the ground that moved with the depths of the shares kept a 3 Hz sway alive."""
+    plant = make("tractor_plough")
+    sideways = []
+    for k in range(1000):
+        lift = np.clip(4 * (-0.05 - plant.q[-1]), -0.5, 0.5)
+        plant.write(command(plant, lift=lift, wheels=0.5 if k > 300 else 0.0))
+        plant.advance()
+        if k == 600:
+            plant.data.qvel[1] += 0.1
+        if k > 800:
+            sideways.append(plant.base_velocity[1])
+    assert plant.tool.out[12] > 0.15  # type: ignore[attr-defined]
+    assert np.std(sideways) < 0.01

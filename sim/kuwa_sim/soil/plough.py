@@ -49,6 +49,8 @@ CONTACT_STIFFNESS = 2.0e6
 CONTACT_DAMPING = 2.0e4
 JUMP = 0.5
 """A share that moved further than this in a tick was placed there [m]."""
+PULLED_AT = 0.08
+"""Height above its share at which the ground pulls a body [m]: four tenths of a usual depth."""
 AHEAD = 0.3
 """How far before a share its depth is taken [m]: ahead of the ground that it lifts."""
 
@@ -91,7 +93,7 @@ class PloughTool:
         self.load = np.zeros(N_LOAD)
         self.numbers = np.array([bodies, spacing, *draft_numbers])
         self._motion = np.zeros((bodies, N_MOTION))
-        self._contact = np.zeros((1, N_CONTACT))
+        self._contact = np.zeros((bodies, N_CONTACT))
         self.force_args = (
             ground.height, prm, self.numbers, self._contact, np.zeros((7, 3)),
         )  # fmt: skip
@@ -146,48 +148,21 @@ def plough_forces(
 ) -> None:
     """Write the wrench of the ground on the plough, about its first share, shape (16,).
 
+    Each body holds on to the ground by itself, at a point that does not move on it: one contact
+    at the middle of all drafts would move as the plough rolls, and so give it energy.
     ``out[12]`` is the mean depth of the shares [m], ``out[14]`` the draft [N].
     """
     out[:] = 0.0
     norm = math.sqrt(pose[9] * pose[9] + pose[10] * pose[10])
     if norm < 0.1:
-        contact[0, ACTIVE] = 0.0
+        contact[:, ACTIVE] = 0.0
         return
     fx = pose[9] / norm
     fy = pose[10] / norm
     n = int(numbers[BODIES])
     width = prm[WIDTH]
     speed = pose[3] * fx + pose[4] * fy
-    total = 0.0
-    depths = 0.0
-    arm_x = 0.0
-    arm_y = 0.0
-    arm_z = 0.0
-    for k in range(n):
-        rx = -k * numbers[SPACING] * pose[9] + k * width * pose[12]
-        ry = -k * numbers[SPACING] * pose[10] + k * width * pose[13]
-        rz = -k * numbers[SPACING] * pose[11] + k * width * pose[14]
-        x, y, z = pose[0] + rx, pose[1] + ry, pose[2] + rz
-        depth = surface_height(height, prm, x + AHEAD * fx, y + AHEAD * fy) - z
-        if depth <= 0.0:
-            continue
-        D = draft(
-            numbers[DRAFT_A], numbers[DRAFT_B], numbers[DRAFT_C], numbers[TEXTURE], speed, width,
-            depth,
-        )  # fmt: skip
-        total += D
-        depths += depth
-        arm_x += D * rx
-        arm_y += D * ry
-        arm_z += D * (rz + 0.4 * depth)
-    out[12] = depths / n
-    out[14] = total
-    if total <= 0.0:
-        contact[0, ACTIVE] = 0.0
-        return
-    arm_x /= total
-    arm_y /= total
-    arm_z /= total
+    suction = numbers[SUCTION] * min(max(speed, 0.0) / 0.2, 1.0)
     axes = scratch[0:3]
     low = scratch[3]
     high = scratch[4]
@@ -201,25 +176,43 @@ def plough_forces(
     axes[2, 0] = -fy
     axes[2, 1] = fx
     axes[2, 2] = 0.0
-    low[0] = -total
-    high[0] = total
-    low[1] = -0.3 * total
-    high[1] = 0.3 * total
-    low[2] = -numbers[SIDE_SHARE] * total
-    high[2] = numbers[SIDE_SHARE] * total
-    vx = pose[3] + pose[7] * arm_z - pose[8] * arm_y
-    vy = pose[4] + pose[8] * arm_x - pose[6] * arm_z
-    vz = pose[5] + pose[6] * arm_y - pose[7] * arm_x
-    elastic_plastic(
-        contact[0], pose[0] + arm_x, pose[1] + arm_y, pose[2] + arm_z, vx, vy, vz,
-        axes, low, high, prm[STIFFNESS], prm[DAMPING], force,
-    )  # fmt: skip
-    force[2] -= numbers[SUCTION] * total * min(max(speed, 0.0) / 0.2, 1.0)
-    for k in range(3):
-        out[k] = force[k]
-    out[3] = arm_y * force[2] - arm_z * force[1]
-    out[4] = arm_z * force[0] - arm_x * force[2]
-    out[5] = arm_x * force[1] - arm_y * force[0]
+    for k in range(n):
+        rx = -k * numbers[SPACING] * pose[9] + k * width * pose[12]
+        ry = -k * numbers[SPACING] * pose[10] + k * width * pose[13]
+        rz = -k * numbers[SPACING] * pose[11] + k * width * pose[14]
+        x, y, z = pose[0] + rx, pose[1] + ry, pose[2] + rz
+        depth = surface_height(height, prm, x + AHEAD * fx, y + AHEAD * fy) - z
+        if depth <= 0.0:
+            contact[k, ACTIVE] = 0.0
+            continue
+        D = draft(
+            numbers[DRAFT_A], numbers[DRAFT_B], numbers[DRAFT_C], numbers[TEXTURE], speed, width,
+            depth,
+        )  # fmt: skip
+        out[12] += depth / n
+        out[14] += D
+        low[0] = -D
+        high[0] = D
+        low[1] = -0.3 * D
+        high[1] = 0.3 * D
+        low[2] = -numbers[SIDE_SHARE] * D
+        high[2] = numbers[SIDE_SHARE] * D
+        rx += PULLED_AT * pose[15]
+        ry += PULLED_AT * pose[16]
+        rz += PULLED_AT * pose[17]
+        vx = pose[3] + pose[7] * rz - pose[8] * ry
+        vy = pose[4] + pose[8] * rx - pose[6] * rz
+        vz = pose[5] + pose[6] * ry - pose[7] * rx
+        elastic_plastic(
+            contact[k], pose[0] + rx, pose[1] + ry, pose[2] + rz, vx, vy, vz,
+            axes, low, high, prm[STIFFNESS] / n, prm[DAMPING] / n, force,
+        )  # fmt: skip
+        force[2] -= suction * D
+        for m in range(3):
+            out[m] += force[m]
+        out[3] += ry * force[2] - rz * force[1]
+        out[4] += rz * force[0] - rx * force[2]
+        out[5] += rx * force[1] - ry * force[0]
 
 
 @njit(cache=True)
