@@ -14,7 +14,11 @@ import numpy as np
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.kinematics import ExcavatorKinematics, ReachError
+from kuwa_policies.planning.spoil import Dump
 from kuwa_policies.planning.trajectory import Leg
+
+BACK_OFF = np.radians(1.5)
+"""The bucket's joint stays this far from its limits [rad]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +36,20 @@ class DigSettings:
         carry_pitch: mouth up. open_pitch: emptied.
         clear: height of the bucket above the ground before it may swing.
         approach: height above the ground at which the edge starts down. beyond: distance beyond
-            both ends at which the path has its rounded corners.
-        press, press_time: in the last passes the edge is driven in this much deeper [m] and stays
-            so long [s], because the machine gives while the ground resists.
+            both ends at which the path has its rounded corners, as far as the machine reaches:
+            there the edge comes down, and the wall stays that it does not cut quite to its foot.
+        press_time: in the last passes the edge stays so long where it went in [s]: the machine
+            gives while the ground resists.
         settle: the swing stands this long before the edge goes down between walls [s].
         drop: height of the bucket's lowest point above the heap.
+        over_rim: the bucket passes over a body's rim at least so high. body: half the width that a
+            body takes up around its centre [m].
     """
 
     pass_volume: float = 0.7
     cut_speed: float = 0.7
     finish_speed: float = 0.5
-    entry_clearance: float = np.radians(88.0)
+    entry_clearance: float = np.radians(75.0)
     drag_clearance: float = np.radians(10.0)
     heel: float = 0.06
     wall: float = 0.05
@@ -51,8 +58,10 @@ class DigSettings:
     clear: float = 0.35
     drop: float = 0.3
     approach: float = 0.15
-    beyond: float = 0.04
-    press: float = 0.02
+    beyond: float = 0.06
+    over_rim: float = 0.3
+    body: float = 1.8
+    ramp: float = np.radians(60.0)
     press_time: float = 0.25
     settle: float = 0.1
 
@@ -76,15 +85,6 @@ class Cut:
     finishing: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Dump:
-    """Where to empty the bucket: swing angle [rad], radius [m], height of what lies there [m]."""
-
-    swing: float
-    r: float
-    top: float
-
-
 class DigCycle:
     """Builds the legs of a cycle for one machine.
 
@@ -105,41 +105,80 @@ class DigCycle:
     def legs(self, cut: Cut, dump: Dump) -> list[Leg]:
         """Return the legs from wherever the machine rests to an empty bucket over the heap."""
         s = self.settings
+        cut = self._extended(cut)
         wanted = np.array([self.pitch_at(s.entry_clearance)])
-        entry = float(self._reachable(cut.r[-1:] + s.beyond, cut.floor[-1:], wanted)[0])
-        far, top = cut.r[-1] + s.beyond, max(cut.ground, float(cut.surface.max()))
-        speed = s.finish_speed if cut.finishing else s.cut_speed
-        press = s.press if cut.finishing else 0.0
+        entry = float(self.reachable(cut.r[-1:], cut.floor[-1:], wanted)[0])
+        far, top = cut.r[-1], max(cut.ground, float(cut.surface.max()))
+        out = self._ramp_top(cut, entry)
         dig = self._drag(cut, entry)
         curl = self._curl(dig[-1], top + s.clear)
         return [
-            Leg("return", _point(far, top + 0.6, entry), 1.5, swing_to=cut.swing, swing_left=1.0),
-            Leg("approach", _point(far, cut.ground + s.approach, entry), 0.8, swing_left=0.15),
+            *self._come(cut, dump, out, top + 0.6, entry),
+            Leg("approach", point(out, cut.ground + s.approach, entry), 0.8, swing_left=0.15),
             # Between the walls of a trench the swing must stand.
-            Leg("penetrate", _point(far, cut.surface[-1] + 0.05, entry), 0.8,
+            Leg("penetrate", point(out, cut.ground + 0.05, entry), 0.8,
                 swing_left=0.0, pause=s.settle),
-            Leg("penetrate", _point(far, cut.floor[-1] - press, entry), 0.4,
+            Leg("penetrate", point(far, cut.floor[-1], entry), 0.4,
                 dwell=s.press_time if cut.finishing else 0.0),
-            Leg("dig", dig, speed),
+            Leg("dig", dig, s.finish_speed if cut.finishing else s.cut_speed),
             Leg("curl", curl, 0.6),
-            *self._empty(curl[-1], dump),
+            *self.empty(curl[-1], cut.swing, dump),
         ]  # fmt: skip
+
+    def _ramp_top(self, cut: Cut, entry: float) -> float:
+        """Return the radius at which the edge goes in, on a ramp down to the cut's far end [m]."""
+        depth = max(cut.ground - cut.floor[-1], 0.0)
+        r = cut.r[-1] + depth / np.tan(self.settings.ramp) * np.array([1.0, 0.75, 0.5, 0.25])
+        kin = self._kin
+        z = cut.ground + 0.6 - kin.base[2]
+        q = kin.inverse_in_plane(r, np.full(len(r), z), np.full(len(r), entry))
+        with np.errstate(invalid="ignore"):
+            ok = (q >= kin.q_min[1:] + BACK_OFF) & (q <= kin.q_max[1:] - BACK_OFF)
+        return float(r[np.argmax(ok.all(-1))]) if ok.all(-1).any() else float(cut.r[-1])
+
+    def _come(self, cut: Cut, dump: Dump, r: float, z: float, pitch: float) -> list[Leg]:
+        """Return to the cut's far end; away from a body before coming down from it."""
+        left = 1.0
+        if dump.rim:
+            away = self.settings.body / dump.r
+            left = min(left, max(abs(dump.swing - cut.swing) - away, 0.0))
+        return [Leg("return", point(r, z, pitch), 1.5, swing_to=cut.swing, swing_left=left)]
+
+    def _extended(self, cut: Cut) -> Cut:
+        """Let the cut begin beyond its far end and end beyond its near one, level."""
+        s, kin = self.settings, self._kin
+        entry = np.array([self.pitch_at(s.entry_clearance)])
+        r, floor = cut.r, cut.floor
+        for share in (1.0, 0.6, 0.25, 0.0):
+            far = r[-1] + share * s.beyond
+            try:
+                self.reachable(np.full(2, far), np.array([floor[-1], cut.ground]), entry.repeat(2))
+                break
+            except ReachError:
+                if share == 0.0:
+                    raise
+        near = max(r[0] - s.beyond, kin.mount[0])
+        return Cut(
+            r=np.concatenate([[near], r, [far]]),
+            floor=np.concatenate([floor[:1], floor, floor[-1:]]),
+            surface=np.concatenate([cut.surface[:1], cut.surface, [cut.ground]]),
+            ground=cut.ground, swing=cut.swing, finishing=cut.finishing,
+        )  # fmt: skip
 
     def _drag(self, cut: Cut, entry: float) -> Array:
         """Follow the floor from far to near; plane it as soon as the far wall leaves room."""
         s = self.settings
-        r, z = cut.r[::-1].copy(), cut.floor[::-1]
-        r[-1] -= s.beyond
+        r, z = cut.r[::-1], cut.floor[::-1]
         pitches = np.arange(entry, self.pitch_at(s.drag_clearance), np.radians(1.0))
         outline = self._outline(pitches)
         wanted = np.full(len(r), entry)
         for k, (a, b) in enumerate(zip(r, z, strict=True)):
-            behind = a + outline[..., 0] > cut.r[-1] + s.beyond
+            behind = a + outline[..., 0] > cut.r[-1]
             above = b + outline[..., 1] > cut.ground + s.wall
             free = pitches[np.all(above | ~behind, axis=-1)]
             if len(free):
                 wanted[k] = free[-1]
-        return np.column_stack([r, z, self._reachable(r, z, wanted)])
+        return np.column_stack([r, z, self.reachable(r, z, wanted)])
 
     def _outline(self, pitch: Array) -> Array:
         """Return points close together on the shell, relative to the edge, (len(pitch), M, 2)."""
@@ -158,25 +197,72 @@ class DigCycle:
         lowest = -self._kin.outline_from_edge(grid)[..., 1].min(-1)
         wanted = np.array([grid[lowest <= max(up - s.heel, lowest[0])][-1] for up in lift])
         r = np.full(len(z), r)
-        return np.column_stack([r, z, self._reachable(r, z, wanted)])
+        return np.column_stack([r, z, self.reachable(r, z, wanted)])
 
-    def _empty(self, start: Array, dump: Dump) -> list[Leg]:
-        """Carry to the heap while swinging, open the bucket about its pin, stay a moment."""
+    def empty(self, start: Array, swing: float, dump: Dump) -> list[Leg]:
+        """Carry to the heap while swinging, open the bucket about its pin, stay a moment.
+
+        Args:
+            start: (r, z, p) with the bucket closed and clear of the ground, shape (3,).
+            swing: where it is. dump: where to.
+        """
         s, length = self.settings, self._kin.length[2]
-        pin_r = dump.r + 0.4
-        pin_z = dump.top + s.drop + length
-        pitches = np.linspace(s.carry_pitch, s.open_pitch, 12)
+        pin_r, pin_z = self._pin(dump)
+        closed, opened = np.clip([s.carry_pitch, s.open_pitch], *self._pitches(pin_r, pin_z))
+        pitches = np.linspace(closed, opened, 12)
         open_ = np.column_stack(
             [pin_r + length * np.cos(pitches), pin_z - length * np.sin(pitches), pitches]
         )
-        halfway = (start + open_[0]) / 2
-        halfway[2] = s.carry_pitch
+        legs = []
+        if dump.rim:
+            legs.append(Leg("lift", self._carried(start, open_[0], np.array([0.5, 1.0])), 1.2))
+            return [
+                *legs,
+                Leg("swing_to_dump", open_[:1], 1.2, swing_to=dump.swing),
+                Leg("dump", open_[1:], 3.0, turn=1.1, swing_left=0.05),
+            ]
+        way = self._carried(start, open_[0], np.array([0.5]))
         return [
-            Leg("swing_to_dump", np.array([halfway, open_[0]]), 1.2, swing_to=dump.swing),
+            Leg("swing_to_dump", np.vstack([way, open_[0]]), 1.2, swing_to=dump.swing),
             Leg("dump", open_[1:], 3.0, turn=1.1, swing_left=0.5),
         ]
 
-    def _reachable(self, r: Array, z: Array, pitch: Array) -> Array:
+    def _carried(self, start: Array, end: Array, share: Array) -> Array:
+        """Return points on the way from start to end with the bucket closed, shape (k, 3)."""
+        way = start + share[:, None] * (end - start)
+        closed = np.full(len(way), self.settings.carry_pitch)
+        way[:, 2] = self.reachable(way[:, 0], way[:, 1], closed)
+        return way
+
+    def can_empty(self, dump: Dump) -> bool:
+        """Whether boom and arm reach over this place."""
+        q = self._over(*self._pin(dump))[:2]
+        low, high = self._kin.q_min[1:3] + BACK_OFF, self._kin.q_max[1:3] - BACK_OFF
+        return bool(np.all((q >= low) & (q <= high)))
+
+    def _pin(self, dump: Dump) -> tuple[float, float]:
+        """Return (r, z) of the bucket's pin while it is emptied."""
+        s = self.settings
+        above = s.over_rim if dump.rim else s.drop
+        return dump.r + 0.4, dump.top + above + float(self._kin.length[2])
+
+    def _over(self, pin_r: float, pin_z: float) -> Array:
+        """Return boom, arm and bucket with the pin there and the bucket opened, NaN too far out."""
+        kin, p = self._kin, self.settings.open_pitch
+        r = pin_r + kin.length[2] * np.cos(p)
+        z = pin_z - kin.length[2] * np.sin(p)
+        return kin.inverse_in_plane(np.array(r), np.array(z - kin.base[2]), np.array(p))
+
+    def _pitches(self, pin_r: float, pin_z: float) -> tuple[float, float]:
+        """Return the least and the largest pitch of the bucket with its pin there [rad]."""
+        q = self._over(pin_r, pin_z)
+        if not np.isfinite(q).all():
+            return -np.inf, np.inf  # the compiler says what is out of reach
+        rest = self.settings.open_pitch - q[2]
+        limits = rest + self._kin.q_min[3] + BACK_OFF, rest + self._kin.q_max[3] - BACK_OFF
+        return float(limits[0]), float(limits[1])
+
+    def reachable(self, r: Array, z: Array, pitch: Array) -> Array:
         """Return the pitches nearest to the wanted ones at which the edge can be at (r, z), (k,).
 
         Raises:
@@ -200,5 +286,6 @@ class DigCycle:
         return np.clip(pitch, low, high)
 
 
-def _point(r: float, z: float, p: float) -> Array:
+def point(r: float, z: float, p: float) -> Array:
+    """Return a leg's only point, shape (1, 3)."""
     return np.array([[r, z, p]])

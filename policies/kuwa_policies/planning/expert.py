@@ -13,8 +13,9 @@ import numpy as np
 
 from kuwa_machines.contracts import Array, HeightMap, MachineState, Plan, Task, Trajectory
 from kuwa_machines.errors import KuwaError, choices
-from kuwa_machines.kinematics import apply, inverse_transform, rotation, transform
+from kuwa_machines.kinematics import apply, inverse_transform
 from kuwa_machines.spec import MachineSpec
+from kuwa_policies.planning.base import BaseFollower
 from kuwa_policies.planning.governor import Governor
 from kuwa_policies.planning.trajectory import JointPath, Leg, PathCompiler
 from kuwa_policies.planning.trench import DigTrench
@@ -27,14 +28,19 @@ HORIZON = 2.8
 """Length of a chunk: the longest dead time, the valves' lag, and what a lost chunk costs [s]."""
 PLAN_AHEAD = HORIZON + 0.4
 """The next cycle is planned when the present one has no more than this to go [s]."""
-POSE_TIME = 0.6
-"""Time constant with which plans follow the undercarriage [s]."""
 DIFFERENCE = 0.02
 """Step of the differences that give the knots' velocities [s]."""
 
 
 class Skill(Protocol):
-    """Knows one kind of task: what the next cycle is, or that none is needed."""
+    """Knows one kind of task: what the next cycle is, or that none is needed.
+
+    Attributes:
+        outcome: what came of it in words, once there is no next cycle: begins with ``done`` or
+            with ``gave up``.
+    """
+
+    outcome: str
 
     def next_cycle(self, ground: HeightMap, start: Array) -> list[Leg] | None:
         """Return the legs of the next cycle from rest at ``start`` (swing, r, z, p), or None."""
@@ -85,24 +91,21 @@ class Expert:
             raise KuwaError("the expert has no task; call reset(task) first")
         if self._skill is None:
             self._begin(state, terrain)
-        T = self._follow_base(state)
+        T = self._base.follow(state)
         self._advance(state, T)
         self._plan_ahead(terrain)
+        assert self._skill is not None
         clock = self._governor
-        done = self._finished and clock.s >= self._total
-        phase = "done" if done else self._phase(clock.s)
+        over = self._finished and clock.s >= self._total
+        phase = self._skill.outcome if over else self._phase(clock.s)
+        done = over and phase.startswith("done")
         return Plan(self._chunk(state.stamp, T), phase, max(self._cycle, 1), done)
 
     def _begin(self, state: MachineState, terrain: HeightMap) -> None:
         assert self._task is not None
-        self._position = state.base_position.copy()
-        self._quaternion = state.base_quaternion_wxyz.copy()
-        self._stamp = state.stamp
-        R = rotation(self._quaternion)
-        yaw = np.arctan2(R[1, 0], R[0, 0])
-        level = np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
+        self._base = BaseFollower(state)
         # Cycles are planned for a machine that stands level; chunks follow the real one.
-        self._T_world_level = transform(self._position, level)
+        self._T_world_level = self._base.level
         self._skill = self.SKILLS[self._task.kind](
             self._task, self._compiler, self._T_world_level, terrain, self._spec
         )
@@ -112,25 +115,10 @@ class Expert:
             for j in self._spec.joints.values()
         )
         self._governor.reset(state.stamp, -lead - PERIOD)
-        q = self._to_level(state.q, self._pose())
+        q = self._to_level(state.q, self._base.pose)
         edge, pitch = self._kin.forward(q)
         r = np.hypot(*(edge - self._kin.base)[:2])
         self._start = np.array([q[0], r, edge[2], pitch])
-
-    def _pose(self) -> Array:
-        return transform(self._position, self._quaternion)
-
-    def _follow_base(self, state: MachineState) -> Array:
-        """Low-pass the undercarriage's pose; return T_world_base."""
-        blend = 1 - np.exp(-max(state.stamp - self._stamp, 0.0) / POSE_TIME)
-        self._stamp = state.stamp
-        self._position += blend * (state.base_position - self._position)
-        towards = state.base_quaternion_wxyz
-        if towards @ self._quaternion < 0:
-            towards = -towards
-        self._quaternion += blend * (towards - self._quaternion)
-        self._quaternion /= np.linalg.norm(self._quaternion)
-        return self._pose()
 
     def _advance(self, state: MachineState, T: Array) -> None:
         """Advance the clock by what the machine's edge lags behind the path."""

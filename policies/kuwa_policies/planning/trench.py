@@ -8,16 +8,12 @@ import numpy as np
 
 from kuwa_machines.contracts import Array, HeightMap, Task
 from kuwa_machines.errors import KuwaError
-from kuwa_machines.kinematics import apply, inverse_transform
 from kuwa_machines.spec import MachineSpec
-from kuwa_policies.planning.dig import Cut, DigCycle, DigSettings, Dump
-from kuwa_policies.planning.strip import Strip
+from kuwa_policies.planning.correction import Correction
+from kuwa_policies.planning.dig import DigCycle
+from kuwa_policies.planning.lane import Field
+from kuwa_policies.planning.spoil import Spoil
 from kuwa_policies.planning.trajectory import Leg, PathCompiler
-
-LATERAL = 0.04
-"""A trench's ends may lie this far beside the line through the swing axis [m]."""
-SPREAD = ((0.0, 0.0), (-0.5, 0.0), (0.5, 0.0), (0.0, 0.7), (0.0, -0.7), (-0.5, 0.7), (0.5, -0.7))
-"""Places to dump around the heap's centre: (outward, sideways) [m]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +21,22 @@ class TrenchSettings:
     """When to stop.
 
     Args:
-        max_cycles: give up after this many. max_finishing: passes at full depth.
+        max_cycles: give up after this many. max_idle: or after this many finishing passes that
+            took out less than ``idle`` of a bucket.
         high_enough: stop when no more than this share of cells is still too high.
-        stations: waypoints along a pass.
+        good_enough: a floor with this share of its cells within the tolerance is done.
+        margin: left for the finishing passes, which cut little and so are pushed little [m].
+        aim: of a finishing pass, above the target, as a share of the tolerance: what is left can
+            still be cut, what is cut cannot be put back.
     """
 
-    max_cycles: int = 14
-    max_finishing: int = 3
+    max_cycles: int = 20
+    max_idle: int = 4
+    idle: float = 0.15
     high_enough: float = 0.015
-    stations: int = 25
+    good_enough: float = 0.9
+    margin: float = 0.04
+    aim: float = 0.1
 
 
 class DigTrench:
@@ -60,25 +63,17 @@ class DigTrench:
         settings: TrenchSettings | None = None,
     ) -> None:
         self._set = settings or TrenchSettings()
-        self._kin = compiler.kin
-        self._T_level_world = inverse_transform(T_world_level)
-        self._z_world = float(T_world_level[2, 3])
-        origin = apply(T_world_level, self._kin.base)
-        self._check_radial(task, origin)
-        self.strip = Strip.of(task, ground, (origin[0], origin[1]))
-        centre = self._polar(task.x, task.y)
-        self._swing, self._r_near = centre[0], centre[1] - task.length / 2
-        self._spoil = self._polar(task.spoil_x, task.spoil_y)
-        self._origin = origin
-        self._cycle = DigCycle(self._kin, DigSettings())
+        self._lane = Field(task, ground, T_world_level, compiler.kin).single()
+        self._spoil = Spoil(task, T_world_level, compiler.kin.base)
+        self._cycle = DigCycle(compiler.kin)
         self._capacity = spec.bucket.heaped_capacity
-        self._width = spec.bucket.width
-        self._passes = 0
-        self._finishing = 0
+        self._target = self._lane.strip.rows_of(self._lane.strip.target)
+        self._correction = Correction(len(self._target))
+        self._passes = self._idle = 0
+        self._left = np.inf
+        self.outcome = "done"
         # Refuse an unreachable trench now rather than at its last pass.
-        floor = self.strip.rows_of(self.strip.target)
-        legs = self._cycle.legs(self._cut(ground, floor, True), self._dump(ground))
-        compiler.compile(self._rest(), legs)
+        compiler.compile(self._lane.rest, self._legs(ground, self._target, True))
 
     @staticmethod
     def check(task: Task, spec: MachineSpec) -> None:
@@ -96,74 +91,42 @@ class DigTrench:
             raise KuwaError(f"tolerance {task.tolerance} m must be positive")
 
     def next_cycle(self, ground: HeightMap, start: Array) -> list[Leg] | None:
-        """Return the legs of the next cycle, or None when the trench is done."""
-        s, strip = self._set, self.strip
-        target = strip.rows_of(strip.target)
-        done = strip.share_high(ground) <= s.high_enough
-        if self._passes >= s.max_cycles or self._finishing >= s.max_finishing or done:
-            return None
-        per_pass = self._cycle.settings.pass_volume * self._capacity
-        floor = strip.level_for(ground, per_pass)
-        finishing = bool(np.allclose(floor, target))
-        self._passes += 1
-        self._finishing += finishing
-        return self._cycle.legs(self._cut(ground, floor, finishing), self._dump(ground))
-
-    def _cut(self, ground: HeightMap, floor: Array, finishing: bool) -> Cut:
-        strip = self.strip
-        at = np.linspace(0.0, strip.task.length, self._set.stations)
+        """Return the legs of the next cycle, or None when the trench is done or given up."""
+        s, strip, target = self._set, self._lane.strip, self._target
         surface = strip.rows_of(strip.heights(ground))
-        return Cut(
-            r=self._r_near + at,
-            floor=np.interp(at, strip.stations, _smooth(floor)) - self._z_world,
-            surface=np.interp(at, strip.stations, surface) - self._z_world,
-            ground=float(strip.target.max()) + strip.task.depth - self._z_world,
-            swing=self._swing,
-            finishing=finishing,
-        )
+        self._correction.learn(surface)
+        if self._stop(ground):
+            return None
+        above = np.maximum(surface - target, 0.0)
+        finishing = bool(above.mean() < 1.5 * s.margin)
+        if finishing:
+            aim = target + s.aim * strip.tolerance
+        else:
+            per_pass = self._cycle.settings.pass_volume * self._capacity
+            aim = np.maximum(strip.level_for(ground, per_pass, target), target + s.margin)
+        self._correction.expect(surface, aim)
+        self._passes += 1
+        return self._legs(ground, aim + self._correction.value, finishing)
 
-    def _dump(self, ground: HeightMap) -> Dump:
-        """Choose the lowest place around the heap's centre; ties go to the first."""
-        swing, r = self._spoil
-        best = None
-        for out, side in SPREAD:
-            place = Dump(swing + side / r, r + out, 0.0)
-            x = self._origin[0] + place.r * np.cos(place.swing)
-            y = self._origin[1] + place.r * np.sin(place.swing)
-            i, j = ground.index(x, y)
-            n = round(0.7 / ground.cell)
-            near = ground.height[max(i - n, 0) : i + n + 1, max(j - n, 0) : j + n + 1]
-            # Compared in steps, so that the scan's noise does not decide.
-            top = round(float(np.percentile(near, 95)) / 0.1) * 0.1
-            if best is None or top < best.top - 1e-9:
-                best = Dump(place.swing, place.r, top)
-        assert best is not None
-        return Dump(best.swing, best.r, best.top - self._z_world + 0.1)
+    def _legs(self, ground: HeightMap, floor: Array, finishing: bool) -> list[Leg]:
+        cut = self._lane.cut(ground, floor, finishing)
+        return self._cycle.legs(cut, self._spoil.next(ground, self._cycle.can_empty))
 
-    def _polar(self, x: float, y: float) -> tuple[float, float]:
-        """Return swing angle and radius of a point of the world."""
-        at = apply(self._T_level_world, np.array([x, y, 0.0])) - self._kin.base
-        return float(np.arctan2(at[1], at[0])), float(np.hypot(at[0], at[1]))
-
-    def _rest(self) -> Array:
-        """Return a pose over the trench from which the first pass could start."""
-        return np.array([self._swing, self._r_near + self.strip.task.length / 2, 1.0, np.pi / 2])
-
-    def _check_radial(self, task: Task, origin: Array) -> None:
-        away = np.array([task.x - origin[0], task.y - origin[1]])
-        radial = float(np.arctan2(away[1], away[0]))
-        skew = (task.yaw - radial + np.pi / 2) % np.pi - np.pi / 2
-        beside = abs(np.sin(skew)) * task.length / 2
-        if beside > LATERAL:
-            raise KuwaError(
-                f"trench yaw {np.degrees(task.yaw):.1f}° does not point at the swing axis: its "
-                f"ends would lie {beside:.2f} m beside the bucket's line (at most {LATERAL} m); "
-                f"yaw {np.degrees(radial):.1f}° would be right for a trench at "
-                f"({task.x:.2f}, {task.y:.2f}) m"
+    def _stop(self, ground: HeightMap) -> bool:
+        s, strip = self._set, self._lane.strip
+        left = strip.volume_above(ground, self._target)
+        if self._left - left < s.idle * self._capacity:
+            self._idle += 1
+        self._left = left
+        high = strip.share_high(ground)
+        spent = self._passes >= s.max_cycles or self._idle >= s.max_idle
+        if high > s.high_enough and not spent:
+            return False
+        share = strip.share_done(ground)
+        if share < s.good_enough:
+            self.outcome = f"gave up: after {self._passes} passes " + (
+                f"{100 * high:.0f} % of the floor is too high, and more slides in"
+                if high > 0.5 * (1.0 - share)
+                else f"{100 * (1.0 - share - high):.0f} % of the floor is too deep"
             )
-
-
-def _smooth(rows: Array) -> Array:
-    """Average over five rows: the scan's noise is no reason to move the edge."""
-    padded = np.pad(rows, 2, mode="edge")
-    return np.convolve(padded, np.full(5, 0.2), mode="valid")
+        return True
