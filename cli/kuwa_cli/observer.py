@@ -46,10 +46,14 @@ class Observer:
         namespace: of the machine, with a leading slash.
         domain: ROS domain id.
         period: of the control loop, simulated [s].
+        ground: whether to record the ground, which the machines of a site share.
     """
 
-    def __init__(self, log: RunLog, namespace: str, domain: int, period: float) -> None:
+    def __init__(
+        self, log: RunLog, namespace: str, domain: int, period: float, ground: bool = True
+    ) -> None:
         self.log = log
+        self._ground = ground
         self.period = period
         self.context = Context()
         self.context.init(args=[], domain_id=domain)
@@ -63,6 +67,7 @@ class Observer:
                 topic.type, topic.name, _unused, topic.qos(DEPTH), callback_group=group))
             for topic in WATCHED
         ]  # fmt: skip
+        self.name = namespace.strip("/")
         self._namespace = namespace.rstrip("/") + "/"
         self._to_state = JointStateReader(log.joints)
         self._order = JointOrder(log.joints)
@@ -116,7 +121,7 @@ class Observer:
         elif topic is topics.TERRAIN_MAP:
             self._grid = message
         elif topic is topics.TERRAIN:
-            if self._grid is not None:
+            if self._grid is not None and self._ground:
                 stamp = seconds(message.header.stamp)
                 log.terrain.append(stamp, terrain_from(message, self._grid))
         elif topic is topics.SAFETY:

@@ -36,6 +36,7 @@ LOOK = 0.05
 SETTLE = 0.6
 """After the planner is done, simulated: the last map is still on its way [s]."""
 TIMING = "robot_timing.json"
+WATCHER = "supervisor"
 
 
 class StackError(KuwaError):
@@ -48,24 +49,21 @@ def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: Live
     Raises:
         KuwaError: the stack could not start.
     """
-    if len(logs) > 1:
-        raise KuwaError(
-            f"{settings.scenario.name}: {len(logs)} machines on one site run in lock-step only; "
-            "add --lockstep"
-        )
-    log = next(iter(logs.values()))
     speed = settings.speed or 1.0
     domain = int(os.environ.get("ROS_DOMAIN_ID") or free_domain())
+    names = list(logs)
     specs = stack(
         machine=settings.spec.name,
         scenario=settings.scenario_name,
         seed=settings.seed,
         speed=speed,
         stats_file=str(folder / TIMING),
+        namespace=names[0],
+        partners={name: settings.specs[name].name for name in names[1:]},
     )
     live.status.waiting = "starting the nodes"
     live.show()
-    observer = None
+    observers: list[Observer] = []
     environment = {"ROS_DOMAIN_ID": str(domain)}
     processes = Processes(specs, folder / LOGS, environment=environment)
     ended_by: EndedBy = "interrupt"
@@ -74,21 +72,25 @@ def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: Live
     try:
         with unbroken():
             processes.start()
-        observer = Observer(log, specs[0].namespace, domain, CONTROL_PERIOD)
-        _wait_for_auto(observer, processes, live)
+        for name, log in logs.items():
+            observers.append(
+                Observer(log, f"/{name}", domain, CONTROL_PERIOD, ground=not observers)
+            )
+        _wait_for_auto(observers, processes, live)
         live.status.waiting = ""
-        began = observer.stamp
+        began = observers[0].stamp
         with Window(settings.spec, settings.task) as window:
-            ended_by, note = _watch(observer, processes, live, settings, window, began)
+            ended_by, note = _watch(observers, processes, live, settings, window, began)
     except KeyboardInterrupt:
         ended_by, note = "interrupt", ""
     finally:
         # A second Ctrl-C must not leave half a stack behind, nor lose what was recorded.
         with suppress(KeyboardInterrupt), unbroken():
             processes.stop()
-            if observer is not None:
+            for observer in observers:
                 observer.close()
-    return _outcome(log, observer, folder / TIMING, ended_by, note, speed)
+    lead = observers[0] if observers else None
+    return _outcome(logs[names[0]], lead, folder / TIMING, ended_by, note, speed)
 
 
 @contextmanager
@@ -108,66 +110,76 @@ def unbroken() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _wait_for_auto(observer: Observer, processes: Processes, live: LiveStatus) -> None:
-    """Wait until every node is active and the gate is in auto."""
+def _wait_for_auto(observers: list[Observer], processes: Processes, live: LiveStatus) -> None:
+    """Wait until every node is active and every gate is in auto."""
     deadline = time.monotonic() + START_TIMEOUT
-    while observer.mode != Mode.AUTO.value:
+    while any(observer.mode != Mode.AUTO.value for observer in observers):
         _check_alive(processes)
+        nodes = [node for observer in observers for node in observer.nodes.items()]
         if time.monotonic() > deadline:
-            states = ", ".join(f"{n} {words}" for n, (_, words, _) in observer.nodes.items())
+            states = ", ".join(f"{n} {words}" for n, (_, words, _) in nodes)
             raise StackError(
                 f"the stack was not ready within {START_TIMEOUT:.0f} s ({states or 'no node heard'}"
                 f"); logs are in {processes.logs}"
             )
         time.sleep(LOOK)
-        observer.look()
-        active = [name for name, node in observer.nodes.items() if node[2].get("state") == "active"]
-        # The supervisor calls itself active from the start.
-        count = len([name for name in active if name != "supervisor"])
-        words = f"{count} of {len(processes.specs) - 1} nodes active"
+        for observer in observers:
+            observer.look()
+            # Who may move is recorded from then on, while others still start.
+            observer.recording = observer.recording or observer.mode == Mode.AUTO.value
+        # Supervisors call themselves active from the start.
+        count = len([1 for n, (_, _, v) in nodes if v.get("state") == "active" and n != WATCHER])
+        words = f"{count} of {len(processes.specs) - len(observers)} nodes active"
         if live.due:
             live.status.waiting = words
-            live.status.nodes = _nodes(observer)
+            live.status.nodes = _nodes(observers)
             live.show()
-    observer.recording = True
 
 
 def _watch(
-    observer: Observer,
+    observers: list[Observer],
     processes: Processes,
     live: LiveStatus,
     settings: Settings,
     window: Window,
     began: float,
 ) -> tuple[EndedBy, str]:
-    progress = Progress(observer.log, settings.task, settings.duration)
+    lead = observers[0]
+    working = [
+        observer
+        for observer, station in zip(observers, settings.scenario.machines.values(), strict=True)
+        if station.task is not None
+    ]
+    progress = Progress(lead.log, settings.task, settings.duration)
     until = np.inf
     # A run that stands still on the wall must end as well.
     patience = 20.0 / min(settings.speed or 1.0, 1.0)
     moved_at, last = time.monotonic(), began
     while True:
         time.sleep(LOOK)
-        observer.look()
-        now = observer.stamp
+        for observer in observers:
+            observer.look()
+        now = lead.stamp
         if now != last:
             moved_at, last = time.monotonic(), now
-        if observer.done and until == np.inf:
+        if all(observer.done for observer in working) and until == np.inf:
             until = now + SETTLE
         if now >= until:
             return "done", ""
         if now - began >= settings.duration:
             return "duration", "time was up before the planner was done"
         ended = processes.ended()
-        if ended or observer.mode == Mode.STOPPED.value:
-            return "fault", _why(observer, processes, ended)
+        stopped = [observer for observer in observers if observer.mode == Mode.STOPPED.value]
+        if ended or stopped:
+            return "fault", _why(stopped, processes, ended)
         if time.monotonic() - moved_at > patience:
             return "fault", f"no joint state for {patience:.0f} s; logs are in {LOGS}"
         if live.due:
             progress.fill(live.status, began)
-            live.status.nodes = _nodes(observer)
-            live.status.reason = "; ".join(observer.reasons)
+            live.status.nodes = _nodes(observers)
+            live.status.reason = "; ".join(lead.reasons)
             live.show()
-        if settings.view and not window.show(observer.log):
+        if settings.view and not window.show(lead.log):
             return "interrupt", ""
 
 
@@ -177,21 +189,24 @@ def _check_alive(processes: Processes) -> None:
                          f"{processes.tail(name)}")  # fmt: skip
 
 
-def _why(observer: Observer, processes: Processes, ended: dict[str, int]) -> str:
+def _why(stopped: list[Observer], processes: Processes, ended: dict[str, int]) -> str:
     if ended:
         name, code = next(iter(ended.items()))
         return f"node {name} ended with code {code}: {processes.tail(name, 3)}"
-    return f"the gate stopped the machine: {'; '.join(observer.reasons)}"
+    reasons = "; ".join(reason for observer in stopped for reason in observer.reasons)
+    return f"the gate stopped the machine: {reasons}"
 
 
-def _nodes(observer: Observer) -> dict[str, tuple[bool, str]]:
+def _nodes(observers: list[Observer]) -> dict[str, tuple[bool, str]]:
     """Return what is worth a word of each node."""
     shown = {}
-    for name, (good, words, values) in sorted(observer.nodes.items()):
-        missed = values.get("missed", "0")
-        if words in ("active", "running"):
-            words = "" if missed == "0" else f"{missed} missed"
-        shown[name] = (good, words)
+    for observer in observers:
+        mark = "" if observer is observers[0] else observer.name + "."
+        for name, (good, words, values) in sorted(observer.nodes.items()):
+            missed = values.get("missed", "0")
+            if words in ("active", "running"):
+                words = "" if missed == "0" else f"{missed} missed"
+            shown[mark + name] = (good, words)
     return shown
 
 

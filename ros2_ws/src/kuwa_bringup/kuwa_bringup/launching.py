@@ -13,6 +13,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     "seed": ("0", "seed of a simulated robot"),
     "speed": ("1.0", "simulated seconds in a second"),
     "namespace": ("", "namespace; the machine's name if empty"),
+    "partners": ("", "other machines of the scenario: name or name=machine, with commas between"),
     "use_sim_time": ("false", "set use_sim_time; our nodes take time from the states anyway"),
     "params_file": ("", "YAML file with parameters that replace the stack's own"),
     "log_level": ("info", "log level of the nodes"),
@@ -42,9 +43,16 @@ def _nodes(context: Any) -> list[Any]:
         int(get["seed"]),
         float(get["speed"]),
         namespace=get["namespace"],
+        partners=_partners(get["partners"]),
     )
     use_sim_time = get["use_sim_time"].lower() in ("true", "1", "yes")
     return [_action(spec, use_sim_time, get["params_file"], get["log_level"]) for spec in specs]
+
+
+def _partners(text: str) -> dict[str, str]:
+    """Return name → machine of e.g. ``"truck=ic120,d37"``."""
+    pairs = (item.strip().partition("=") for item in text.split(",") if item.strip())
+    return {name: machine or name for name, _, machine in pairs}
 
 
 def _action(spec: NodeSpec, use_sim_time: bool, params_file: str, log_level: str) -> Any:

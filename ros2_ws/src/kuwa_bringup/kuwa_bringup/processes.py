@@ -63,7 +63,7 @@ class Processes:
         log_level: str = "info",
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.specs = {spec.name: spec for spec in specs}
+        self.specs = {spec.title: spec for spec in specs}
         self.logs = logs
         self._level = log_level
         self._environment = {**os.environ, **(environment or {}), PARENT_VARIABLE: str(os.getpid())}

@@ -7,6 +7,7 @@ the nodes' own environment holds. The nodes check the names when they are config
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,6 +28,7 @@ class NodeSpec:
         parameters: by name.
         remappings: (from, to) pairs.
         lifecycle: managed by the supervisor.
+        label: what people and log files call it; the name if empty.
     """
 
     package: str
@@ -36,6 +38,12 @@ class NodeSpec:
     parameters: dict[str, Value] = field(default_factory=dict)
     remappings: tuple[tuple[str, str], ...] = ()
     lifecycle: bool = True
+    label: str = ""
+
+    @property
+    def title(self) -> str:
+        """What people and log files call it."""
+        return self.label or self.name
 
 
 def stack(
@@ -50,6 +58,7 @@ def stack(
     auto_arm: bool | None = None,
     stats_file: str = "",
     namespace: str = "",
+    partners: Mapping[str, str] | None = None,
 ) -> tuple[NodeSpec, ...]:
     """Return the nodes of one machine's stack, the supervisor last.
 
@@ -61,6 +70,8 @@ def stack(
         auto_arm: go to mode auto without a person; by default for simulated robots.
         stats_file: where the robot node writes its timing at the end.
         namespace: instead of the machine's name.
+        partners: name → machine of the scenario's other machines, each with a stack of its own in
+            a namespace of its name; the site of all of them runs in the first one's robot node.
 
     Raises:
         ValueError: if a real machine should arm itself.
@@ -89,12 +100,23 @@ def stack(
     ]
     if planner:
         nodes.append(("planning", {"machine": machine, "planner": planner}))
-    specs = [NodeSpec(f"kuwa_{name}", name, name, ns, values) for name, values in nodes]
-    supervisor: dict[str, Value] = {
-        "nodes": tuple(spec.name for spec in specs),
-        "auto_arm": simulated if auto_arm is None else auto_arm,
-    }
-    specs.append(
-        NodeSpec("kuwa_bringup", "supervisor", "supervisor", ns, supervisor, lifecycle=False)
-    )
-    return tuple(specs)
+    arms = simulated if auto_arm is None else auto_arm
+    specs: list[NodeSpec] = []
+    for name, partner in (partners or {}).items():
+        own = [(n, v | {"machine": partner}) for n, v in nodes if n != "robot"]
+        specs += _supervised("/" + name, own, arms, f"{name}.")
+    return (*specs, *_supervised(ns, nodes, arms))
+
+
+def _supervised(
+    namespace: str, nodes: list[tuple[str, dict[str, Value]]], arms: bool, mark: str = ""
+) -> list[NodeSpec]:
+    """Return nodes and their supervisor, the supervisor last."""
+    specs = [
+        NodeSpec(f"kuwa_{name}", name, name, namespace, values, label=mark and mark + name)
+        for name, values in nodes
+    ]
+    supervisor: dict[str, Value] = {"nodes": tuple(spec.name for spec in specs), "auto_arm": arms}
+    label = mark and mark + "supervisor"
+    return [*specs, NodeSpec("kuwa_bringup", "supervisor", "supervisor", namespace, supervisor,
+                             lifecycle=False, label=label)]  # fmt: skip

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from kuwa_machines.contracts import Robot
 from kuwa_machines.errors import KuwaError, choices
 
 
-def _sim(machine: str, scenario: str, seed: int) -> Robot:
-    from kuwa_sim.robot import SimRobot
+def _sim(machine: str, scenario: str, seed: int) -> Mapping[str, Robot]:
+    from kuwa_sim.robot import robots_of
+    from kuwa_sim.world import World
 
-    return SimRobot(scenario, machine, seed)
+    return robots_of(World(scenario, machine, seed))
 
 
-def _mock(machine: str, scenario: str, seed: int) -> Robot:
+def _mock(machine: str, scenario: str, seed: int) -> Mapping[str, Robot]:
     from kuwa_hardware.mock import MockRobot
     from kuwa_machines.loader import load_machine
 
-    return MockRobot(load_machine(machine))
+    return {machine: MockRobot(load_machine(machine))}
 
 
-KINDS: Final[dict[str, Callable[[str, str, int], Robot]]] = {"sim": _sim, "mock": _mock}
+KINDS: Final[dict[str, Callable[[str, str, int], Mapping[str, Robot]]]] = {
+    "sim": _sim,
+    "mock": _mock,
+}
 
 
-def make_robot(kind: str, machine: str, scenario: str, seed: int) -> Robot:
-    """Return a robot of this kind, not connected yet.
+def make_robots(kind: str, machine: str, scenario: str, seed: int) -> Mapping[str, Robot]:
+    """Return the robots of this kind by name, the machine's own first; not connected yet.
 
     Raises:
         KuwaError: if the kind, the machine or the scenario is unknown.

@@ -1,31 +1,19 @@
-"""The robot node: a robot, simulated or real, in topics, behind the last watchdog."""
+"""The robot node: one robot, or all of a simulated site, in topics, behind the last watchdog."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rosgraph_msgs.msg import Clock
 
-from kuwa_hardware.watchdog import Watchdog
-from kuwa_machines.contracts import MachineState, Robot, SimulatedRobot
-from kuwa_machines.errors import CommandError
-from kuwa_robot.kinds import KINDS, make_robot
+from kuwa_machines.contracts import Robot, SimulatedRobot
+from kuwa_robot.face import Face
+from kuwa_robot.kinds import KINDS, make_robots
 from kuwa_robot.timing import Timing
 from kuwa_ros import topics
-from kuwa_ros.conversions import (
-    JointStateWriter,
-    command_from,
-    hydraulic_msg,
-    odometry_msg,
-    task_msg,
-    terrain_map_msg,
-    terrain_msg,
-    time_msg,
-    truth_msg,
-)
+from kuwa_ros.conversions import time_msg
 from kuwa_ros.lifecycle import KuwaNode
 from kuwa_ros.loop import DeadlineLoop, Loop
 from kuwa_ros.main import run
@@ -33,8 +21,6 @@ from kuwa_ros.parameters import parameter
 
 REAL_PERIOD = 0.01
 """Period of the loop with a real machine [s]; a simulated one says its own."""
-SLOW_EVERY = 2
-"""``odom`` and ``pressures`` go out every so many ticks."""
 
 
 @dataclass(frozen=True)
@@ -57,40 +43,38 @@ class RobotParameters:
 
 
 class RobotNode(KuwaNode[RobotParameters]):
-    """Reads and commands one robot at its control period."""
+    """Reads and commands its robots at their control period.
 
-    robot: Robot | None = None
+    A simulated site has several; the first one's topics are in the node's namespace, those of
+    the others in namespaces of their own names.
+    """
 
     def __init__(self) -> None:
         super().__init__("robot", RobotParameters)
+        self.faces: list[Face] = []
+
+    @property
+    def robot(self) -> Robot | None:
+        """The first robot, or None before the node is configured."""
+        return self.faces[0].robot if self.faces else None
 
     def configure(self) -> None:
         p = self.p
-        self.timing = Timing()
         self._counts: dict[str, object] = {}
-        self.robot = make_robot(p.robot, p.machine, p.scenario, p.seed)
-        self.robot.connect()
-        self._names = tuple(self.robot.spec.joint_names)
-        self._simulated = isinstance(self.robot, SimulatedRobot)
-        if isinstance(self.robot, SimulatedRobot):
+        robots = make_robots(p.robot, p.machine, p.scenario, p.seed)
+        lead = next(iter(robots.values()))
+        lead.connect()
+        self._simulated = isinstance(lead, SimulatedRobot)
+        if isinstance(lead, SimulatedRobot):
             # What a plant compiles at its first tick is compiled now, not while the stack waits.
-            self.robot.advance()
-            self.robot.reset(p.seed)
-        self._watchdog = Watchdog(self._names, p.watchdog)
-        self._joint_states = self.writer(topics.JOINT_STATES)
-        self._odom = self.writer(topics.ODOM)
-        self._pressures = self.writer(topics.PRESSURES)
-        self._terrain = self.writer(topics.TERRAIN)
-        self._terrain_map = self.writer(topics.TERRAIN_MAP)
-        self._truth = self.writer(topics.GROUND_TRUTH) if self._simulated else None
+            lead.advance()
+            lead.reset(p.seed)
+        self.faces = [
+            Face(self, robot, "" if robot is lead else f"/{name}", p.watchdog)
+            for name, robot in robots.items()
+        ]
         self._sim_clock = self.writer(topics.CLOCK) if self._simulated else None
         self._sim_clock_msg = Clock()
-        self._to_joint_state = JointStateWriter(self._names)
-        self._grid: tuple[Any, ...] = ()
-        task = getattr(self.robot, "task", None)
-        if task is not None:
-            self.writer(topics.TASK)(task_msg(task))
-        self.listen(topics.APPLIED, self._applied)
 
     def activate(self) -> Loop:
         period = REAL_PERIOD
@@ -101,40 +85,51 @@ class RobotNode(KuwaNode[RobotParameters]):
         return DeadlineLoop("robot", period, self._step, self.fail)
 
     def deactivate(self) -> None:
-        if self.robot is not None:
-            self.robot.neutral()
+        for face in self.faces:
+            face.robot.neutral()
 
     def cleanup(self) -> None:
-        if self.robot is not None:
-            if self.p.stats_file:
-                self.timing.write(Path(self.p.stats_file), **self._counts)
-            self.robot.close()
-            self.robot = None
+        if self.faces and self.p.stats_file:
+            self.timing.write(Path(self.p.stats_file), **self._counts)
+        for face in self.faces:
+            face.robot.close()
+        self.faces = []
+
+    @property
+    def timing(self) -> Timing:
+        """Of the first robot."""
+        return self.faces[0].timing
 
     def report(self) -> dict[str, object]:
-        if self.robot is None:
+        if not self.faces:
             return {}
         median, p99 = self.timing.recent()
         return {
             "latency_median_ms": f"{median:.2f}",
             "latency_p99_ms": f"{p99:.2f}",
-            "watchdog_trips": self._watchdog.trips,
+            "watchdog_trips": self._trips,
         }
+
+    @property
+    def _trips(self) -> int:
+        return sum(face.watchdog.trips for face in self.faces)
 
     def _step(self, now: float) -> None:
         robot = self.robot
         assert robot is not None
-        command = self._watchdog.current(now)
         try:
-            if command is None:
-                robot.neutral()
-            else:
-                robot.write(command)
+            for face in self.faces:
+                face.drive(now)
             state = robot.advance() if isinstance(robot, SimulatedRobot) else robot.read()
         except BaseException:
-            robot.neutral()
+            self.deactivate()
             raise
-        self._publish(state)
+        self.faces[0].publish(state)
+        if self._sim_clock is not None:
+            self._sim_clock_msg.clock = time_msg(state.stamp)
+            self._sim_clock(self._sim_clock_msg)
+        for face in self.faces[1:]:
+            face.publish(face.robot.read())
         if self._tick:
             self.timing.ticked(now - self._last)
         self._last = now
@@ -144,35 +139,8 @@ class RobotNode(KuwaNode[RobotParameters]):
                 "ticks": self._tick,
                 "missed": self.loop.stats.missed,
                 "wall_s": round(now - self._started, 3),
-                "watchdog_trips": self._watchdog.trips,
+                "watchdog_trips": self._trips,
             }
-
-    def _publish(self, state: MachineState) -> None:
-        # The joint states first: the whole stack waits for them.
-        self.timing.published(state.stamp, time.monotonic())
-        self._joint_states(self._to_joint_state(state))
-        if self._sim_clock is not None:
-            self._sim_clock_msg.clock = time_msg(state.stamp)
-            self._sim_clock(self._sim_clock_msg)
-        if self._tick % SLOW_EVERY == 0:
-            self._odom(odometry_msg(state))
-            self._pressures(hydraulic_msg(state, self._names))
-            if self._truth is not None and isinstance(self.robot, SimulatedRobot):
-                self._truth(truth_msg(self.robot.truth(), state.stamp))
-        if state.terrain is not None:
-            grid = (state.terrain.x0, state.terrain.y0, state.terrain.cell)
-            if grid != self._grid:
-                self._terrain_map(terrain_map_msg(state.terrain))
-                self._grid = grid
-            self._terrain(terrain_msg(state.terrain, state.stamp))
-
-    def _applied(self, message: Any) -> None:
-        now = time.monotonic()
-        command = command_from(message)
-        refused = self._watchdog.receive(now, command)
-        if refused:
-            raise CommandError(refused)
-        self.timing.answered(command.stamp, now)
 
 
 def main() -> None:

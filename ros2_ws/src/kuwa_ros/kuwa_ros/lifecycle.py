@@ -75,9 +75,9 @@ class KuwaNode(LifecycleNode, Generic[P]):
 
     # What a node makes -----------------------------------------------------------------------
 
-    def writer(self, topic: Topic) -> Callable[[Any], None]:
-        """Make a publisher; return its ``publish``."""
-        publisher = self.create_publisher(topic.type, topic.name, topic.qos())
+    def writer(self, topic: Topic, namespace: str = "") -> Callable[[Any], None]:
+        """Make a publisher, in the node's namespace or in another one; return its ``publish``."""
+        publisher = self.create_publisher(topic.type, topic.within(namespace), topic.qos())
         self._owned.append(lambda: self.destroy_publisher(publisher))
         return publisher.publish
 
@@ -87,7 +87,7 @@ class KuwaNode(LifecycleNode, Generic[P]):
         self._owned.append(lambda: self.destroy_subscription(reader.subscription))
         return reader
 
-    def listen(self, topic: Topic, callback: Callable[[Any], None]) -> None:
+    def listen(self, topic: Topic, callback: Callable[[Any], None], namespace: str = "") -> None:
         """Call back on each message; a message that raises is reported and dropped."""
 
         def guarded(message: Any) -> None:
@@ -96,7 +96,8 @@ class KuwaNode(LifecycleNode, Generic[P]):
             except Exception as error:
                 self.complain(topic.name, error)
 
-        subscription = self.create_subscription(topic.type, topic.name, guarded, topic.qos())
+        name = topic.within(namespace)
+        subscription = self.create_subscription(topic.type, name, guarded, topic.qos())
         self._owned.append(lambda: self.destroy_subscription(subscription))
 
     def serve(self, contract: tuple[str, Any], callback: Callable[[Any, Any], Any]) -> None:

@@ -40,6 +40,12 @@ class Topic:
     latched: bool = False
     depth: int = 1
 
+    def within(self, namespace: str) -> str:
+        """Return its name in a namespace, ``"/truck"``; in the node's own if that is empty."""
+        if not namespace or self.name.startswith("/"):
+            return self.name
+        return f"{namespace}/{self.name}"
+
     def qos(self, depth: int | None = None) -> QoSProfile:
         """Return the profile; ``depth`` replaces the contract's for a reader that needs more.
 
