@@ -59,7 +59,7 @@ def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: Live
         speed=speed,
         stats_file=str(folder / TIMING),
         namespace=names[0],
-        partners={name: settings.specs[name].name for name in names[1:]},
+        partners={name: settings.specs[name].name for name in working(settings)[1:]},
     )
     live.status.waiting = "starting the nodes"
     live.show()
@@ -76,7 +76,10 @@ def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: Live
             observers.append(
                 Observer(log, f"/{name}", domain, CONTROL_PERIOD, ground=not observers)
             )
-        _wait_for_auto(observers, processes, live)
+        awaited = [observer for observer in observers if observer.name in working(settings)]
+        _wait_for_auto(awaited, processes, live)
+        for observer in observers:
+            observer.recording = True
         live.status.waiting = ""
         began = observers[0].stamp
         with Window(settings.spec, settings.task) as window:
@@ -91,6 +94,13 @@ def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: Live
                 observer.close()
     lead = observers[0] if observers else None
     return _outcome(logs[names[0]], lead, folder / TIMING, ended_by, note, speed)
+
+
+def working(settings: Settings) -> list[str]:
+    """Return the names of the machines that get a stack: the lead, and who has a task."""
+    machines = settings.scenario.machines
+    lead = next(iter(machines))
+    return [name for name in machines if name == lead or machines[name].task is not None]
 
 
 @contextmanager
@@ -126,7 +136,7 @@ def _wait_for_auto(observers: list[Observer], processes: Processes, live: LiveSt
         for observer in observers:
             observer.look()
             # Who may move is recorded from then on, while others still start.
-            observer.recording = observer.recording or observer.mode == Mode.AUTO.value
+            observer.recording |= observer.mode == Mode.AUTO.value
         # Supervisors call themselves active from the start.
         count = len([1 for n, (_, _, v) in nodes if v.get("state") == "active" and n != WATCHER])
         words = f"{count} of {len(processes.specs) - len(observers)} nodes active"
@@ -145,11 +155,7 @@ def _watch(
     began: float,
 ) -> tuple[EndedBy, str]:
     lead = observers[0]
-    working = [
-        observer
-        for observer, station in zip(observers, settings.scenario.machines.values(), strict=True)
-        if station.task is not None
-    ]
+    at_work = [observer for observer in observers if observer.name in working(settings)]
     progress = Progress(lead.log, settings.task, settings.duration)
     until = np.inf
     # A run that stands still on the wall must end as well.
@@ -162,7 +168,7 @@ def _watch(
         now = lead.stamp
         if now != last:
             moved_at, last = time.monotonic(), now
-        if all(observer.done for observer in working) and until == np.inf:
+        if all(observer.done for observer in at_work) and until == np.inf:
             until = now + SETTLE
         if now >= until:
             return "done", ""
