@@ -6,5 +6,14 @@ from kuwa_bringup.launching import description
 def generate_launch_description():
     """Return the stack; a real machine stays in mode ready until a person arms it."""
     return description(
-        "mock", ("machine", "robot", "namespace", "use_sim_time", "params_file", "log_level")
+        "mock",
+        (
+            "machine",
+            "parameters",
+            "robot",
+            "namespace",
+            "use_sim_time",
+            "params_file",
+            "log_level",
+        ),
     )

@@ -14,6 +14,7 @@ def generate_launch_description():
             "seed",
             "speed",
             "namespace",
+            "parameters",
             "partners",
             "use_sim_time",
             "params_file",

@@ -59,6 +59,7 @@ def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: Live
         speed=speed,
         stats_file=str(folder / TIMING),
         namespace=names[0],
+        parameters=settings.parameters,
         partners={name: settings.specs[name].name for name in working(settings)[1:]},
     )
     live.status.waiting = "starting the nodes"

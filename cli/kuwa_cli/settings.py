@@ -9,9 +9,10 @@ from pathlib import Path
 
 from kuwa_machines.contracts import Task
 from kuwa_machines.errors import KuwaError
-from kuwa_machines.loader import load_machine
+from kuwa_machines.overlay import machine_named_in
 from kuwa_machines.spec import MachineSpec
 from kuwa_sim.scenario import Scenario, check_tools, load_scenario
+from kuwa_sim.world import specs_of
 
 MAX_SEED = 2**31 - 1
 
@@ -29,6 +30,7 @@ class Settings:
         specs: of its machines by their names on the site; the first one leads.
         speed: simulated seconds in a second; None in lock-step.
         duration: longest run from the moment the machine may move [s, simulated].
+        parameters: machine → file with numbers in place of the machine's own.
     """
 
     scenario_name: str
@@ -38,6 +40,7 @@ class Settings:
     speed: float | None
     duration: float
     view: bool
+    parameters: dict[str, str]
 
     @property
     def spec(self) -> MachineSpec:
@@ -59,6 +62,7 @@ def settings(
     speed: float | None,
     duration: float | None,
     view: bool,
+    parameters: Path | None = None,
 ) -> Settings:
     """Check what was asked.
 
@@ -66,7 +70,8 @@ def settings(
         KuwaError: naming the option, its value and what would be right.
     """
     loaded = load_scenario(scenario).with_machine(machine)
-    specs = {name: load_machine(station.machine) for name, station in loaded.machines.items()}
+    file = "" if parameters is None else str(parameters.absolute())
+    specs = specs_of(loaded, file)
     check_tools(loaded, specs)
     if not 0 <= seed <= MAX_SEED:
         raise SettingsError(f"--seed {seed}: give a whole number from 0 to {MAX_SEED}")
@@ -86,4 +91,5 @@ def settings(
             "leave it out: the report has a film of the run"
         )
     name = str(Path(scenario).absolute()) if scenario.endswith(".yaml") else scenario
-    return Settings(name, loaded, specs, seed, None if lockstep else pace, length, view)
+    files = {} if parameters is None else {machine_named_in(parameters): file}
+    return Settings(name, loaded, specs, seed, None if lockstep else pace, length, view, files)

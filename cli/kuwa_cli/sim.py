@@ -31,6 +31,9 @@ NOT_REACHED = 3
 def command(
     scenario: str = typer.Argument("dig_trench", help="A name (see kuwa scenarios) or a .yaml."),
     machine: str = typer.Option(None, help="Another machine than the scenario's own."),
+    parameters: Path = typer.Option(
+        None, help="File with numbers in place of the machine's own, as kuwa identify writes it."
+    ),
     seed: int = typer.Option(0, help="Of ground, soil, start pose and sensor noise."),
     view: bool = typer.Option(False, "--view/--headless", help="Open a window."),
     lockstep: bool = typer.Option(False, help="Without ROS 2, as fast as possible; repeatable."),
@@ -47,7 +50,7 @@ def command(
     # A service manager's SIGTERM ends a run as cleanly as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        asked = settings(scenario, machine, seed, lockstep, speed, duration, view)
+        asked = settings(scenario, machine, seed, lockstep, speed, duration, view, parameters)
         folder = runfolder.prepare(out or runfolder.default_folder(scenario, seed))
         sys.exit(simulate(asked, folder, lockstep, as_json, report))
     except KeyboardInterrupt:

@@ -61,6 +61,27 @@ def load_machine_with(name: str, overlay: Path) -> MachineSpec:
     return build_machine(merged, overlay, plain.folder)
 
 
+def machine_named_in(overlay: Path) -> str:
+    """Return the machine that an overlay is for.
+
+    Raises:
+        MachineError: it is no overlay.
+    """
+    over = read_yaml(overlay, MachineError)
+    if not isinstance(over, dict) or not isinstance(over.get("machine"), str):
+        raise MachineError(f"{overlay}: machine: this key is missing; it names a machine")
+    return str(over["machine"])
+
+
+def load_machine_as(name: str, parameters: str = "") -> MachineSpec:
+    """Load a machine by name, with the numbers of a file in place of its own unless it is empty.
+
+    Raises:
+        MachineError: see :func:`load_machine_with`.
+    """
+    return load_machine_with(name, Path(parameters)) if parameters else load_machine(name)
+
+
 def _own(source: str) -> str:
     return f"overlay.{source}"
 

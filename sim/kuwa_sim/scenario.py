@@ -18,6 +18,7 @@ from kuwa_machines.contracts import Array
 from kuwa_machines.datafile import Data, load_data
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.spec import MachineSpec
+from kuwa_sim.condition import Condition
 from kuwa_sim.scenery import Grid
 from kuwa_sim.score.figures import FIGURES
 from kuwa_sim.soil.obstacles import Obstacle
@@ -143,13 +144,17 @@ Success = dict[str, Bound]
 class Station(Data):
     """A machine of a scenario: where it stands at the start, and what it is to do.
 
-    Without a task it stands where it is.
+    Without a task it stands where it is. ``condition`` and ``randomise`` change the machine, not
+    what is known of it: whoever plans and controls has the numbers of its data file. ``randomise``
+    gives shares by pattern, see :func:`kuwa_machines.randomise.randomised`.
     """
 
     machine: str = ""
     x_m: float = 0.0
     y_m: float = 0.0
     yaw_deg: float = 0.0
+    condition: Condition = Condition()
+    randomise: dict[str, float] = Field(default_factory=dict)
     task: AnyTask | None = None
     success: Success = Field(default_factory=dict)
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import CommandError
-from kuwa_machines.loader import load_machine
+from kuwa_machines.overlay import load_machine_as, machine_named_in
+from kuwa_machines.randomise import randomised
 from kuwa_machines.spec import MachineSpec
+from kuwa_sim.condition import apply
 from kuwa_sim.plant import CONTROL_PERIOD, Plant
-from kuwa_sim.scenario import Scenario, Station, check_tools, load_scenario
+from kuwa_sim.scenario import Scenario, ScenarioError, Station, check_tools, load_scenario
 from kuwa_sim.site import Placement, Site
 from kuwa_sim.soil import SoilParameters, load_soil
 
@@ -36,6 +39,7 @@ class World:
         machine: the lead machine's name; the scenario's own if None.
         seed: of everything random.
         specs: machines to use instead of those that the scenario names, by their names on the site.
+        parameters: file with numbers in place of those of the machine that it names.
 
     Raises:
         KuwaError: no such scenario or machine, or a machine lacks the tool for its task.
@@ -49,14 +53,12 @@ class World:
         machine: str | None = None,
         seed: int = 0,
         specs: Mapping[str, MachineSpec] | None = None,
+        parameters: str = "",
     ) -> None:
         loaded = load_scenario(scenario) if isinstance(scenario, str) else scenario
         self.scenario = loaded.with_machine(machine)
         self.stations = self.scenario.machines
-        self.specs = {
-            name: (specs or {}).get(name) or load_machine(station.machine)
-            for name, station in self.stations.items()
-        }
+        self.specs = specs_of(self.scenario, parameters) | dict(specs or {})
         check_tools(self.scenario, self.specs)
         self.seed = seed
         self.residents: dict[str, Resident] = {}
@@ -75,7 +77,8 @@ class World:
         soil = self._soil(rng)
         starts, places = {}, {}
         for name, station in self.stations.items():
-            starts[name], places[name] = self._start(station, self.specs[name], rng)
+            real = randomised(apply(self.specs[name], station.condition), station.randomise, rng)
+            starts[name], places[name] = self._start(station, real, rng)
         height = scenario.heights(rng)
         alone = len(places) == 1
         self.site = Site(
@@ -133,3 +136,24 @@ class World:
     def close(self) -> None:
         """Let the model go."""
         self.site = None
+
+
+def specs_of(scenario: Scenario, parameters: str = "") -> dict[str, MachineSpec]:
+    """Return the machines of a scenario by their names on the site.
+
+    Args:
+        parameters: file with numbers in place of those of the machine that it names.
+
+    Raises:
+        KuwaError: a machine or the file is wrong, or the file is for none of them.
+    """
+    machines = {name: station.machine for name, station in scenario.machines.items()}
+    named = machine_named_in(Path(parameters)) if parameters else ""
+    if parameters and named not in machines.values():
+        raise ScenarioError(
+            f"{parameters}: machine: {named!r}; {scenario.name} has {', '.join(machines.values())}"
+        )
+    return {
+        name: load_machine_as(machine, parameters if machine == named else "")
+        for name, machine in machines.items()
+    }

@@ -13,6 +13,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     "seed": ("0", "seed of a simulated robot"),
     "speed": ("1.0", "simulated seconds in a second"),
     "namespace": ("", "namespace; the machine's name if empty"),
+    "parameters": ("", "file with identified numbers in place of the machine's own"),
     "partners": ("", "other machines of the scenario: name or name=machine, with commas between"),
     "use_sim_time": ("false", "set use_sim_time; our nodes take time from the states anyway"),
     "params_file": ("", "YAML file with parameters that replace the stack's own"),
@@ -44,6 +45,7 @@ def _nodes(context: Any) -> list[Any]:
         float(get["speed"]),
         namespace=get["namespace"],
         partners=_partners(get["partners"]),
+        parameters={get["machine"]: get["parameters"]} if get["parameters"] else None,
     )
     use_sim_time = get["use_sim_time"].lower() in ("true", "1", "yes")
     return [_action(spec, use_sim_time, get["params_file"], get["log_level"]) for spec in specs]

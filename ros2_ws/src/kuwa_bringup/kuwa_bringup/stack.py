@@ -59,6 +59,7 @@ def stack(
     stats_file: str = "",
     namespace: str = "",
     partners: Mapping[str, str] | None = None,
+    parameters: Mapping[str, str] | None = None,
 ) -> tuple[NodeSpec, ...]:
     """Return the nodes of one machine's stack, the supervisor last.
 
@@ -72,6 +73,7 @@ def stack(
         namespace: instead of the machine's name.
         partners: name → machine of the scenario's other machines, each with a stack of its own in
             a namespace of its name; the site of all of them runs in the first one's robot node.
+        parameters: machine → file with numbers in place of the machine's own.
 
     Raises:
         ValueError: if a real machine should arm itself.
@@ -83,11 +85,15 @@ def stack(
             f"{robot!r}: a person arms a real machine"
         )
     ns = "/" + (namespace or machine).strip("/")
+    files = dict(parameters or {})
+    # The robot node has the whole site, in which another machine may be the one with the file.
+    own, any_file = files.get(machine, ""), next(iter(files.values()), "")
     nodes: list[tuple[str, dict[str, Value]]] = [
         (
             "robot",
             {
                 "machine": machine,
+                "parameters": any_file,
                 "robot": robot,
                 "scenario": scenario,
                 "seed": int(seed),
@@ -95,16 +101,17 @@ def stack(
                 "stats_file": stats_file,
             },
         ),
-        ("safety", {"machine": machine}),
-        ("control", {"machine": machine, "controller": controller}),
+        ("safety", {"machine": machine, "parameters": own}),
+        ("control", {"machine": machine, "parameters": own, "controller": controller}),
     ]
     if planner:
-        nodes.append(("planning", {"machine": machine, "planner": planner}))
+        nodes.append(("planning", {"machine": machine, "parameters": own, "planner": planner}))
     arms = simulated if auto_arm is None else auto_arm
     specs: list[NodeSpec] = []
     for name, partner in (partners or {}).items():
-        own = [(n, v | {"machine": partner}) for n, v in nodes if n != "robot"]
-        specs += _supervised("/" + name, own, arms, f"{name}.")
+        theirs: dict[str, Value] = {"machine": partner, "parameters": files.get(partner, "")}
+        rest = [(n, values | theirs) for n, values in nodes if n != "robot"]
+        specs += _supervised("/" + name, rest, arms, f"{name}.")
     return (*specs, *_supervised(ns, nodes, arms))
 
 

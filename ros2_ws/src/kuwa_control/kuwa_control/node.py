@@ -19,7 +19,7 @@ from kuwa_machines.contracts import (
     Trajectory,
 )
 from kuwa_machines.errors import CommandError
-from kuwa_machines.loader import load_machine
+from kuwa_machines.overlay import load_machine_as
 from kuwa_ros import topics
 from kuwa_ros.conversions import (
     JointOrder,
@@ -47,6 +47,7 @@ class ControlParameters:
     """Parameters of the control node."""
 
     machine: str = parameter("zx200", "machine, by the name of its folder")
+    parameters: str = parameter("", "file with numbers in place of the machine's own")
     controller: str = parameter("pid", "controller", valid=tuple(CONTROLLERS))
     period: float = parameter(
         0.01, "control period, the time between two joint states", unit="s", low=0.001, high=0.1
@@ -70,7 +71,7 @@ class ControlNode(KuwaNode[ControlParameters]):
 
     def configure(self) -> None:
         p = self.p
-        spec = load_machine(p.machine)
+        spec = load_machine_as(p.machine, p.parameters)
         self._names = tuple(spec.joint_names)
         self.core = make_controller(p.controller, spec, p.period)
         self._to_state = JointStateReader(self._names)

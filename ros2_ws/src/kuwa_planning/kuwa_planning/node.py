@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kuwa_machines.contracts import HeightMap, MachineState, Mode, Planner, Task
-from kuwa_machines.loader import load_machine
+from kuwa_machines.overlay import load_machine_as
 from kuwa_planning.planners import PLANNERS, make_planner
 from kuwa_ros import topics
 from kuwa_ros.conversions import (
@@ -37,6 +37,7 @@ class PlanningParameters:
     """Parameters of the planning node."""
 
     machine: str = parameter("zx200", "machine, by the name of its folder")
+    parameters: str = parameter("", "file with numbers in place of the machine's own")
     planner: str = parameter("expert", "planner", valid=tuple(PLANNERS))
 
 
@@ -49,7 +50,7 @@ class PlanningNode(KuwaNode[PlanningParameters]):
         super().__init__("planning", PlanningParameters)
 
     def configure(self) -> None:
-        spec = load_machine(self.p.machine)
+        spec = load_machine_as(self.p.machine, self.p.parameters)
         self._names = tuple(spec.joint_names)
         self.core = make_planner(self.p.planner, spec)
         self._to_state = JointStateReader(self._names)

@@ -28,6 +28,7 @@ class RobotParameters:
     """Parameters of the robot node."""
 
     machine: str = parameter("zx200", "machine, by the name of its folder")
+    parameters: str = parameter("", "file with numbers in place of the machine's own")
     robot: str = parameter("sim", "kind of robot", valid=tuple(KINDS))
     scenario: str = parameter("dig_trench", "scenario of a simulated robot")
     seed: int = parameter(0, "seed of a simulated robot", low=0, high=2**31 - 1)
@@ -61,7 +62,7 @@ class RobotNode(KuwaNode[RobotParameters]):
     def configure(self) -> None:
         p = self.p
         self._counts: dict[str, object] = {}
-        robots = make_robots(p.robot, p.machine, p.scenario, p.seed)
+        robots = make_robots(p.robot, p.machine, p.parameters, p.scenario, p.seed)
         lead = next(iter(robots.values()))
         lead.connect()
         self._simulated = isinstance(lead, SimulatedRobot)

@@ -9,7 +9,7 @@ from typing import Any
 
 from kuwa_hardware.gate import Gate, GateLimits
 from kuwa_machines.contracts import GateOutput, JointCommand, MachineState, Mode
-from kuwa_machines.loader import load_machine
+from kuwa_machines.overlay import load_machine_as
 from kuwa_ros import topics
 from kuwa_ros.conversions import JointStateReader, command_from, command_msg, safety_msg
 from kuwa_ros.lifecycle import KuwaNode
@@ -29,6 +29,7 @@ class SafetyParameters:
     """Parameters of the safety node."""
 
     machine: str = parameter("zx200", "machine, by the name of its folder")
+    parameters: str = parameter("", "file with numbers in place of the machine's own")
     request_timeout: float = parameter(
         _D.request_timeout,
         "a request is stale this long after its receipt",
@@ -82,7 +83,7 @@ class SafetyNode(KuwaNode[SafetyParameters]):
 
     def configure(self) -> None:
         p = self.p
-        spec = load_machine(p.machine)
+        spec = load_machine_as(p.machine, p.parameters)
         limits = {name: getattr(p, name) for name in GateLimits.__dataclass_fields__}
         self.gate = Gate(spec, GateLimits(**limits))
         # The loop steps the gate while the executor sets modes and stops.
