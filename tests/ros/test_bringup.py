@@ -15,7 +15,7 @@ from kuwa_bringup.launching import ARGUMENTS
 from kuwa_bringup.processes import Processes, command_line
 from kuwa_bringup.stack import SIMULATED, NodeSpec, stack
 from kuwa_machines.errors import KuwaError
-from kuwa_robot.kinds import KINDS, make_robot
+from kuwa_robot.kinds import KINDS, make_robots
 from stack_rig import mock_stack, wait_for
 
 pytestmark = pytest.mark.ros
@@ -29,6 +29,22 @@ def test_the_supervisor_knows_every_lifecycle_node() -> None:
         assert {spec.namespace for spec in specs} == {"/zx200"}
 
 
+def test_partners_have_stacks_of_their_own_and_share_the_robot_node() -> None:
+    files = {"ic120": "/found.yaml"}
+    specs = stack("zx200", partners={"truck": "ic120"}, parameters=files)
+    assert [spec.title for spec in specs] == [
+        "truck.safety", "truck.control", "truck.planning", "truck.supervisor",
+        "robot", "safety", "control", "planning", "supervisor",
+    ]  # fmt: skip
+    by_title = {spec.title: spec for spec in specs}
+    assert by_title["truck.control"].namespace == "/truck"
+    assert by_title["truck.control"].parameters["machine"] == "ic120"
+    assert by_title["truck.control"].parameters["parameters"] == "/found.yaml"
+    assert by_title["control"].parameters["parameters"] == ""
+    assert by_title["robot"].parameters["parameters"] == "/found.yaml"
+    assert by_title["truck.supervisor"].parameters["nodes"] == ("safety", "control", "planning")
+
+
 def test_only_simulated_robots_arm_themselves() -> None:
     assert set(KINDS) >= SIMULATED
     assert stack(robot="sim")[-1].parameters["auto_arm"] is True
@@ -39,7 +55,7 @@ def test_only_simulated_robots_arm_themselves() -> None:
 
 def test_unknown_names_are_answered_with_the_valid_ones() -> None:
     with pytest.raises(KuwaError, match="mock"):
-        make_robot("mok", "zx200", "", 0)
+        make_robots("mok", "zx200", "", "", 0)
     with pytest.raises(KuwaError, match="not built"):
         command_line(NodeSpec("kuwa_none", "x", "x", "/x"))
     with pytest.raises(KuwaError, match="no executable"):

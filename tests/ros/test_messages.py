@@ -82,6 +82,8 @@ com3_msgs/msg/JointCmd
     87f40a2ff8c2852c782aa6cd5cb3f60321f22b2f22425245927f436086645ba5
 com3_msgs/srv/DumpUp
     07026ae9616eae3a4b82eab33c3c012f393917a48977db96a8164a1c7a6e8297
+kuwa_msgs/msg/GroundTruth
+    285b351c8e5eb09ee9d33b93dc95623f36670e4d81d07c8466a14c05beac4e9a
 kuwa_msgs/msg/HydraulicState
     02c3fed06771ea1e81cb5e800a2b24696ece87efb204117b19f4235f5731f1b7
 kuwa_msgs/msg/JointCommand
@@ -91,7 +93,7 @@ kuwa_msgs/msg/PlanStatus
 kuwa_msgs/msg/SafetyState
     9b6bc613b184b05842f9ada4840776a2a7513920dbbc5d47a400c35eded04e27
 kuwa_msgs/msg/Task
-    c01096bacbd087b19e929e922c133417626064ee29aaa347f0d7ae50a7f784d6
+    095be7ba0ca3c5483b0f47b307e32518c96cf5aa20d8b581654c065645a842ed
 kuwa_msgs/srv/SetMode
     f5c8578622a2f844e92b0c8e2340cbbd94d025bbf0c1d031c3ff286da537a4c1
 """
