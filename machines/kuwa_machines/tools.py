@@ -100,7 +100,9 @@ class Plough(Data):
     texture_medium: Ratio
     texture_coarse: Ratio
     side_share: Ratio
-    """Sideways force of the turned soil over the draft."""
+    """Greatest sideways force of the ground over the draft, where the plough drifts sideways."""
+    side_angle: Angle
+    """Angle of drift at which three quarters of that force are reached."""
     suction_share: Ratio
     """Downward force over the draft."""
 

@@ -10,11 +10,11 @@ from kuwa_sim.soil.blade import BladeTool, blade_tick
 from kuwa_sim.soil.dump import DumpTool
 from kuwa_sim.soil.layout import WIDTH
 from kuwa_sim.soil.parameters import SOILS
-from kuwa_sim.soil.plough import PloughTool, plough_tick
+from kuwa_sim.soil.plough import PloughTool, plough_forces, plough_tick
 from soil_rig import BUCKET, TICK, bucket_pose
 
 BODY = np.array([[3.30, 1.30], [3.25, 0.25], [0.10, 0.15], [-0.75, 0.50]])
-NUMBERS = (652.0, 0.0, 5.1, 0.7, 0.5, 0.15)
+NUMBERS = (652.0, 0.0, 5.1, 0.7, 0.5, 0.15, 0.14)
 
 
 def straight_pose(x: float, y: float, z: float, yaw: float) -> np.ndarray:
@@ -114,3 +114,21 @@ def test_there_is_room_for_four_dump_bodies() -> None:
     with pytest.raises(SoilError, match="more than 4 dump bodies"):
         DumpTool(ground, BODY, 2.3, 6.3)
     assert ground.prm[WIDTH] == 0.0, "the ground's numbers hold no tool's"
+
+
+def test_a_plough_that_drifts_is_pushed_back_with_its_lateral_velocity() -> None:
+    """Tyre-like, and never more than its share of the draft (Pearson and Bevly, 2007)."""
+    ground = Ground(load_soil("loam"), (160, 160))
+    tool = PloughTool(ground, 1, 0.4, 1.0, NUMBERS)
+    ground.reset()
+    pose = straight_pose(0.0, 0.0, -0.2, 0.0)
+    out = np.zeros(16)
+    sides = []
+    for drift in (-0.5, -0.02, 0.0, 0.02, 0.04, 0.5):
+        pose[3], pose[4] = 2.0, 2.0 * np.tan(drift)
+        plough_forces(*tool.force_args, pose, out)
+        assert out[14] > 2e3
+        sides.append(out[1] / out[14])
+    sides = np.array(sides)
+    assert sides == pytest.approx(-0.5 * np.tanh(np.tan([-0.5, -0.02, 0, 0.02, 0.04, 0.5]) / 0.14))
+    assert sides[4] == pytest.approx(2 * sides[3], rel=0.03)

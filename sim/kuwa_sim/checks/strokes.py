@@ -48,7 +48,7 @@ class Strokes:
         self.ground = ground = Ground(load_soil(soil), (int(cells[0]), int(cells[1])), cell)
         self.bucket = BucketTool(ground, BUCKET)
         self.blade = BladeTool(ground, 1.5, 0.5, 0.96, 0.02)
-        self.plough = PloughTool(ground, 3, 0.4, 0.6, (652.0, 0.0, 5.1, 0.7, 0.5, 0.15))
+        self.plough = PloughTool(ground, 3, 0.4, 0.6, (652.0, 0.0, 5.1, 0.7, 0.5, 0.15, 0.14))
         self.dump = DumpTool(ground, BODY, 1.4, 1.6)
         ground.reset(seed, height=float(rng.uniform(-1.0, 1.0)), roughness=0.1)
         self._reach = 0.5 * cell * cells + BEYOND

@@ -3,8 +3,12 @@
     D = F_i (A + B S + C S²) W T  [N],   S [km/h], W [m], T [cm]
 
 ``pose`` has the layout of :mod:`kuwa_sim.soil` about the first body's share: x forward, y left, z
-up. Each body cuts a strip to the depth of its share and turns it over onto the furrow that the
-body ahead of it (or the last round) left open, one width to the right; the last furrow stays open.
+up. A body that drifts sideways by the angle α is pushed back as a tyre is: the side force of an
+implement goes with its lateral velocity (Pearson and Bevly, 2007, J. Terramechanics 44, 439-450),
+here as S D tanh(α/α_0), S being the greatest share of the draft.
+
+Each body cuts a strip to the depth of its share and turns it over onto the furrow that the body
+ahead of it (or the last round) left open, one width to the right; the last furrow stays open.
 The slice leans, so that it lies narrower than it was cut and a ridge stands on every furrow.
 """
 
@@ -51,11 +55,13 @@ JUMP = 0.5
 """A share that moved further than this in a tick was placed there [m]."""
 PULLED_AT = 0.08
 """Height above its share at which the ground pulls a body [m]: four tenths of a usual depth."""
+CREEP = 0.2
+"""Below this speed a drift counts as if the plough moved that fast [m/s]."""
 AHEAD = 0.3
 """How far before a share its depth is taken [m]: ahead of the ground that it lifts."""
 
 # Entries of the draft's numbers.
-BODIES, SPACING, DRAFT_A, DRAFT_B, DRAFT_C, TEXTURE, SIDE_SHARE, SUCTION = range(8)
+BODIES, SPACING, DRAFT_A, DRAFT_B, DRAFT_C, TEXTURE, SIDE_SHARE, SUCTION, SIDE_ANGLE = range(9)
 
 
 @njit(cache=True)
@@ -76,7 +82,8 @@ class PloughTool:
 
     Args:
         bodies: how many. cut_width, spacing: across and along the plough, from body to body [m].
-        draft_numbers: A, B, C of D497, its F for this soil, sideways and downward shares.
+        draft_numbers: A, B, C of D497, its F for this soil, sideways and downward shares, angle of
+            drift at which most of the former is reached [rad].
     """
 
     def __init__(
@@ -85,7 +92,7 @@ class PloughTool:
         bodies: int,
         cut_width: float,
         spacing: float,
-        draft_numbers: tuple[float, float, float, float, float, float],
+        draft_numbers: tuple[float, float, float, float, float, float, float],
     ) -> None:
         prm = self.prm = ground.prm.copy()
         prm[WIDTH] = cut_width
@@ -112,7 +119,7 @@ class PloughTool:
         return cls(
             ground, tool.bodies, tool.cut_width, tool.spacing,
             (tool.draft_a, tool.draft_b, tool.draft_c, texture, tool.side_share,
-             tool.suction_share),
+             tool.suction_share, tool.side_angle),
         )  # fmt: skip
 
     def clear(self) -> None:
@@ -195,8 +202,8 @@ def plough_forces(
         high[0] = D
         low[1] = -0.3 * D
         high[1] = 0.3 * D
-        low[2] = -numbers[SIDE_SHARE] * D
-        high[2] = numbers[SIDE_SHARE] * D
+        low[2] = 0.0
+        high[2] = 0.0
         rx += PULLED_AT * pose[15]
         ry += PULLED_AT * pose[16]
         rz += PULLED_AT * pose[17]
@@ -208,6 +215,11 @@ def plough_forces(
             axes, low, high, prm[STIFFNESS] / n, prm[DAMPING] / n, force,
         )  # fmt: skip
         force[2] -= suction * D
+        ahead = max(abs(vx * fx + vy * fy), CREEP)
+        drift = (vy * fx - vx * fy) / (ahead * numbers[SIDE_ANGLE])
+        side = -numbers[SIDE_SHARE] * D * math.tanh(drift)
+        force[0] -= side * fy
+        force[1] += side * fx
         for m in range(3):
             out[m] += force[m]
         out[3] += ry * force[2] - rz * force[1]
