@@ -11,6 +11,7 @@ from typing import Any
 
 from typer.models import ArgumentInfo, OptionInfo
 
+from kuwa_cli import docs_scenarios
 from kuwa_cli import main as cli
 from kuwa_cli.figure import load
 from kuwa_machines.datafile import quantities, read_yaml
@@ -67,6 +68,7 @@ def generated(root: Path) -> Iterator[tuple[str, str]]:
     """Yield (file, text) of every page that needs no ROS."""
     yield "docs/reference/cli.md", cli_page()
     yield "docs/reference/machines.md", machines_page(root / "machines")
+    yield "docs/reference/scenarios.md", docs_scenarios.page(NOTE)
     readme = (root / "README.md").read_text("utf-8")
     yield "README.md", with_figures(readme, root / "benchmarks" / "results")
 
