@@ -1,9 +1,9 @@
 """The soil: forces against published values, volume under 10⁵ random strokes, time of a step.
 
 Forces: every row of sim/checks/forces.yaml, the worst relative error of each model. Volume: 20,000
-strokes of bucket, blade, plough and dump body at random on a ground of each soil. Time: a bucket
-digs, lifts and dumps on 161² cells of 5 cm; a step is 10 ms of the tool and of the levelling. Of
-three runs the middle one counts, by mean and by maximum. One thread.
+strokes of bucket, blade, plough, dump body and wheel at random on a ground of each soil. Time: a
+bucket digs, lifts and dumps on 161² cells of 5 cm; a step is 10 ms of tool and levelling.
+Of three runs the middle one counts, by mean and by maximum. One thread.
 """
 
 from __future__ import annotations

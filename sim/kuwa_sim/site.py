@@ -123,6 +123,7 @@ class Site:
         mujoco.mj_comPos(model, data)
         mujoco.mj_comVel(model, data)
         for plant in plants:
+            plant.standing.mark()
             plant.tool.work(CONTROL_PERIOD)
         self.ground.level()
         for plant in plants:

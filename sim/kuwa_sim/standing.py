@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from kuwa_machines.spec import MachineSpec, Tracks
+from kuwa_sim.marks import N_MARKED, track_marks, tyre_marks
 from kuwa_sim.soil import Ground
 from kuwa_sim.tracks import TrackContact, track_forces
 from kuwa_sim.tyres import TyreContact, tyre_forces
@@ -25,6 +26,9 @@ class Standing(Protocol):
 
     def apply(self) -> None:
         """Put the ground's forces on the machine, every physics step."""
+
+    def mark(self) -> None:
+        """Press the ground down where the machine stands, every tick."""
 
 
 class OnTracks:
@@ -46,17 +50,27 @@ class OnTracks:
         self._args = (
             c.points, c.shear, c.sides, c.parameters, np.array(dofs), data.xpos[link],
             data.xmat[link], data.qvel[first : first + 6], data.qvel, data.qfrc_applied,
-            data.xipos[link], np.zeros(2), np.zeros(2), ground.height, ground.loose, ground.prm,
+            data.xipos[link], np.zeros(2), np.zeros(2), *c.ground_args,
             data.xfrc_applied[link], dt,
+        )  # fmt: skip
+        self._marked = np.zeros(N_MARKED)
+        self._mark_args = (
+            c.points, c.shear, c.sides, c.parameters, self._marked, *_layers(ground),
+            data.xpos[link], data.xmat[link],
         )  # fmt: skip
 
     def reset(self) -> None:
         """Forget the ground."""
         self.contact.reset()
+        self._marked[:] = 0.0
 
     def apply(self) -> None:
         """Put the ground's forces on the hull and the sprockets; after the drives."""
         apply_tracks(*self._args)
+
+    def mark(self) -> None:
+        """Press the tracks' ruts."""
+        track_marks(*self._mark_args)
 
 
 class OnTyres:
@@ -73,7 +87,10 @@ class OnTyres:
         root = int(model.body_rootid[bodies[0]])
         self._args = (
             c.parameters, c.states, bodies, data.xpos, data.xmat, data.xipos, data.cvel,
-            data.subtree_com[root], ground.height, ground.prm, data.xfrc_applied, dt,
+            data.subtree_com[root], *c.ground_args, data.xfrc_applied, dt,
+        )  # fmt: skip
+        self._mark_args = (
+            c.parameters, c.states, *_layers(ground), bodies, data.xpos, data.xmat,
         )  # fmt: skip
 
     def reset(self) -> None:
@@ -83,6 +100,17 @@ class OnTyres:
     def apply(self) -> None:
         """Put the ground's forces on the wheels."""
         tyre_forces(*self._args)
+
+    def mark(self) -> None:
+        """Press the wheels' ruts."""
+        tyre_marks(*self._mark_args)
+
+
+def _layers(ground: Ground) -> tuple[np.ndarray, ...]:
+    """Return what ``press`` changes."""
+    return (
+        ground.bank, ground.loose, ground.packed, ground.height, ground.tiles, ground.prm,
+    )  # fmt: skip
 
 
 def make_standing(
@@ -98,7 +126,7 @@ def make_standing(
 @njit(cache=True)
 def apply_tracks(  # type: ignore[no-untyped-def]
     points, shear, sides, p, dofs, position, rotation, base, qvel, qfrc, com, spin, reaction,
-    height, loose, grid, wrench, dt,
+    height, loose, packed, grid, wrench, dt,
 ):
     # fmt: on
     """Put the ground's force on the undercarriage; a free joint's spin is in the body's frame."""
@@ -110,7 +138,7 @@ def apply_tracks(  # type: ignore[no-untyped-def]
         spin[k] = qvel[dofs[k]] if dofs[k] >= 0 else 0.0
     track_forces(
         points, shear, sides, p, position, rotation, base[:3], w, com, spin, reaction, height,
-        loose, grid, wrench, dt,
+        loose, packed, grid, wrench, dt,
     )  # fmt: skip
     for k in range(2):
         if dofs[k] >= 0:

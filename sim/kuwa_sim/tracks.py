@@ -1,10 +1,10 @@
 """Tracks on soil: elastic support, Bekker sinkage, Janosi–Hanamoto shear along the track's points.
 
 MuJoCo's own height-field contact costs ten times the rest of a step, so a track stands on a few
-points. Square to the hull each is a spring and damper against the ground, which lies lower by the
-track's Bekker sinkage. Along the ground a point of the hull sees ever new shoes. The share of the
-strength that they mobilise is a vector z within a yield Y that hardens by Janosi's law; both are
-carried along with the shoes:
+points. Square to the hull each is a spring and damper against what the ground holds up, which lies
+lower by the track's Bekker sinkage where nothing has pressed it before (``soil/ruts.py``). Along
+the ground a point of the hull sees ever new shoes. The share of the strength that they mobilise is
+a vector z within a yield Y that hardens by Janosi's law; both are carried along with the shoes:
 
     ∂Y/∂t + v_t ∂Y/∂x = |v_s| (1 − Y)/K  while z yields,     Y = 0 where a shoe enters the ground,
     ∂z/∂t + v_t ∂z/∂x = ELASTIC v_s/K    within |z| <= Y,
@@ -24,10 +24,11 @@ import numpy as np
 from numba import njit
 
 from kuwa_machines.spec import MachineSpec, Tracks
-from kuwa_sim.soil import Ground, surface_height
+from kuwa_sim.soil import Ground
 from kuwa_sim.soil.field import cell_of
 from kuwa_sim.soil.layout import CELL, SWELL, X0, Y0
 from kuwa_sim.soil.parameters import GRAVITY
+from kuwa_sim.soil.ruts import support_height
 from kuwa_sim.terramechanics import bekker_sinkage, compaction_resistance
 
 POINTS_PER_TRACK = 6
@@ -39,6 +40,8 @@ SINK_TIME = 0.5
 """Time in which a track settles to its sinkage, or comes out of its rut [s]."""
 CREEP = 0.02
 """Speed below which motion resistance fades out [m/s]."""
+AHEAD = 0.15
+"""How far before a track the ground is taken that it will have to press [m]."""
 LOOSE = 0.02
 """Ground under more loose soil than this has no cohesion for a shoe [m]."""
 
@@ -48,6 +51,9 @@ LOOSE = 0.02
     RADIUS, STEP_LENGTH,
 ) = range(12)  # fmt: skip
 N_PARAMETERS = 12
+
+# Columns of a point's state.
+Z_ALONG, Z_ACROSS, YIELD, CARRIED = range(4)
 
 # Columns of a side's state.
 SINK, THRUST, SLIP_SPEED, RESISTANCE = range(4)
@@ -87,14 +93,15 @@ class TrackContact:
         )  # fmt: skip
         p[SHOE], p[POINT_AREA] = tracks.shoe_width, area
         p[RADIUS], p[STEP_LENGTH] = tracks.sprocket_radius, step
-        self.shear = np.zeros((count, 3))
-        """Mobilised share of the strength along and across the hull, and its yield, (m, 3)."""
+        self.shear = np.zeros((count, 4))
+        """Mobilised share of the strength along and across the hull, its yield, the load [N]."""
         self.sides = np.zeros((2, 4))
         """Sinkage [m], thrust [N], slip speed [m/s] and motion resistance [N] of each track."""
         pressure = mass * GRAVITY / (2 * tracks.length * tracks.shoe_width)
         self._rest_sinkage = bekker_sinkage(pressure, p[EXPONENT], p[K_C], p[K_PHI], p[SHOE])
         self.rest_height = -self._rest_sinkage - mass * GRAVITY / (k * count)
         """Height of the link's origin over level ground at rest [m]."""
+        self.ground_args = (ground.height, ground.loose, ground.packed, ground.prm)
 
     def reset(self) -> None:
         """Forget the ground's hold, and stand sunk in."""
@@ -106,8 +113,8 @@ class TrackContact:
 # fmt: off
 @njit(cache=True)
 def track_forces(  # type: ignore[no-untyped-def]
-    points, shear, sides, p, position, rotation, v, w, com, spin, reaction, height, loose, grid,
-    wrench, dt,
+    points, shear, sides, p, position, rotation, v, w, com, spin, reaction, height, loose, packed,
+    grid, wrench, dt,
 ):
     # fmt: on
     """Write force and torque of the ground on the undercarriage into ``wrench``.
@@ -119,7 +126,7 @@ def track_forces(  # type: ignore[no-untyped-def]
         com: its centre of mass in the world, about which the torque is taken, shape (3,).
         spin: speed of the sprockets, right then left, shape (2,) [rad/s].
         reaction: torque of the ground on the sprockets, written, shape (2,) [N·m].
-        height, loose, grid: the ground's fields and numbers.
+        height, loose, packed, grid: the ground's fields and numbers.
         wrench: force then torque in the world, shape (6,) [N], [N·m].
     """
     wrench[:] = 0.0
@@ -139,6 +146,7 @@ def track_forces(  # type: ignore[no-untyped-def]
         z_in_y = 0.0
         y_in = 0.0
         part = 0.5 * p[STEP_LENGTH]
+        pressed = _pressed_ahead(points, side, p, position, rotation, v, height, packed, grid)
         for k in range(half):
             # In the direction in which the shoes travel along the hull.
             m = side * half + (k if running >= 0.0 else half - 1 - k)
@@ -147,11 +155,13 @@ def track_forces(  # type: ignore[no-untyped-def]
             ry = rotation[3] * px + rotation[4] * py + rotation[5] * pz
             rz = rotation[6] * px + rotation[7] * py + rotation[8] * pz
             x, y = position[0] + rx, position[1] + ry
-            depth = surface_height(height, grid, x, y) - sides[side, SINK] - (position[2] + rz)
+            holds = support_height(height, loose, packed, grid, x, y, sides[side, SINK])
+            depth = holds - (position[2] + rz)
             if depth <= 0.0:
-                shear[m, 0] = 0.0
-                shear[m, 1] = 0.0
-                shear[m, 2] = 0.0
+                shear[m, Z_ALONG] = 0.0
+                shear[m, Z_ACROSS] = 0.0
+                shear[m, YIELD] = 0.0
+                shear[m, CARRIED] = 0.0
                 z_in_x = 0.0
                 z_in_y = 0.0
                 y_in = 0.0
@@ -164,9 +174,9 @@ def track_forces(  # type: ignore[no-untyped-def]
             slip_x = vx * lx + vy * ly + vz * lz - running
             slip_y = vx * sx + vy * sy + vz * sz
             speed = math.sqrt(slip_x * slip_x + slip_y * slip_y)
-            old_x = shear[m, 0]
-            old_y = shear[m, 1]
-            yielding = shear[m, 2]
+            old_x = shear[m, Z_ALONG]
+            old_y = shear[m, Z_ACROSS]
+            yielding = shear[m, YIELD]
             ex = old_x + dt * ELASTIC * slip_x / K
             ey = old_y + dt * ELASTIC * slip_y / K
             rate = speed / K if ex * ex + ey * ey >= yielding * yielding else 0.0
@@ -189,15 +199,15 @@ def track_forces(  # type: ignore[no-untyped-def]
             if size > yielding:
                 ex *= yielding / size
                 ey *= yielding / size
-            shear[m, 0] = ex
-            shear[m, 1] = ey
-            shear[m, 2] = yielding
+            shear[m, Z_ALONG] = ex
+            shear[m, Z_ACROSS] = ey
+            shear[m, YIELD] = yielding
             z_in_x = ex
             z_in_y = ey
             y_in = yielding
             part = p[STEP_LENGTH]
-            zx = shear[m, 0] + SHEAR_DAMPING / dt * (shear[m, 0] - old_x)
-            zy = shear[m, 1] + SHEAR_DAMPING / dt * (shear[m, 1] - old_y)
+            zx = shear[m, Z_ALONG] + SHEAR_DAMPING / dt * (shear[m, Z_ALONG] - old_x)
+            zy = shear[m, Z_ACROSS] + SHEAR_DAMPING / dt * (shear[m, Z_ACROSS] - old_y)
             size = math.sqrt(zx * zx + zy * zy)
             if size > 1.0:
                 zx /= size
@@ -219,11 +229,16 @@ def track_forces(  # type: ignore[no-untyped-def]
                 strength += p[COHESION_AREA]
             along = -zx * strength
             across = -zy * strength
-            # The rut that these shoes press, against the motion of the hull.
+            # The rut that these shoes press, against the motion of the hull; what is there already
+            # costs nothing again.
             z = bekker_sinkage(normal / p[POINT_AREA], p[EXPONENT], p[K_C], p[K_PHI], p[SHOE])
             rut = compaction_resistance(z, p[EXPONENT], p[K_C], p[K_PHI], p[SHOE]) / half
+            if pressed > 0.0:
+                z = min(pressed, z)
+                rut -= compaction_resistance(z, p[EXPONENT], p[K_C], p[K_PHI], p[SHOE]) / half
             ahead = vx * lx + vy * ly + vz * lz
             rut *= ahead / (abs(ahead) + CREEP)
+            shear[m, CARRIED] = normal
             carried += normal
             thrust += along
             resistance += rut
@@ -246,3 +261,19 @@ def track_forces(  # type: ignore[no-untyped-def]
         sides[side, SLIP_SPEED] = slipping / half
         sides[side, RESISTANCE] = resistance
         reaction[side] = -thrust * p[RADIUS]
+
+
+@njit(cache=True)
+def _pressed_ahead(points, side, p, position, rotation, v, height, packed, grid):  # type: ignore[no-untyped-def]
+    """Return how deep the ground before a track has been pressed already [m]."""
+    half = points.shape[0] // 2
+    ahead = v[0] * rotation[0] + v[1] * rotation[3] + v[2] * rotation[6] >= 0.0
+    m = side * half + (0 if ahead else half - 1)
+    reach = 0.5 * p[STEP_LENGTH] + AHEAD
+    px = points[m, 0] + (reach if ahead else -reach)
+    py, pz = points[m, 1], points[m, 2]
+    x = position[0] + rotation[0] * px + rotation[1] * py + rotation[2] * pz
+    y = position[1] + rotation[3] * px + rotation[4] * py + rotation[5] * pz
+    i = cell_of(x, grid[X0], grid[CELL], height.shape[0])
+    j = cell_of(y, grid[Y0], grid[CELL], height.shape[1])
+    return packed[i, j]

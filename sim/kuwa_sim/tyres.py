@@ -4,7 +4,8 @@ Slip s and slip angle build up over a relaxation length as the tyre rolls, so th
 holds like a spring. With the combined slip g = √(s² + a²) the ground gives along the wheel
 W 0.88 (1 − e**(−0.1 B_n))(1 − e**(−7.5 g)) s/g, which at a = 0 is Brixius' gross traction without
 its 0.04 of axle loss, and across it the same with a/g (the side force coefficient of Gee-Clough and
-Sommer 1981 has this form). Motion resistance MRR is that of Brixius.
+Sommer 1981 has this form). Motion resistance MRR is that of Brixius. Loosened soil ahead of a tyre
+weakens the ground as tillage does, and the tyre presses it down (``soil/ruts.py``).
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import numpy as np
 from numba import njit
 
 from kuwa_machines.spec import MachineSpec, Wheels
-from kuwa_sim.soil import Ground, surface_height
+from kuwa_sim.soil import Ground
+from kuwa_sim.soil.field import cell_of
+from kuwa_sim.soil.layout import CELL, SWELL, X0, Y0
 from kuwa_sim.soil.parameters import GRAVITY
+from kuwa_sim.soil.ruts import support_height
 from kuwa_sim.terramechanics import (
     BRIXIUS_AXLE,
     BRIXIUS_MAX,
@@ -37,6 +41,13 @@ CREEP = 0.015
 """Speed below which motion resistance fades out [m/s]."""
 SINK_TIME = 0.5
 """Time in which a wheel settles into its rut [s]."""
+
+CONE_DEPTH = 0.15
+"""The cone index is a mean over this depth [m]."""
+TILLED = 40.0 / 55.0
+"""Mobility number on tilled over that on firm soil (ASABE D497)."""
+RIM = 0.7
+"""How far before the axle, in radii, the ground is taken that a tyre runs onto."""
 
 DIAMETER, WIDTH, SECTION, STIFFNESS, DAMPING, CONE, EXPONENT, K_C, K_PHI = range(9)
 N_PARAMETERS = 9
@@ -68,6 +79,7 @@ class TyreContact:
         p = self.parameters[0]
         self.rest_height = -mass * GRAVITY / float(self.parameters[:, STIFFNESS].sum())
         """Height of the machine over level ground at rest, tyres just touching at 0 [m]."""
+        self.ground_args = (ground.height, ground.loose, ground.packed, ground.prm)
 
     def reset(self) -> None:
         """Forget slip and ruts."""
@@ -75,14 +87,16 @@ class TyreContact:
 
 
 @njit(cache=True)
-def tyre_forces(p, x, bodies, xpos, xmat, xipos, cvel, com, height, grid, xfrc, dt):  # type: ignore[no-untyped-def]
+def tyre_forces(  # type: ignore[no-untyped-def]
+    p, x, bodies, xpos, xmat, xipos, cvel, com, height, loose, packed, grid, xfrc, dt
+):
     """Put the ground's forces on the wheels.
 
     Args:
         p, x: arrays of a TyreContact. bodies: MuJoCo bodies of the wheels, shape (n,).
         xpos, xmat, xipos, cvel, xfrc: MuJoCo's arrays over all bodies.
         com: point to which ``cvel`` refers, shape (3,) [m].
-        height, grid: the ground.
+        height, loose, packed, grid: the ground.
     """
     for m in range(bodies.shape[0]):
         b = bodies[m]
@@ -94,10 +108,11 @@ def tyre_forces(p, x, bodies, xpos, xmat, xipos, cvel, com, height, grid, xfrc, 
         fx, fy = axle_y / norm, -axle_x / norm
         reach = 0.35 * radius
         half = 0.4 * p[m, WIDTH]
-        front = surface_height(height, grid, cx + reach * fx, cy + reach * fy)
-        rear = surface_height(height, grid, cx - reach * fx, cy - reach * fy)
-        left = surface_height(height, grid, cx - half * fy, cy + half * fx)
-        right = surface_height(height, grid, cx + half * fy, cy - half * fx)
+        sink = x[m, SINK]
+        front = support_height(height, loose, packed, grid, cx + reach * fx, cy + reach * fy, sink)
+        rear = support_height(height, loose, packed, grid, cx - reach * fx, cy - reach * fy, sink)
+        left = support_height(height, loose, packed, grid, cx - half * fy, cy + half * fx, sink)
+        right = support_height(height, loose, packed, grid, cx + half * fy, cy - half * fx, sink)
         slope_f = (front - rear) / (2.0 * reach)
         slope_l = (left - right) / (2.0 * half)
         scale = 1.0 / math.sqrt(1.0 + slope_f * slope_f + slope_l * slope_l)
@@ -115,7 +130,7 @@ def tyre_forces(p, x, bodies, xpos, xmat, xipos, cvel, com, height, grid, xfrc, 
         tx = ny * uz - nz * uy
         ty = nz * ux - nx * uz
         tz = nx * uy - ny * ux
-        ground = 0.25 * (front + rear + left + right) - x[m, SINK]
+        ground = 0.25 * (front + rear + left + right)
         gap = (cz - ground) * nz
         deflection = radius - gap
         for k in range(6):
@@ -147,8 +162,17 @@ def tyre_forces(p, x, bodies, xpos, xmat, xipos, cvel, com, height, grid, xfrc, 
         x[m, SIDE] = a = min(max(a, -1.5), 1.5)
         s_now = s + SLIP_DAMPING / dt * (s - old_s)
         a_now = SIDE_SLIP * (a + SLIP_DAMPING / dt * (a - old_a))
+        onward = math.copysign(RIM * radius, ahead)
+        i = cell_of(cx + onward * fx, grid[X0], grid[CELL], height.shape[0])
+        j = cell_of(cy + onward * fy, grid[Y0], grid[CELL], height.shape[1])
+        tilled = min(grid[SWELL] * loose[i, j] / CONE_DEPTH, 1.0)
         b_n = mobility_number(
-            p[m, CONE], p[m, WIDTH], p[m, DIAMETER], load, deflection, p[m, SECTION]
+            (1.0 - tilled * (1.0 - TILLED)) * p[m, CONE],
+            p[m, WIDTH],
+            p[m, DIAMETER],
+            load,
+            deflection,
+            p[m, SECTION],
         )
         b_n = max(b_n, 1.0)
         g = math.sqrt(s_now * s_now + a_now * a_now)

@@ -103,8 +103,7 @@ def test_breakout_force_at_relief_is_that_of_the_class(joint: str, low: float, h
 
 
 def test_it_stalls_at_relief_in_ground_that_is_too_hard() -> None:
-    plant = make(pose_at(7.0, 0.05, 100), cohesion=400e3)
-    drive(plant, 2.0, boom=0.4)
+    plant = make(pose_at(7.0, -0.2, 110), cohesion=400e3)
     drive(plant, 4.0, arm=0.8)
     relief = SPEC.joints["arm_joint"].drive.relief
     assert plant.circuit.pressures[ARM, 0] == pytest.approx(relief, rel=0.02)

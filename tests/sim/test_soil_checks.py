@@ -72,4 +72,5 @@ def test_random_strokes_lose_no_soil(soil: str) -> None:
     assert abs(strokes.ground.height - before).max() > 0.1
     tools = (strokes.bucket, strokes.blade, strokes.plough, strokes.dump)
     assert all(tool.moved > 1e-3 for tool in tools), [tool.moved for tool in tools]
+    assert strokes.ground.packed.sum() > 0.01, "and wheels have pressed ruts"
     assert strokes.ground.volume_error() <= 1e-12

@@ -33,7 +33,15 @@ def cut_box(ground: Terrain, depth: float, half: int = 10) -> float:
     for i in range(n - half, n + half):
         for j in range(n - half, n + half):
             taken += cut_column(
-                ground.bank, ground.loose, ground.height, ground.tiles, ground.prm, i, j, -depth
+                ground.bank,
+                ground.loose,
+                ground.packed,
+                ground.height,
+                ground.tiles,
+                ground.prm,
+                i,
+                j,
+                -depth,
             )
     return taken * ground.cell**2
 

@@ -82,7 +82,7 @@ def _drawbar(slip: float, speed: float = 1.0) -> tuple[float, float]:
         track_forces(
             contact.points, contact.shear, contact.sides, p, position, rotation,
             np.array([speed, 0.0, 0.0]), np.zeros(3), position, spin, reaction,
-            ground.height, ground.loose, ground.prm, wrench, 0.002,
+            *contact.ground_args, wrench, 0.002,
         )  # fmt: skip
     area = tracks.length * tracks.shoe_width
     strength = POINTS_PER_TRACK * (load * p[TAN_FRICTION] + p[COHESION_AREA])
@@ -111,8 +111,7 @@ def test_track_sinks_and_resists_as_bekker_says() -> None:
         track_forces(
             contact.points, contact.shear, contact.sides, p, position, np.eye(3).ravel(),
             np.array([2.0, 0.0, 0.0]), np.zeros(3), position,
-            np.full(2, 2.0 / tracks.sprocket_radius), reaction, ground.height, ground.loose,
-            ground.prm, wrench, 0.002,
+            np.full(2, 2.0 / tracks.sprocket_radius), reaction, *contact.ground_args, wrench, 0.002,
         )  # fmt: skip
     pressure = load * POINTS_PER_TRACK / (tracks.length * tracks.shoe_width)
     z = bekker_sinkage(
@@ -147,7 +146,7 @@ def test_a_pulled_track_follows_janosi_and_does_not_creep() -> None:
             track_forces(
                 contact.points, contact.shear, contact.sides, p, position, np.eye(3).ravel(),
                 np.array([speed, 0.0, 0.0]), np.zeros(3), position, np.zeros(2), reaction,
-                ground.height, ground.loose, ground.prm, wrench, dt,
+                *contact.ground_args, wrench, dt,
             )  # fmt: skip
 
     move(0.02)
@@ -179,7 +178,7 @@ def test_a_track_that_starts_from_rest_pulls_before_it_has_slipped_along_its_len
             track_forces(
                 contact.points, contact.shear, contact.sides, p, position, np.eye(3).ravel(),
                 np.zeros(3), np.zeros(3), position, np.full(2, speed / tracks.sprocket_radius),
-                reaction, ground.height, ground.loose, ground.prm, wrench, dt,
+                reaction, *contact.ground_args, wrench, dt,
             )  # fmt: skip
         fresh = quad(lambda x: janosi(strength, x, K), 0, slipped)[0] / tracks.length
         expected = fresh + janosi(strength, slipped, K) * (1 - slipped / tracks.length)

@@ -84,7 +84,7 @@ def _track(soil: str, machine: str, load_kn: float, slip: float, speed: float) -
         track_forces(
             contact.points, contact.shear, contact.sides, p, position, level,
             np.array([speed, 0.0, 0.0]), np.zeros(3), position, spin, reaction,
-            ground.height, ground.loose, ground.prm, wrench, 0.002,
+            *contact.ground_args, wrench, 0.002,
         )  # fmt: skip
     return contact.sides[0]
 
@@ -123,7 +123,7 @@ def tyre_contact_net_traction(
     for _ in range(SETTLED):
         place[0, 2] = radius - x[0, 2] - 1e3 * load_kn / stiffness
         tyre_forces(
-            p, x, np.zeros(1, np.int64), place, turned, place, motion, place[0], ground.height,
-            ground.prm, wrench, 0.002,
+            p, x, np.zeros(1, np.int64), place, turned, place, motion, place[0],
+            *contact.ground_args, wrench, 0.002,
         )  # fmt: skip
     return float(x[0, PULL] / x[0, LOAD])

@@ -1,7 +1,7 @@
-"""Random strokes of every tool on random ground, edges and tilted poses included: is soil lost?
+"""Random strokes of every tool, and wheels, on random ground, edges and tilted poses included.
 
-Stands for all that machines do to the ground, and for much that they cannot: tools that leap, lie
-on their side, work beyond the border of the grid or inside each other's heaps.
+Is soil lost? It stands for all that machines do to the ground, and for much that they cannot: tools
+that leap, lie on their side, work beyond the border of the grid or inside each other's heaps.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from kuwa_sim.soil import BucketShape, BucketTool, Ground, bucket_tick, load_soi
 from kuwa_sim.soil.blade import BladeTool, blade_tick
 from kuwa_sim.soil.dump import DumpTool
 from kuwa_sim.soil.plough import PloughTool, plough_tick
+from kuwa_sim.soil.ruts import press
 
 TICK = 0.01
 TICKS = (4, 12)
@@ -25,8 +26,12 @@ BEYOND = 0.6
 """Strokes begin and end up to this far outside the grid [m]."""
 LEAP = 0.02
 """Share of strokes that begin without a way there from the last one."""
+WHEEL = (0.4, 0.3)
+"""Half of a wheel's footprint [m]."""
+SINKAGE = 0.06
+"""Of a wheel, at most [m]."""
 UNDER = 0.5
-"""Share of the dump body's strokes that go under the bucket, to catch what it spills."""
+"""Share of the dump body's strokes that begin under the bucket, to catch what it spills next."""
 
 BUCKET = BucketShape(
     np.array([[0.20, 0.05], [0.12, 0.40], [0.45, 0.66], [0.95, 0.60], [1.56, 0.0]]), 1.0, 0.8, 0.04
@@ -53,22 +58,24 @@ class Strokes:
         ground.reset(seed, height=float(rng.uniform(-1.0, 1.0)), roughness=0.1)
         self._reach = 0.5 * cell * cells + BEYOND
         self._level = float(np.median(ground.height))
-        self._at = np.zeros((4, 6))
-        self._drives = (self._dig, self._push, self._turn, self._tip)
+        self._drives = (self._dig, self._push, self._turn, self._tip, self._roll)
+        self._at = np.zeros((len(self._drives), 6))
         self.done = 0
 
     def run(self, count: int) -> None:
         """Make this many strokes."""
         rng = self._rng
         for _ in range(count):
-            kind = int(rng.integers(4))
+            kind = int(rng.integers(len(self._drives)))
             now = self._at[kind]
             if rng.random() < LEAP:
                 now[:] = self._pose()
             ticks = int(rng.integers(*TICKS))
             goal = self._pose()
-            if kind == len(self._drives) - 1 and rng.random() < UNDER:
-                goal[:3] = self._at[0, :3] - (0.5, 0.0, 1.0)
+            if self._drives[kind] == self._tip and rng.random() < UNDER:
+                now[:] = 0.0
+                now[:3] = self._at[0, :3] - (0.5, 0.0, 1.0)
+                goal[:4] = now[:4]
             way = goal - now
             way *= min(1.0, STEP * ticks / max(float(np.linalg.norm(way[:3])), STEP))
             for _ in range(ticks):
@@ -100,6 +107,14 @@ class Strokes:
         pose = tool_pose(x, y, z, yaw, 0.3 * pitch, roll)
         rotation = pose[9:18].reshape(3, 3).T.ravel()
         self.dump.tick(pose[:3], rotation, TICK)
+
+    def _roll(self, *at: float) -> None:
+        x, y, z, yaw, pitch, roll = at
+        g = self.ground
+        press(
+            g.bank, g.loose, g.packed, g.height, g.tiles, g.prm, x, y, z, math.cos(yaw),
+            math.sin(yaw), *WHEEL, 0.1 * pitch, roll, SINKAGE * abs(math.sin(pitch)),
+        )  # fmt: skip
 
 
 def tool_pose(x: float, y: float, z: float, yaw: float, pitch: float, roll: float) -> Array:

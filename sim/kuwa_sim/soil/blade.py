@@ -98,7 +98,8 @@ class BladeTool:
             self.load, np.zeros((8, 3)), np.zeros((0, N_SHELL)), soil.metal_friction,
         )  # fmt: skip
         self.tick_args = (
-            ground.bank, ground.loose, ground.height, ground.tiles, prm, self._motion, self.load,
+            ground.bank, ground.loose, ground.packed, ground.height, ground.tiles, prm,
+            self._motion, self.load,
         )  # fmt: skip
         ground.tools.append(self)
 
@@ -214,6 +215,7 @@ def blade_forces(
 def blade_tick(
     bank: Array,
     loose: Array,
+    packed: Array,
     height: Array,
     tiles: Flags,
     prm: Array,
@@ -237,7 +239,7 @@ def blade_tick(
     half = 0.5 * prm[WIDTH]
     if motion[M_VALID] != 0.0 and dx * dx + dy * dy + dz * dz <= JUMP * JUMP:
         stock = load[VOLUME] if forward > 0.0 else 0.0
-        taken, laid = sweep(bank, loose, height, tiles, prm, motion, pose, stock)
+        taken, laid = sweep(bank, loose, packed, height, tiles, prm, motion, pose, stock)
         load[CUT] += taken
         load[PUSHED] += laid
         if forward >= 0.0:

@@ -23,8 +23,8 @@ ForceArgs = tuple[
     Array, Array, Array, Array, Array, Array, Array, Array, Array, Array
 ]  # fmt: skip
 TickArgs = tuple[
-    Array, Array, Array, Array, Flags, Counters, Array, Array, Array, Cells, Array, Array, Array,
-    Array,
+    Array, Array, Array, Array, Array, Flags, Counters, Array, Array, Array, Cells, Array, Array,
+    Array, Array,
 ]  # fmt: skip
 
 STIFFNESS = 1.5e6
@@ -77,8 +77,8 @@ class BucketTool:
             self._contact, self.load, np.zeros((8, 3)),
         )  # fmt: skip
         self.tick_args: TickArgs = (
-            ground.bank, ground.loose, ground.height, ground.roof, ground.tiles, self._own,
-            self.prm, ground.bodies, outline, covered, np.zeros_like(outline), capacity,
+            ground.bank, ground.loose, ground.packed, ground.height, ground.roof, ground.tiles,
+            self._own, self.prm, ground.bodies, outline, covered, np.zeros_like(outline), capacity,
             self._motion, self.load,
         )  # fmt: skip
         ground.tools.append(self)

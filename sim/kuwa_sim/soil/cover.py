@@ -37,6 +37,7 @@ def uncover(roof: Array, covered: Cells, count: int) -> None:
 def cover(
     bank: Array,
     loose: Array,
+    packed: Array,
     height: Array,
     roof: Array,
     tiles: Flags,
@@ -121,7 +122,9 @@ def cover(
                     continue
                 # A column on the line of the edge itself is the edge's to cut.
                 if abs(s) > ON_EDGE:
-                    taken += cut_column(bank, loose, height, tiles, prm, i, j, z + prm[SINK])
+                    taken += cut_column(
+                        bank, loose, packed, height, tiles, prm, i, j, z + prm[SINK]
+                    )
                 if count < covered.shape[1]:
                     roof[i, j] = z
                     covered[1, count, 0] = i

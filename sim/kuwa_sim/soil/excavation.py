@@ -88,6 +88,7 @@ def _spill(
 def bucket_tick(
     bank: Array,
     loose: Array,
+    packed: Array,
     height: Array,
     roof: Array,
     tiles: Flags,
@@ -132,7 +133,7 @@ def bucket_tick(
             moved_r = 0.0
             moved_v = 0.0
         else:
-            cut, _ = sweep(bank, loose, height, tiles, prm, motion, pose, 0.0)
+            cut, _ = sweep(bank, loose, packed, height, tiles, prm, motion, pose, 0.0)
         pitch = math.atan2(-pose[11], pose[17])
         dam = depth_ahead(height, prm, pose, -AHEAD * rx, -AHEAD * ry)
         load[CAPACITY] = capacity_at(capacity, pitch, dam)
@@ -153,8 +154,8 @@ def bucket_tick(
                     rx, ry, PUSH, 0.5 * prm[WIDTH], cut - kept,
                 )  # fmt: skip
         load[PUSHED] += cover(
-            bank, loose, height, roof, tiles, own, prm, outline, covered, side, pose, rx, ry,
-            moved_r, moved_v,
+            bank, loose, packed, height, roof, tiles, own, prm, outline, covered, side, pose, rx,
+            ry, moved_r, moved_v,
         )  # fmt: skip
         _spill(bank, loose, height, tiles, prm, bodies, load, pose, rx, ry, dt)
         remember(motion, pose)

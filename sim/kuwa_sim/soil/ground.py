@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kuwa_machines.contracts import HeightMap
 from kuwa_sim.soil import layout as at
-from kuwa_sim.soil.field import level
+from kuwa_sim.soil.levelling import level
 from kuwa_sim.soil.obstacles import Obstacle, obstacle_rows
 from kuwa_sim.soil.parameters import GRAVITY, SoilError, SoilParameters
 
@@ -52,7 +52,7 @@ class Ground:
         obstacles: rigid bodies in the ground.
 
     Attributes:
-        bank, loose, height: shape ``shape`` [m]; see :mod:`kuwa_sim.soil.field`.
+        bank, loose, packed, height: shape ``shape`` [m]; see :mod:`kuwa_sim.soil.field`.
         prm: packed numbers; see :mod:`kuwa_sim.soil.layout`. Entries of tools are zero.
         roof: height of tools' shells over each cell, infinite where there is none [m].
         tiles, meta: activity of the levelling.
@@ -77,6 +77,7 @@ class Ground:
         self.cell = cell
         self.bank = np.zeros(shape)
         self.loose = np.zeros(shape)
+        self.packed = np.zeros(shape)
         self.height = np.zeros(shape)
         self.prm = _parameters(soil, shape, cell, centre)
         self.roof = np.full(shape, np.inf)
@@ -105,6 +106,7 @@ class Ground:
         if not np.all(np.isfinite(self.bank)):
             raise SoilError("terrain height is not finite")
         self.loose[:] = 0.0
+        self.packed[:] = 0.0
         self.height[:] = self.bank
         self.datum[:] = self.bank
         self.meta[:] = 0
@@ -135,7 +137,8 @@ class Ground:
 
     def total_volume(self) -> float:
         """Undisturbed volume of all soil, above z = 0 and in tools [m³]; it never changes."""
-        cells = math.fsum(self.bank.ravel()) + math.fsum(self.loose.ravel())
+        layers = (self.bank, self.loose, self.packed)
+        cells = sum(math.fsum(layer.ravel()) for layer in layers)
         falling = math.fsum(self.bodies[:, at.B_CAUGHT])
         return cells * self.cell**2 + sum(tool.volume for tool in self.tools) + falling
 

@@ -105,8 +105,8 @@ class PloughTool:
             ground.height, prm, self.numbers, self._contact, np.zeros((7, 3)),
         )  # fmt: skip
         self.tick_args = (
-            ground.bank, ground.loose, ground.height, ground.tiles, prm, self.numbers,
-            self._motion, np.zeros(18), self.load,
+            ground.bank, ground.loose, ground.packed, ground.height, ground.tiles, prm,
+            self.numbers, self._motion, np.zeros(18), self.load,
         )  # fmt: skip
         ground.tools.append(self)
 
@@ -231,6 +231,7 @@ def plough_forces(
 def plough_tick(
     bank: Array,
     loose: Array,
+    packed: Array,
     height: Array,
     tiles: Flags,
     prm: Array,
@@ -263,7 +264,7 @@ def plough_tick(
                     hit, along, z = crossing(x, y, 0.5 * width, row, share)
                     if not hit:
                         continue
-                    taken = cut_column(bank, loose, height, tiles, prm, i, j, z)
+                    taken = cut_column(bank, loose, packed, height, tiles, prm, i, j, z)
                     if taken <= 0.0:
                         continue
                     # Turned over: what lay on the left comes to lie on the right.

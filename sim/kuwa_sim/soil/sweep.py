@@ -72,6 +72,7 @@ def crossing(
 def sweep(
     bank: Array,
     loose: Array,
+    packed: Array,
     height: Array,
     tiles: Flags,
     prm: Array,
@@ -97,7 +98,7 @@ def sweep(
             hit, _, z = crossing(x, y, half, motion, pose)
             if not hit:
                 continue
-            taken += cut_column(bank, loose, height, tiles, prm, i, j, z)
+            taken += cut_column(bank, loose, packed, height, tiles, prm, i, j, z)
             if left > 0.0 and height[i, j] < z:
                 layer = min((z - height[i, j]) / prm[SWELL], left)
                 loose[i, j] += layer
