@@ -7,10 +7,14 @@ from typing import Final
 
 from kuwa_machines.contracts import Planner
 from kuwa_machines.errors import KuwaError
-from kuwa_machines.spec import Bucket, MachineSpec
+from kuwa_machines.spec import Bucket, DumpBody, MachineSpec
 from kuwa_policies.planning.expert import Expert
+from kuwa_policies.planning.haul.planner import Haul
 
-EXPERTS: Final[dict[type, Callable[[MachineSpec], Planner]]] = {Bucket: Expert}
+EXPERTS: Final[dict[type, Callable[[MachineSpec], Planner]]] = {
+    Bucket: Expert,
+    DumpBody: Haul,
+}
 
 
 def make_expert(spec: MachineSpec) -> Planner:

@@ -22,6 +22,7 @@ from kuwa_sim.soil.layout import (
     CELL,
     GAMMA,
     GRAVITY,
+    SWELL,
 )
 from kuwa_sim.soil.parameters import SoilError
 
@@ -71,6 +72,22 @@ class DumpTool:
     def clear(self) -> None:
         """Empty the body."""
         self._volume = self._moved = 0.0
+
+    def fill(self, loose: float) -> None:
+        """Bring soil from elsewhere into the body: a loose volume [m³].
+
+        Raises:
+            SoilError: less than nothing, or more than the body holds heaped.
+        """
+        swell = float(self.ground.prm[SWELL])
+        holds = capacity_at(self._table, math.pi, 0.0)
+        if not 0.0 <= loose <= swell * (holds - self._volume) + 1e-9:
+            raise SoilError(
+                f"{loose:g} m³ of loose soil for a body with room for "
+                f"{swell * (holds - self._volume):.2f} m³"
+            )
+        self._volume += loose / swell
+        self.ground.bring(loose / swell)
 
     def place(self, position: Array, rotation: Array) -> None:
         """Tell the ground where the body is; rotation has shape (9,)."""

@@ -142,6 +142,10 @@ class Ground:
         falling = math.fsum(self.bodies[:, at.B_CAUGHT])
         return cells * self.cell**2 + sum(tool.volume for tool in self.tools) + falling
 
+    def bring(self, volume: float) -> None:
+        """Count soil that comes from elsewhere: an undisturbed volume [m³]."""
+        self._start_volume += volume
+
     def volume_error(self) -> float:
         """Change of the total volume since reset over the volume moved, at least 1 m³."""
         moved = sum(tool.moved for tool in self.tools)
