@@ -109,7 +109,8 @@ def new_logs(asked: Settings, exact: bool) -> dict[str, RunLog]:
     terrain = None
     for name, station in asked.scenario.machines.items():
         spec = asked.specs[name]
-        noise = 0.0 if exact else spec.sensors.terrain.noise
+        scan = spec.sensors.terrain
+        noise = 0.0 if exact or scan is None else scan.noise
         log = logs[name] = RunLog(spec.joint_names, noise, tool_points(spec))
         task = None if station.task is None else asdict(station.task.task)
         log.meta = {"machine": spec.name, "task": task, "seed": asked.seed}

@@ -25,14 +25,13 @@ from kuwa_machines.drives import (
 from kuwa_machines.errors import MachineError, choices
 from kuwa_machines.followers import Follower
 from kuwa_machines.hydraulics import Hydraulics, LoadSensing, NegativeFlow
+from kuwa_machines.sensors import Sensors
 from kuwa_machines.tools import Blade, Bucket, DumpBody, Plough, SprayerBoom, Tool
 from kuwa_machines.undercarriage import Tracks, Wheels
 from kuwa_machines.units import (
     Angle,
     AngularAcceleration,
     AngularVelocity,
-    Frequency,
-    Length,
     Mass,
     Point3,
     RotationalStiffness,
@@ -163,28 +162,6 @@ class PassiveJoint(Data):
     follows: Follower | None = None
 
 
-class Encoder(Data):
-    """Joint position and velocity measurement."""
-
-    rate: Frequency
-    noise: Angle
-    velocity_noise: AngularVelocity
-
-
-class HeightScan(Data):
-    """Terrain heights as a perception system delivers them."""
-
-    rate: Frequency
-    noise: Length
-
-
-class Sensors(Data):
-    """What the machine measures."""
-
-    encoders: Encoder
-    terrain: HeightScan
-
-
 class MachineSpec(DataFile):
     """A machine, complete: every array below follows ``joint_names``."""
 
@@ -220,6 +197,9 @@ class MachineSpec(DataFile):
             }
         if isinstance(self.tool, SprayerBoom):
             used |= {p.link: f"tool.points.{n}.link" for n, p in self.tool.points.items()}
+        if self.sensors.terrain:
+            used |= {self.sensors.terrain.link: "sensors.terrain.link"}
+        used |= {c.link: f"sensors.cameras.{n}.link" for n, c in self.sensors.cameras.items()}
         for link, key in used.items():
             if link not in self.links:
                 raise ValueError(f"{key}: no link {link!r}; {choices(link, self.links)}")

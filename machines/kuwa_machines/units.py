@@ -20,6 +20,8 @@ UNITS: dict[str, dict[str, float]] = {
     "length": {"m": 1.0, "cm": 1e-2, "mm": 1e-3},
     "volume": {"m3": 1.0, "L": 1e-3},
     "time": {"s": 1.0, "ms": 1e-3},
+    "velocity": {"m/s": 1.0, "cm/s": 1e-2, "mm/s": 1e-3, "km/h": 1 / 3.6},
+    "acceleration": {"m/s2": 1.0, "mg": 9.80665e-3},
     "angle": {"rad": 1.0, "deg": math.pi / 180},
     "angular_velocity": {"rad/s": 1.0, "deg/s": math.pi / 180, "rpm": math.pi / 30},
     "angular_acceleration": {"rad/s2": 1.0, "deg/s2": math.pi / 180},
@@ -95,6 +97,8 @@ Mass = Annotated[float, quantity("mass")]
 Length = Annotated[float, quantity("length")]
 Volume = Annotated[float, quantity("volume")]
 Time = Annotated[float, quantity("time")]
+Velocity = Annotated[float, quantity("velocity")]
+Acceleration = Annotated[float, quantity("acceleration")]
 Angle = Annotated[float, quantity("angle")]
 AngularVelocity = Annotated[float, quantity("angular_velocity")]
 AngularAcceleration = Annotated[float, quantity("angular_acceleration")]

@@ -11,7 +11,7 @@ from kuwa_machines.contracts import Array
 from kuwa_machines.followers import Follower
 from kuwa_machines.linkage import Triangle
 from kuwa_machines.spec import CylinderDrive, HydrostaticDrive, Joint, MachineSpec, PassiveJoint
-from kuwa_sim.scenery import TERRAIN_ASSET, Grid, add_obstacle, add_scenery, drawn_height
+from kuwa_sim.scenery import TERRAIN_ASSET, Grid, add_obstacle, add_scenery, drawn_height, look_axes
 from kuwa_sim.soil.obstacles import Obstacle
 from kuwa_sim.tool_looks import LOAD_BODY, add_tool
 
@@ -107,7 +107,17 @@ def _machine(spec: MachineSpec) -> mujoco.MjSpec:
             _lead(mj, name, passive.follows, leader.min, leader.max)
     _draw_cylinders(mj, spec)
     add_tool(mj, spec)
+    for name, camera in spec.sensors.cameras.items():
+        mj.body(camera.link).add_camera(
+            name=camera_name(name), pos=camera.at, xyaxes=look_axes(camera.at, camera.target),
+            fovy=np.degrees(camera.field_of_view),
+        )  # fmt: skip
     return mj
+
+
+def camera_name(name: str) -> str:
+    """Return the name in the model of a machine's camera."""
+    return f"{name}_camera"
 
 
 def follower_polynomial(follows: Follower, low: float, high: float) -> Array:

@@ -53,6 +53,8 @@ class Mount(Protocol):
 
     pose: np.ndarray
     """Of the tool's edge; layout of :mod:`kuwa_sim.soil`."""
+    out: np.ndarray
+    """Forces of the ground on the tool; layout of :mod:`kuwa_sim.soil`."""
 
     def look(self) -> None:
         """Take the pose from MuJoCo."""
@@ -220,6 +222,7 @@ class DumpMount:
     ) -> None:  # fmt: skip
         link = model.body(prefix + tool.link).id
         self.pose = np.zeros(18)
+        self.out = np.zeros(16)
         self._position, self._rotation = data.xpos[link], data.xmat[link]
         profile = np.array(tool.profile)
         self.tool = DumpTool(ground, profile, tool.width, tool.heaped_capacity)
@@ -262,6 +265,7 @@ class BoomMount:
         self, tool: SprayerBoom, model: mujoco.MjModel, data: mujoco.MjData, prefix: str
     ) -> None:
         self.pose = np.zeros(18)
+        self.out = np.zeros(16)
         links = [model.body(prefix + tip.link).id for tip in tool.points.values()]
         self._at = np.array([tip.at for tip in tool.points.values()])
         self._positions = [data.xpos[link] for link in links]

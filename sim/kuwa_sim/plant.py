@@ -236,6 +236,11 @@ class Plant:
         return self.tool.mass
 
     @property
+    def tool_force(self) -> Array:
+        """Force of the ground on the tool in the world, shape (3,) [N]."""
+        return self.tool.out[:3]
+
+    @property
     def edge(self) -> Array:
         """Middle of the tool's edge in the world, shape (3,) [m]."""
         return self.tool.pose[:3].copy()

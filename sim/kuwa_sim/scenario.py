@@ -19,6 +19,7 @@ from kuwa_machines.datafile import Data, load_data
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.spec import MachineSpec
 from kuwa_sim.condition import Condition
+from kuwa_sim.faults import AnyFault
 from kuwa_sim.scenery import Grid
 from kuwa_sim.score.figures import FIGURES
 from kuwa_sim.soil.obstacles import Obstacle
@@ -157,6 +158,7 @@ class Station(Data):
     randomise: dict[str, float] = Field(default_factory=dict)
     task: AnyTask | None = None
     success: Success = Field(default_factory=dict)
+    faults: tuple[AnyFault, ...] = ()
 
     @model_validator(mode="after")
     def _measured(self) -> Station:

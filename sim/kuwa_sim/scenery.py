@@ -67,7 +67,7 @@ def add_scenery(mj: mujoco.MjSpec, grid: Grid) -> None:
         ("overview", (12.2, -9.3, 5.6), (3.7, 1.2, 1.5)),
         ("trench", (8.6, -4.0, 3.2), (6.1, 0.25, -0.3)),
     ):
-        world.add_camera(name=name, pos=eye, xyaxes=_look(eye, target), fovy=42)
+        world.add_camera(name=name, pos=eye, xyaxes=look_axes(eye, target), fovy=42)
 
 
 def add_obstacle(mj: mujoco.MjSpec, number: int, body: Obstacle) -> None:
@@ -80,8 +80,8 @@ def add_obstacle(mj: mujoco.MjSpec, number: int, body: Obstacle) -> None:
     )  # fmt: skip
 
 
-def _look(eye: tuple[float, ...], target: tuple[float, ...]) -> np.ndarray:
-    """Return the camera's x and y axes that look from eye to target with z up, shape (6,)."""
+def look_axes(eye: tuple[float, ...], target: tuple[float, ...]) -> np.ndarray:
+    """Return the x and y axes of a camera at eye that looks at target with z up, shape (6,)."""
     back = np.subtract(eye, target)
     right = np.cross((0.0, 0.0, 1.0), back)
     up = np.cross(back, right)

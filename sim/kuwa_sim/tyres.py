@@ -45,7 +45,7 @@ SINK_TIME = 0.5
 CONE_DEPTH = 0.15
 """The cone index is a mean over this depth [m]."""
 TILLED = 40.0 / 55.0
-"""Mobility number on tilled over that on firm soil (ASABE D497)."""
+"""Mobility number on tilled over that on firm soil (typical values in ASABE D497; recalled)."""
 RIM = 0.7
 """How far before the axle, in radii, the ground is taken that a tyre runs onto."""
 

@@ -33,11 +33,8 @@ from kuwa_sim.soil.layout import (
     GAMMA,
     GRAVITY,
     HEIGHT,
-    M_TIP,
     M_VALID,
     MASS,
-    N_LOAD,
-    N_MOTION,
     N_SHELL,
     PUSHED,
     RAKE,
@@ -53,8 +50,9 @@ from kuwa_sim.soil.layout import (
     Y0,
 )
 from kuwa_sim.soil.obstacles import obstacle_forces
-from kuwa_sim.soil.spring import ACTIVE, N_CONTACT, elastic_plastic
+from kuwa_sim.soil.spring import ACTIVE, elastic_plastic
 from kuwa_sim.soil.sweep import remember, sweep
+from kuwa_sim.soil.tool import EdgeTool, came_from, heading, level_axes
 
 if TYPE_CHECKING:
     from kuwa_machines.spec import Blade
@@ -68,13 +66,11 @@ CONTACT_DAMPING = 3.0e4
 """[N·s/m]: about a quarter of critical for a tonne of blade and frame."""
 SPILL_TIME = 0.3
 """[s]: as soil leaves a bucket."""
-JUMP = 0.5
-"""An edge that moved further than this in a tick was placed there, and cuts nothing [m]."""
 LIFTED = 0.05
 """Above the ground by more than this, the edge no longer holds soil back [m]."""
 
 
-class BladeTool:
+class BladeTool(EdgeTool):
     """A blade on a ground; ``force_args`` and ``tick_args`` lead its kernels' arguments.
 
     Args:
@@ -84,14 +80,10 @@ class BladeTool:
     def __init__(
         self, ground: Ground, width: float, height: float, rake: float, edge_thickness: float
     ) -> None:
-        soil = ground.soil
-        prm = self.prm = ground.prm.copy()
-        prm[WIDTH], prm[HEIGHT], prm[RAKE], prm[EDGE] = width, height, rake, edge_thickness
-        prm[STIFFNESS], prm[DAMPING] = CONTACT_STIFFNESS, CONTACT_DAMPING
+        super().__init__(ground, width, CONTACT_STIFFNESS, CONTACT_DAMPING)
+        soil, prm = ground.soil, self.prm
+        prm[HEIGHT], prm[RAKE], prm[EDGE] = height, rake, edge_thickness
         prm[FLOW_TIME] = SPILL_TIME
-        self.load = np.zeros(N_LOAD)
-        self._motion = np.zeros(N_MOTION)
-        self._contact = np.zeros((1, N_CONTACT))
         fee = factor_table(soil.metal_friction, soil.internal_friction)
         self.force_args = (
             ground.height, ground.loose, ground.datum, ground.obstacles, prm, fee, self._contact,
@@ -99,34 +91,13 @@ class BladeTool:
         )  # fmt: skip
         self.tick_args = (
             ground.bank, ground.loose, ground.packed, ground.height, ground.tiles, prm,
-            self._motion, self.load,
+            self._motion[0], self.load,
         )  # fmt: skip
-        ground.tools.append(self)
 
     @classmethod
     def from_spec(cls, ground: Ground, tool: Blade) -> Self:
         """Return a machine's blade."""
         return cls(ground, tool.width, tool.height, tool.rake, tool.edge_thickness)
-
-    def clear(self) -> None:
-        """Forget the soil in front and where the edge was."""
-        for array in (self.load, self._motion, self._contact):
-            array[:] = 0
-
-    @property
-    def volume(self) -> float:
-        """Undisturbed volume of the soil in front [m³]."""
-        return float(self.load[VOLUME])
-
-    @property
-    def mass(self) -> float:
-        """Mass of the soil in front [kg]."""
-        return float(self.load[MASS])
-
-    @property
-    def moved(self) -> float:
-        """Undisturbed volume cut, laid down and spilled since the reset [m³]."""
-        return float(self.load[CUT] + self.load[PUSHED] + self.load[SPILLED])
 
 
 @njit(cache=True)
@@ -151,12 +122,10 @@ def blade_forces(
     low = scratch[3]
     high = scratch[4]
     force = scratch[5]
-    norm = math.sqrt(pose[9] * pose[9] + pose[10] * pose[10])
-    if norm < 0.1:
+    ahead_known, fx, fy = heading(pose)
+    if not ahead_known:
         contact[0, ACTIVE] = 0.0
         return
-    fx = pose[9] / norm
-    fy = pose[10] / norm
     width = prm[WIDTH]
     ahead = depth_ahead(height, prm, pose, AHEAD * fx, AHEAD * fy)
     under = depth_ahead(height, prm, pose, 0.0, 0.0)
@@ -183,15 +152,7 @@ def blade_forces(
     strip = prm[EDGE]
     bearing = width * strip * bearing_pressure(prm, strength * share, depth, strip)
     bearing *= min(depth / TOUCH, 1.0)
-    axes[0, 0] = fx
-    axes[0, 1] = fy
-    axes[0, 2] = 0.0
-    axes[1, 0] = 0.0
-    axes[1, 1] = 0.0
-    axes[1, 2] = 1.0
-    axes[2, 0] = -fy
-    axes[2, 1] = fx
-    axes[2, 2] = 0.0
+    level_axes(fx, fy, axes)
     rub = prm[TAN_DELTA] * bearing
     low[0] = -(cut * math.sin(rake + delta) + weight * prm[TAN_PHI] + rub)
     high[0] = rub
@@ -225,19 +186,15 @@ def blade_tick(
     dt: float,
 ) -> None:
     """Move the soil that the blade moves on its way to ``pose`` in one tick of ``dt`` [s]."""
-    norm = math.sqrt(pose[9] * pose[9] + pose[10] * pose[10])
-    if norm < 0.1:
+    ahead_known, fx, fy = heading(pose)
+    if not ahead_known:
         motion[M_VALID] = 0.0
         return
-    fx = pose[9] / norm
-    fy = pose[10] / norm
-    dx = pose[0] - motion[M_TIP]
-    dy = pose[1] - motion[M_TIP + 1]
-    dz = pose[2] - motion[M_TIP + 2]
+    came, dx, dy, _ = came_from(motion, pose)
     forward = dx * fx + dy * fy
     sideways = dy * fx - dx * fy
     half = 0.5 * prm[WIDTH]
-    if motion[M_VALID] != 0.0 and dx * dx + dy * dy + dz * dz <= JUMP * JUMP:
+    if came:
         stock = load[VOLUME] if forward > 0.0 else 0.0
         taken, laid = sweep(bank, loose, packed, height, tiles, prm, motion, pose, stock)
         load[CUT] += taken

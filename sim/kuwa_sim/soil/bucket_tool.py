@@ -13,7 +13,7 @@ from kuwa_sim.soil.contact import tool_forces
 from kuwa_sim.soil.earthmoving import factor_table
 from kuwa_sim.soil.excavation import bucket_tick
 from kuwa_sim.soil.ground import Ground
-from kuwa_sim.soil.spring import N_CONTACT
+from kuwa_sim.soil.tool import EdgeTool
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.uint8]
@@ -40,7 +40,7 @@ LOAD_SURCHARGE = 0.3
 """Estimate; soil coming in lifts part of what is already inside."""
 
 
-class BucketTool:
+class BucketTool(EdgeTool):
     """One bucket on a ground.
 
     All arrays are made once and changed in place, so ``force_args`` and ``tick_args`` stay valid.
@@ -50,25 +50,21 @@ class BucketTool:
         shape: geometry of the bucket.
 
     Attributes:
-        prm: the ground's numbers and the bucket's; load: see :mod:`kuwa_sim.soil.layout`.
         force_args, tick_args: leading arguments of ``tool_forces`` and ``bucket_tick``.
     """
 
     def __init__(self, ground: Ground, shape: BucketShape) -> None:
+        shell = shape.contact_points()
+        super().__init__(ground, shape.width, STIFFNESS, DAMPING, contacts=1 + len(shell))
         self.shape = shape
         soil = ground.soil
         self.swell = soil.swell
-        self.load = np.zeros(at.N_LOAD)
-        self.prm = ground.prm.copy()
         self._write_parameters(shape)
         self._own: Counters = np.zeros(at.N_OWN, np.int64)
-        self._motion = np.zeros(at.N_MOTION)
         fee = factor_table(soil.metal_friction, soil.internal_friction)
-        shell = shape.contact_points()
         outline = shape.outline()
         capacity = shape.capacity_table(soil.repose)
         capacity[:, :N_DAM] /= soil.swell
-        self._contact = np.zeros((1 + len(shell), N_CONTACT))
         reach = float(np.linalg.norm(shape.profile - shape.tip, axis=1).max())
         cells = math.ceil((2 * reach / ground.cell + 2) * (shape.width / ground.cell + 2))
         covered: Cells = np.zeros((2, cells, 2), np.int32)
@@ -79,19 +75,15 @@ class BucketTool:
         self.tick_args: TickArgs = (
             ground.bank, ground.loose, ground.packed, ground.height, ground.roof, ground.tiles,
             self._own, self.prm, ground.bodies, outline, covered, np.zeros_like(outline), capacity,
-            self._motion, self.load,
+            self._motion[0], self.load,
         )  # fmt: skip
-        ground.tools.append(self)
 
     def _write_parameters(self, shape: BucketShape) -> None:
         prm = self.prm
-        prm[at.WIDTH] = shape.width
         prm[at.EDGE] = shape.edge_thickness
         prm[at.FLOOR_X : at.FLOOR_Z + 1] = shape.floor
         prm[at.MOUTH_X : at.MOUTH_Z + 1] = shape.inward
         prm[at.SIDE] = math.sqrt(shape.area)
-        prm[at.STIFFNESS] = STIFFNESS
-        prm[at.DAMPING] = DAMPING
         prm[at.SINK] = SINK
         prm[at.FLOW_TIME] = FLOW_TIME
         prm[at.LOAD_SURCHARGE] = LOAD_SURCHARGE
@@ -100,8 +92,8 @@ class BucketTool:
 
     def clear(self) -> None:
         """Empty the bucket and forget where it was; the ground opens its roofs itself."""
-        for array in (self.load, self._own, self._motion, self._contact):
-            array[:] = 0
+        super().clear()
+        self._own[:] = 0
 
     def forces(self, pose: Array, out: Array) -> Array:
         """Write the wrench on the bucket to ``out``, shape (16,), and return it."""
@@ -111,18 +103,3 @@ class BucketTool:
     def tick(self, pose: Array, dt: float) -> None:
         """Cut, fill and spill for one tick of ``dt`` [s]."""
         bucket_tick(*self.tick_args, pose, dt)
-
-    @property
-    def mass(self) -> float:
-        """Mass of the soil in the bucket [kg]."""
-        return float(self.load[at.MASS])
-
-    @property
-    def volume(self) -> float:
-        """Undisturbed volume of the soil in the bucket [m³]."""
-        return float(self.load[at.VOLUME])
-
-    @property
-    def moved(self) -> float:
-        """Undisturbed volume cut, pushed and spilled since the reset [m³]."""
-        return float(self.load[at.CUT] + self.load[at.PUSHED] + self.load[at.SPILLED])

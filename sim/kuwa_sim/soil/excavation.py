@@ -36,14 +36,13 @@ from kuwa_sim.soil.layout import (
 )
 from kuwa_sim.soil.pour import pour
 from kuwa_sim.soil.sweep import remember, sweep
+from kuwa_sim.soil.tool import came_from
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.uint8]
 Counters = NDArray[np.int64]
 Cells = NDArray[np.int32]
 
-JUMP = 0.5
-"""An edge that moved further than this in a tick was placed there, and cuts nothing [m]."""
 LAST = 0.02
 """Least flow of what leaves the bucket [bank m³/s], so that it ends in finite time."""
 
@@ -123,12 +122,10 @@ def bucket_tick(
     else:
         rx /= norm
         ry /= norm
-        dx = pose[0] - motion[M_TIP]
-        dy = pose[1] - motion[M_TIP + 1]
-        dz = pose[2] - motion[M_TIP + 2]
+        came, dx, dy, _ = came_from(motion, pose)
         moved_r = dx * rx + dy * ry
         moved_v = dy * rx - dx * ry
-        if motion[M_VALID] == 0.0 or dx * dx + dy * dy + dz * dz > JUMP * JUMP:
+        if not came:
             cut = 0.0
             moved_r = 0.0
             moved_v = 0.0

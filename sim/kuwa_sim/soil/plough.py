@@ -27,18 +27,15 @@ from kuwa_sim.soil.layout import (
     CELL,
     CUT,
     DAMPING,
-    M_TIP,
-    M_VALID,
-    N_LOAD,
-    N_MOTION,
     STIFFNESS,
     SWELL,
     WIDTH,
     X0,
     Y0,
 )
-from kuwa_sim.soil.spring import ACTIVE, N_CONTACT, elastic_plastic
+from kuwa_sim.soil.spring import ACTIVE, elastic_plastic
 from kuwa_sim.soil.sweep import crossing, remember, window
+from kuwa_sim.soil.tool import EdgeTool, came_from, heading, level_axes
 
 if TYPE_CHECKING:
     from kuwa_machines.spec import Plough
@@ -51,8 +48,6 @@ SLICE = 0.6
 less what crumbles off."""
 CONTACT_STIFFNESS = 2.0e6
 CONTACT_DAMPING = 2.0e4
-JUMP = 0.5
-"""A share that moved further than this in a tick was placed there [m]."""
 PULLED_AT = 0.08
 """Height above its share at which the ground pulls a body [m]: four tenths of a usual depth."""
 CREEP = 0.2
@@ -77,7 +72,7 @@ def draft(
     return texture * (a + b * S + c * S * S) * width * 100.0 * max(depth, 0.0)
 
 
-class PloughTool:
+class PloughTool(EdgeTool):
     """A plough on a ground; ``force_args`` and ``tick_args`` lead its kernels' arguments.
 
     Args:
@@ -94,13 +89,9 @@ class PloughTool:
         spacing: float,
         draft_numbers: tuple[float, float, float, float, float, float, float],
     ) -> None:
-        prm = self.prm = ground.prm.copy()
-        prm[WIDTH] = cut_width
-        prm[STIFFNESS], prm[DAMPING] = CONTACT_STIFFNESS, CONTACT_DAMPING
-        self.load = np.zeros(N_LOAD)
+        super().__init__(ground, cut_width, CONTACT_STIFFNESS, CONTACT_DAMPING, bodies, bodies)
+        prm = self.prm
         self.numbers = np.array([bodies, spacing, *draft_numbers])
-        self._motion = np.zeros((bodies, N_MOTION))
-        self._contact = np.zeros((bodies, N_CONTACT))
         self.force_args = (
             ground.height, prm, self.numbers, self._contact, np.zeros((7, 3)),
         )  # fmt: skip
@@ -108,7 +99,6 @@ class PloughTool:
             ground.bank, ground.loose, ground.packed, ground.height, ground.tiles, prm,
             self.numbers, self._motion, np.zeros(18), self.load,
         )  # fmt: skip
-        ground.tools.append(self)
 
     @classmethod
     def from_spec(cls, ground: Ground, tool: Plough) -> Self:
@@ -121,26 +111,6 @@ class PloughTool:
             (tool.draft_a, tool.draft_b, tool.draft_c, texture, tool.side_share,
              tool.suction_share, tool.side_angle),
         )  # fmt: skip
-
-    def clear(self) -> None:
-        """Forget where the shares were."""
-        for array in (self.load, self._motion, self._contact):
-            array[:] = 0
-
-    @property
-    def volume(self) -> float:
-        """A plough holds nothing."""
-        return 0.0
-
-    @property
-    def mass(self) -> float:
-        """A plough holds nothing."""
-        return 0.0
-
-    @property
-    def moved(self) -> float:
-        """Undisturbed volume turned since the reset [m³]."""
-        return float(self.load[CUT])
 
 
 @njit(cache=True)
@@ -160,12 +130,10 @@ def plough_forces(
     ``out[12]`` is the mean depth of the shares [m], ``out[14]`` the draft [N].
     """
     out[:] = 0.0
-    norm = math.sqrt(pose[9] * pose[9] + pose[10] * pose[10])
-    if norm < 0.1:
+    ahead_known, fx, fy = heading(pose)
+    if not ahead_known:
         contact[:, ACTIVE] = 0.0
         return
-    fx = pose[9] / norm
-    fy = pose[10] / norm
     n = int(numbers[BODIES])
     width = prm[WIDTH]
     speed = pose[3] * fx + pose[4] * fy
@@ -174,15 +142,7 @@ def plough_forces(
     low = scratch[3]
     high = scratch[4]
     force = scratch[5]
-    axes[0, 0] = fx
-    axes[0, 1] = fy
-    axes[0, 2] = 0.0
-    axes[1, 0] = 0.0
-    axes[1, 1] = 0.0
-    axes[1, 2] = 1.0
-    axes[2, 0] = -fy
-    axes[2, 1] = fx
-    axes[2, 2] = 0.0
+    level_axes(fx, fy, axes)
     for k in range(n):
         rx = -k * numbers[SPACING] * pose[9] + k * width * pose[12]
         ry = -k * numbers[SPACING] * pose[10] + k * width * pose[13]
@@ -252,10 +212,8 @@ def plough_tick(
             share[a] = pose[a] - k * numbers[SPACING] * pose[9 + a] + k * width * pose[12 + a]
             share[12 + a] = pose[12 + a]
         row = motion[k]
-        dx = share[0] - row[M_TIP]
-        dy = share[1] - row[M_TIP + 1]
-        forward = dx * pose[9] + dy * pose[10]
-        if row[M_VALID] != 0.0 and forward > 0.0 and dx * dx + dy * dy <= JUMP * JUMP:
+        came, dx, dy, _ = came_from(row, share)
+        if came and dx * pose[9] + dy * pose[10] > 0.0:
             i0, i1, j0, j1 = window(prm, row, share, nx, ny)
             for i in range(i0, i1):
                 x = prm[X0] + i * cell
