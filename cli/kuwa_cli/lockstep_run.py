@@ -38,7 +38,7 @@ def run(settings: Settings, logs: Mapping[str, RunLog], live: LiveStatus) -> Out
     progress = Progress(log, task, settings.duration)
     ended_by: EndedBy = "duration"
     note = ""
-    with Window(settings.spec, task) as window:
+    with Window(settings.specs, settings.tasks, settings.obstacles) as window:
 
         def observe(ticks: dict[str, Tick]) -> bool:
             nonlocal ended_by
@@ -52,7 +52,7 @@ def run(settings: Settings, logs: Mapping[str, RunLog], live: LiveStatus) -> Out
                 live.show()
             if all(tick.plan.done for tick in ticks.values()):
                 ended_by = "done"
-            if settings.view and not window.show(log):
+            if settings.view and not window.show(logs):
                 ended_by = "interrupt"
                 return True
             return False

@@ -83,7 +83,7 @@ def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: Live
             observer.recording = True
         live.status.waiting = ""
         began = observers[0].stamp
-        with Window(settings.spec, settings.task) as window:
+        with Window(settings.specs, settings.tasks, settings.obstacles) as window:
             ended_by, note = _watch(observers, processes, live, settings, window, began)
     except KeyboardInterrupt:
         ended_by, note = "interrupt", ""
@@ -186,7 +186,7 @@ def _watch(
             live.status.nodes = _nodes(observers)
             live.status.reason = "; ".join(lead.reasons)
             live.show()
-        if settings.view and not window.show(lead.log):
+        if settings.view and not window.show({o.name: o.log for o in observers}):
             return "interrupt", ""
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from kuwa_machines.errors import KuwaError
 
 FILES = (
-    "result.json", "report.html", "log.npz", "dig.mp4",
-    "before.jpg", "digging.jpg", "after.jpg", "robot_timing.json",
+    "result.json", "report.html", "log.npz", "film.mp4",
+    "before.jpg", "at_work.jpg", "after.jpg", "robot_timing.json",
 )  # fmt: skip
+OTHERS = "log-*.npz"
+"""Logs of the machines beside the lead."""
 LOGS = "logs"
 """Folder with one log file a node."""
 MARK = ".kuwa-run"
@@ -49,8 +51,8 @@ def prepare(path: Path) -> Path:
                     f"--out {path}: the folder is not empty and no run of Kuwa made it; "
                     "give a new folder, so that nothing of yours is overwritten"
                 )
-            for name in FILES:
-                (path / name).unlink(missing_ok=True)
+            for file in [*(path / name for name in FILES), *path.glob(OTHERS)]:
+                file.unlink(missing_ok=True)
             shutil.rmtree(path / LOGS, ignore_errors=True)
         path.mkdir(parents=True, exist_ok=True)
         (path / MARK).touch()

@@ -12,6 +12,7 @@ from kuwa_machines.errors import KuwaError
 from kuwa_machines.overlay import machine_named_in
 from kuwa_machines.spec import MachineSpec
 from kuwa_sim.scenario import Scenario, check_tools, load_scenario
+from kuwa_sim.soil.obstacles import Obstacle
 from kuwa_sim.world import specs_of
 
 MAX_SEED = 2**31 - 1
@@ -52,6 +53,19 @@ class Settings:
         """What the lead machine is to do."""
         task = self.scenario.lead.task
         return None if task is None else task.task
+
+    @property
+    def tasks(self) -> dict[str, Task | None]:
+        """What each machine is to do."""
+        return {
+            name: None if station.task is None else station.task.task
+            for name, station in self.scenario.machines.items()
+        }
+
+    @property
+    def obstacles(self) -> list[Obstacle]:
+        """Rigid bodies in the ground."""
+        return [buried.obstacle for buried in self.scenario.obstacles]
 
 
 def settings(

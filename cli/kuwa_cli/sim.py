@@ -113,7 +113,12 @@ def new_logs(asked: Settings, exact: bool) -> dict[str, RunLog]:
         noise = 0.0 if exact or scan is None else scan.noise
         log = logs[name] = RunLog(spec.joint_names, noise, tool_points(spec))
         task = None if station.task is None else asdict(station.task.task)
-        log.meta = {"machine": spec.name, "task": task, "seed": asked.seed}
+        log.meta = {
+            "machine": spec.name, "name": name, "task": task, "seed": asked.seed,
+            "obstacles": [
+                [body.kind, body.centre, body.half, body.yaw] for body in asked.obstacles
+            ],
+        }  # fmt: skip
         terrain = log.terrain = terrain or log.terrain
     return logs
 

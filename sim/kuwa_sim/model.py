@@ -11,7 +11,15 @@ from kuwa_machines.contracts import Array
 from kuwa_machines.followers import Follower
 from kuwa_machines.linkage import Triangle
 from kuwa_machines.spec import CylinderDrive, HydrostaticDrive, Joint, MachineSpec, PassiveJoint
-from kuwa_sim.scenery import TERRAIN_ASSET, Grid, add_obstacle, add_scenery, drawn_height, look_axes
+from kuwa_sim.scenery import (
+    GROUND_TEXELS,
+    TERRAIN_ASSET,
+    Grid,
+    add_obstacle,
+    add_scenery,
+    drawn_height,
+    look_axes,
+)
 from kuwa_sim.soil.obstacles import Obstacle
 from kuwa_sim.tool_looks import LOAD_BODY, add_tool
 
@@ -29,7 +37,7 @@ POLYNOMIAL = 5
 def build_model(spec: MachineSpec, grid: Grid, dt: float) -> mujoco.MjModel:
     """Compile the model of one machine; its names are those of the data file."""
     mj = _machine(spec)
-    return _finish(mj, grid, dt)
+    return finished(mj, grid, dt)
 
 
 def build_site(
@@ -47,6 +55,13 @@ def build_site(
         dt: physics step [s].
         obstacles: rigid bodies in the ground, drawn only.
     """
+    return finished(gathered(machines, obstacles), grid, dt)
+
+
+def gathered(
+    machines: Sequence[tuple[str, MachineSpec]], obstacles: Sequence[Obstacle] = ()
+) -> mujoco.MjSpec:
+    """Return machines and obstacles side by side, not compiled yet and without ground."""
     if len(machines) == 1 and machines[0][0] == "":
         mj = _machine(machines[0][1])
     else:
@@ -55,10 +70,13 @@ def build_site(
             mj.attach(_machine(spec), prefix=prefix, frame=mj.worldbody.add_frame())
     for k, body in enumerate(obstacles):
         add_obstacle(mj, k, body)
-    return _finish(mj, grid, dt)
+    return mj
 
 
-def _finish(mj: mujoco.MjSpec, grid: Grid, dt: float) -> mujoco.MjModel:
+def finished(
+    mj: mujoco.MjSpec, grid: Grid, dt: float, texels: tuple[int, int] = GROUND_TEXELS
+) -> mujoco.MjModel:
+    """Add ground with a picture of so many texels, lights and cameras, and compile."""
     mj.option.timestep = dt
     mj.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     mj.option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
@@ -68,7 +86,7 @@ def _finish(mj: mujoco.MjSpec, grid: Grid, dt: float) -> mujoco.MjModel:
     mj.visual.map.znear, mj.visual.map.zfar = 0.005, 5.0
     mj.visual.headlight.ambient = [0.35, 0.35, 0.35]
     mj.visual.headlight.diffuse = [0.35, 0.35, 0.35]
-    add_scenery(mj, grid)
+    add_scenery(mj, grid, texels)
     model = mj.compile()
     # The compiler stretches heights to 0…1, which moves flat ground to the bottom.
     model.hfield_data[:] = 0.5

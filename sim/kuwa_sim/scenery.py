@@ -13,6 +13,7 @@ TERRAIN_DEPTH = 3.0
 """How far below and above the original ground the drawn height field reaches [m]."""
 
 TERRAIN_ASSET = "terrain"
+GROUND_TEXELS = (1024, 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,13 @@ class Grid:
         return self.x0 + (self.nx - 1) * half, self.y0 + (self.ny - 1) * half
 
 
-def add_scenery(mj: mujoco.MjSpec, grid: Grid) -> None:
+def add_scenery(mj: mujoco.MjSpec, grid: Grid, texels: tuple[int, int] = GROUND_TEXELS) -> None:
     """Add the drawn ground, lights and cameras; none of it touches the machine."""
     half_x, half_y = grid.cell * (grid.nx - 1) / 2, grid.cell * (grid.ny - 1) / 2
     mj.add_texture(
         name="soil", type=mujoco.mjtTexture.mjTEXTURE_2D,
         builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
-        width=1024, height=1024, rgb1=(0.52, 0.40, 0.28), rgb2=(0.49, 0.37, 0.26),
+        width=texels[0], height=texels[1], rgb1=(0.52, 0.40, 0.28), rgb2=(0.49, 0.37, 0.26),
         mark=mujoco.mjtMark.mjMARK_RANDOM, random=0.02, markrgb=(0.42, 0.32, 0.22),
     )  # fmt: skip
     soil = mj.add_material(name="soil", texrepeat=(round(2 * half_x), round(2 * half_y)))

@@ -37,7 +37,7 @@ def test_a_short_lockstep_run_leaves_its_folder(tmp_path: Path) -> None:
     assert len(log.state) == 400
     page = (out / "report.html").read_text()
     assert "<svg" in page
-    assert ("<video" in page) == (out / "dig.mp4").exists() == ("no_film" not in printed)
+    assert ("<video" in page) == (out / "film.mp4").exists() == ("no_film" not in printed)
 
 
 def test_the_same_seed_gives_the_same_numbers(tmp_path: Path) -> None:

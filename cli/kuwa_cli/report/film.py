@@ -1,7 +1,7 @@
 """Draws a part of a run's film as a process of its own, so that two cores share the work.
 
-``python -m kuwa_cli.report.film LOG PART FIRST COUNT`` writes COUNT frames of the film from FIRST
-on to PART and prints a line for each; ``… stills LOG FOLDER`` writes the still pictures.
+``python -m kuwa_cli.report.film FOLDER PART FIRST COUNT`` writes COUNT frames of the film of a run
+folder from FIRST on to PART and prints a line for each; ``… stills FOLDER`` writes the stills.
 """
 
 from __future__ import annotations
@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib import get_data_path
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from kuwa_cli.report.runs import MachineRun, Runs, load_runs
+from kuwa_cli.report.titles import Titles
+from kuwa_cli.report.views import Filming, at_work
 from kuwa_cli.runlog import RunLog
-from kuwa_machines.contracts import Array, Task
+from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
-from kuwa_machines.loader import load_machine
+from kuwa_machines.paths import inside
+from kuwa_machines.spec import SprayerBoom
+from kuwa_sim.cameras import View
 from kuwa_sim.render import SceneRenderer
+from kuwa_sim.soil.obstacles import Obstacle
 
 Picture = NDArray[np.uint8]
 
@@ -32,8 +37,10 @@ HOLD = 1.5
 """The last picture stays this long [s]."""
 VISIBLE = 0.015
 """The ground is drawn anew when a cell changed by this; it costs as much as the picture [m]."""
+SWATH = 0.5
+"""Sprayed ground is marked in pieces of this length [m]."""
 STILL = (1280, 720)
-STILLS = ("digging", "before", "after")
+STILLS = ("at_work", "before", "after")
 
 
 @dataclass(frozen=True)
@@ -61,71 +68,82 @@ class FilmPlan:
 
 
 class FilmMaker:
-    """Draws a run's pictures at rising times."""
+    """Draws a run's pictures at rising times.
 
-    def __init__(self, log: RunLog, width: int, height: int, fine: bool = False) -> None:
-        self.log = log
-        spec = load_machine(log.meta["machine"])
-        task = task_of(log)
+    Args:
+        runs: its machines, the lead first, whose log has the ground.
+        fine: as :class:`SceneRenderer` has it.
+    """
+
+    def __init__(
+        self, runs: Runs, obstacles: list[Obstacle], width: int, height: int, fine: bool = False
+    ) -> None:
+        self.runs = runs
+        log = next(iter(runs.values())).log
         self._replay = log.terrain.replay()
-        self.scene = SceneRenderer(spec, self._replay.map, task, width, height, fine)
+        self.scene = SceneRenderer(
+            {name: run.spec for name, run in runs.items()},
+            self._replay.map,
+            [run.task for run in runs.values() if run.task is not None],
+            obstacles,
+            width,
+            height,
+            fine,
+        )
+        self.views = Filming(runs, self.scene, width / height)
+        self.titles = Titles(runs, height, float(log.state.t[0]))
         self._drawn = self._replay.map.height.copy()
-        fonts = f"{get_data_path()}/fonts/ttf"
-        self._font = ImageFont.truetype(f"{fonts}/DejaVuSans-Bold.ttf", round(height / 24))
-        self._small = ImageFont.truetype(f"{fonts}/DejaVuSans.ttf", round(height / 28))
-        self._origin = float(log.state.t[0])
+        self._sprayers = [
+            Swath(run) for run in runs.values() if isinstance(run.spec.tool, SprayerBoom)
+        ]
 
-    def picture(self, t: float, camera: str = "overview") -> Picture:
-        """Return the run at time ``t`` [s], shape (height, width, 3)."""
-        log = self.log
+    def picture(self, t: float, view: View | None = None) -> Picture:
+        """Return the run at time ``t`` [s] in a view or that of the film, (height, width, 3)."""
         self._replay.advance(t)
         height = self._replay.map.height
-        if np.abs(height - self._drawn).max() > VISIBLE:
+        swaths = [piece for sprayer in self._sprayers for piece in sprayer.until(t)]
+        for piece in swaths:
+            self.scene.paint.wet(piece)
+        if swaths or np.abs(height - self._drawn).max() > VISIBLE:
             self.scene.set_terrain(self._replay.map)
             self._drawn[:] = height
-        q = log.state["q"][_at(log.state.t, t)]
-        self.scene.set_machine(q, *log.pose_at(t), self._load(t))
-        return self.scene.picture(camera)
-
-    def titled(self, picture: Picture, t: float, speed: float) -> Picture:
-        """Write time, phase, cycle and load on a picture."""
-        log, image = self.log, Image.fromarray(picture)
-        draw = ImageDraw.Draw(image)
-        minutes, seconds = divmod(t - self._origin, 60)
-        left, line = image.width * 0.025, self._font.size * 1.35
-        draw.text((left, line * 0.6), f"{int(minutes)}:{seconds:04.1f}", "#20242a", self._font)
-        draw.text((left, line * 1.6), f"{speed:g} × real time", "#4a5058", self._small)
-        if len(log.plan):
-            k = _at(log.plan.t, t)
-            phase = log.phases[int(log.plan["phase"][k])].replace("_", " ")
-            words = phase if phase == "done" else f"{phase}  ·  cycle {log.plan['cycle'][k]:.0f}"
-            load = self._load(t)
-            if np.isfinite(load) and load >= 50:
-                words += f"  ·  {load / 1000:.2f} t in the bucket"
-            draw.text((left, image.height - 1.7 * line), words, "white", self._font,
-                      stroke_width=2, stroke_fill="#3b2f22")  # fmt: skip
-        return np.asarray(image)
-
-    def _load(self, t: float) -> float:
-        hydraulics = self.log.hydraulics
-        return float(hydraulics["load"][_at(hydraulics.t, t)]) if len(hydraulics) else np.nan
+        for name, run in self.runs.items():
+            self.scene.set_machine(name, run.joints(t), *run.log.pose_at(t), run.load(t))
+        return self.scene.picture(view or self.views.at(t))
 
 
-def task_of(log: RunLog) -> Task | None:
-    """Return the task of a saved run, or None."""
-    values = log.meta.get("task")
-    if not values:
-        return None
-    path = tuple((float(x), float(y)) for x, y in values["path"])
-    return Task(**{**values, "path": path})
+class Swath:
+    """What a sprayer has sprayed: the ground under its boom while it drives in its rectangle."""
+
+    def __init__(self, run: MachineRun) -> None:
+        self._t, points = run.points()
+        self._ends = points[:, [0, -1], :2] if points.size else np.empty((0, 2, 2))
+        here = self._ends.mean(axis=1)
+        self._sprays = inside(run.task, here) if run.task is not None else here[:, 0] * 0 > 1
+        self._row = 0
+
+    def until(self, t: float) -> list[Array]:
+        """Return the pieces sprayed since the last call, corners in order, shape (4, 2) [m]."""
+        pieces = []
+        last = int(np.searchsorted(self._t, t, side="right"))
+        for k in range(self._row + 1, last):
+            moved = np.linalg.norm(self._ends[k] - self._ends[self._row], axis=1).max()
+            if moved < SWATH:
+                continue
+            if self._sprays[k]:
+                (a, b), (c, d) = self._ends[self._row], self._ends[k]
+                pieces.append(np.array([a, b, d, c]))
+            self._row = k
+        return pieces
 
 
-def write_part(log: RunLog, path: Path, first: int, count: int) -> None:
+def write_part(folder: Path, path: Path, first: int, count: int) -> None:
     """Write a part of the film and print a line for each frame."""
     import av
 
-    plan = FilmPlan.of(log)
-    maker = FilmMaker(log, WIDTH, HEIGHT)
+    runs, obstacles = load_runs(folder)
+    plan = FilmPlan.of(next(iter(runs.values())).log)
+    maker = FilmMaker(runs, obstacles, WIDTH, HEIGHT)
     with maker.scene, av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -133,7 +151,7 @@ def write_part(log: RunLog, path: Path, first: int, count: int) -> None:
         picture, shown = None, -np.inf
         for t in plan.times[first : first + count]:
             if t > shown or picture is None:
-                picture = maker.titled(maker.picture(t), t, plan.speed)
+                picture = maker.titles.write(maker.picture(t), t, plan.speed)
                 shown = t
             for packet in stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")):
                 container.mux(packet)
@@ -142,45 +160,32 @@ def write_part(log: RunLog, path: Path, first: int, count: int) -> None:
             container.mux(packet)
 
 
-def write_stills(log: RunLog, folder: Path) -> None:
-    """Write the picture of the fullest bucket, and of the ground before and after."""
-    t = log.state.t
-    fullest = _carrying(log)
-    maker = FilmMaker(log, *STILL, fine=True)
+def write_stills(folder: Path) -> None:
+    """Write the pictures of the place of the work before and after it, and of the machine at it."""
+    runs, obstacles = load_runs(folder)
+    lead = next(iter(runs.values()))
+    t, working = lead.log.state.t, at_work(lead)
+    maker = FilmMaker(runs, obstacles, *STILL, fine=True)
+    place = maker.views.finished()
     with maker.scene:
-        for name, time, camera in zip(
-            ("before", "digging", "after"), (t[0], fullest, t[-1]),
-            ("trench", "overview", "trench"), strict=True,
-        ):  # fmt: skip
-            image = Image.fromarray(maker.picture(float(time), camera))
+        for name, time, view in (
+            ("before", t[0], place),
+            ("at_work", working, maker.views.working(lead.name, working)),
+            ("after", t[-1], place),
+        ):
+            image = Image.fromarray(maker.picture(float(time), view))
             image.save(folder / f"{name}.jpg", quality=88)
             print("frame", flush=True)
-
-
-def _carrying(log: RunLog) -> float:
-    """Return the middle of the time in which the fullest bucket is carried, or the end [s]."""
-    t, load = log.hydraulics.t, log.hydraulics["load"]
-    if not len(t) or not np.nanmax(np.nan_to_num(load)) > 0.0:
-        return float(log.state.t[-1])
-    first = int(np.nanargmax(load))
-    lost = np.flatnonzero(~(load[first:] >= 0.9 * load[first]))
-    last = first + int(lost[0]) if lost.size else len(t) - 1
-    return float((t[first] + t[last]) / 2)
-
-
-def _at(times: Array, t: float) -> int:
-    """Return the index of the newest time at or before ``t``, the first if there is none."""
-    return max(int(np.searchsorted(times, t, side="right")) - 1, 0)
 
 
 def main(arguments: list[str]) -> None:
     """Write a part of the film, or the stills."""
     try:
         if arguments[0] == "stills":
-            write_stills(RunLog.load(Path(arguments[1])), Path(arguments[2]))
+            write_stills(Path(arguments[1]))
         else:
-            log, part, first, count = arguments
-            write_part(RunLog.load(Path(log)), Path(part), int(first), int(count))
+            folder, part, first, count = arguments
+            write_part(Path(folder), Path(part), int(first), int(count))
     except KuwaError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

@@ -156,7 +156,7 @@ def _tile(value: str, unit: str, words: str, good: bool = True) -> str:
 
 
 def _pictures(folder: Path, result: dict[str, Any]) -> str:
-    film, poster = folder / "dig.mp4", folder / "digging.jpg"
+    film, poster = folder / "film.mp4", folder / "at_work.jpg"
     parts = []
     if film.exists():
         source = film.name if film.stat().st_size > MAX_EMBEDDED else _data(film, "video/mp4")

@@ -22,31 +22,31 @@ class VideoError(KuwaError):
 
 
 def make_pictures(folder: Path, log: RunLog, progress: Callable[[float], None]) -> Path:
-    """Draw the stills and the film of the saved log in ``folder``; return the film.
+    """Draw the stills and the film of the saved logs in ``folder``; return the film.
 
     Args:
+        log: the lead machine's.
         progress: called with the share that is done, 0 to 1.
 
     Raises:
         VideoError: a process failed; its last line of error is in the message.
     """
-    source = folder / "log.npz"
     total = len(FilmPlan.of(log).times)
     each = -(-total // PROCESSES)
     parts = [folder / f".part{k}.mp4" for k in range(PROCESSES)]
     spans = [(k * each, min(each, total - k * each)) for k in range(PROCESSES)]
     module = [sys.executable, "-m", "kuwa_cli.report.film"]
     jobs = [
-        [*module, str(source), str(part), str(first), str(count)]
+        [*module, str(folder), str(part), str(first), str(count)]
         for part, (first, count) in zip(parts, spans, strict=True)
         if count > 0
     ]
     pictures = total + len(STILLS)
     try:
-        _run([[*module, "stills", str(source), str(folder)]],
+        _run([[*module, "stills", str(folder)]],
              lambda done: progress(done / pictures))  # fmt: skip
         _run(jobs, lambda done: progress((done + len(STILLS)) / pictures))
-        film = folder / "dig.mp4"
+        film = folder / "film.mp4"
         join(parts[: len(jobs)], film)
     finally:
         for part in parts:
