@@ -90,7 +90,7 @@ def load_runs(folder: Path) -> tuple[dict[str, MachineRun], list[Obstacle]]:
         RunLogError: a file is none, or of another version.
     """
     paths = [folder / LEAD, *sorted(folder.glob("log-*.npz"))]
-    runs = {}
+    runs: dict[str, MachineRun] = {}
     for path in paths:
         log = RunLog.load(path)
         if runs and not len(log.state):
