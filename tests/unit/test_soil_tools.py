@@ -87,6 +87,25 @@ def test_the_blade_takes_what_it_cuts_and_sheds_what_it_cannot_hold() -> None:
     assert ground.loose[:, y < -0.75].sum() == pytest.approx(left, rel=0.01)
 
 
+def test_along_an_angled_blade_soil_slides_to_the_trailing_end_if_steel_lets_it() -> None:
+    windrows = {}
+    for soil in ("loam", "sandy_loam"):  # metal friction of 10 and of 22 degrees
+        ground = Ground(load_soil(soil), (200, 160))
+        blade = BladeTool(ground, 1.5, 0.5, 0.96, 0.02)
+        ground.reset()
+        for x in np.arange(-3.0, 2.0, 0.02):
+            blade_tick(*blade.tick_args, straight_pose(x, 0.0, -0.02, np.radians(20)), TICK)
+            ground.level()
+        y = -3.975 + 0.05 * np.arange(160)
+        ends = (y > 0.75, y < -0.75)
+        windrows[soil] = [ground.loose[:, end].sum() * ground.cell**2 for end in ends]
+        assert ground.volume_error() < 1e-12
+    # Facing to the left, it leaves its soil there; a fifth of its way soil slides along it.
+    left, right = windrows["loam"]
+    assert left > 0.015 and right == 0.0
+    assert windrows["sandy_loam"] == [0.0, 0.0]
+
+
 def test_a_dump_body_holds_level_and_empties_tilted() -> None:
     ground = Ground(load_soil("sandy_loam"), (200, 160))
     dump = DumpTool(ground, BODY, 2.3, 6.3)

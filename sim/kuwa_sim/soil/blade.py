@@ -5,7 +5,8 @@ about the middle of the cutting edge. ``out`` is as there; entries 6 to 11 stay 
 
 The soil in front is a wedge at repose that the ground carries: a surcharge on the soil that is cut,
 and a friction W tan phi to be pushed. It fills the hollows that the edge passes above, which leaves
-a graded surface, and what does not fit in front of the blade leaves at its ends.
+a graded surface, and what does not fit in front of the blade leaves at its ends. Along a blade that
+is angled by more than the friction of soil on steel it slides to the trailing end all the time.
 """
 
 from __future__ import annotations
@@ -173,6 +174,27 @@ def blade_forces(
 
 
 @njit(cache=True)
+def _at_end(
+    bank: Array,
+    loose: Array,
+    height: Array,
+    tiles: Flags,
+    prm: Array,
+    pose: Array,
+    fx: float,
+    fy: float,
+    end: float,
+    volume: float,
+) -> None:
+    """Lay soil beside the left (1) or right (-1) end of a blade that heads along (fx, fy)."""
+    side = end * (0.5 * prm[WIDTH] + PUSH)
+    put_down(
+        bank, loose, height, tiles, prm, pose[0] - side * fy + PUSH * fx,
+        pose[1] + side * fx + PUSH * fy, fx, fy, PUSH, PUSH - 0.01, volume,
+    )  # fmt: skip
+
+
+@njit(cache=True)
 def blade_tick(
     bank: Array,
     loose: Array,
@@ -201,6 +223,15 @@ def blade_tick(
         load[PUSHED] += laid
         if forward >= 0.0:
             load[VOLUME] += taken - laid
+            # Beyond the angle of friction on steel soil slides along an angled blade, and leaves
+            # at its trailing end what has come to it.
+            slid = abs(sideways) - prm[TAN_DELTA] * forward
+            if slid > 0.0:
+                out = load[VOLUME] * min(slid / prm[WIDTH], 1.0)
+                load[VOLUME] -= out
+                load[SPILLED] += out
+                trailing = -math.copysign(1.0, sideways)
+                _at_end(bank, loose, height, tiles, prm, pose, fx, fy, trailing, out)
         else:
             back = PUSH + 0.5 * prm[CELL]
             put_down(
@@ -225,14 +256,9 @@ def blade_tick(
                 fx, fy, reach, half, out,
             )  # fmt: skip
         else:
-            # An angled blade sheds towards its trailing end.
+            # Towards the trailing end, if it moves sideways.
             lean = sideways / max(abs(forward) + abs(sideways), 1e-9)
             left = min(max(0.5 - 1.5 * lean, 0.0), 1.0)
-            for end in range(2):
-                side = half + PUSH if end == 0 else -half - PUSH
-                part = out * left if end == 0 else out * (1.0 - left)
-                put_down(
-                    bank, loose, height, tiles, prm, pose[0] - side * fy + PUSH * fx,
-                    pose[1] + side * fx + PUSH * fy, fx, fy, PUSH, PUSH - 0.01, part,
-                )  # fmt: skip
+            _at_end(bank, loose, height, tiles, prm, pose, fx, fy, 1.0, out * left)
+            _at_end(bank, loose, height, tiles, prm, pose, fx, fy, -1.0, out * (1.0 - left))
     load[MASS] = load[VOLUME] * prm[GAMMA] / prm[GRAVITY]
