@@ -13,7 +13,7 @@ from kuwa_policies.control.tracking import TrackingController
 from kuwa_policies.planning.experts import make_expert
 from kuwa_sim.lockstep import Tick, run_lockstep
 from kuwa_sim.robot import SimRobot
-from kuwa_sim.scenario import load_scenario
+from kuwa_sim.scenario import Buried, Feature, load_scenario
 
 
 @dataclass
@@ -40,14 +40,15 @@ def work(
     duration: float,
     seed: int = 0,
     soil: str = "sandy_loam",
-    roughness: float = 0.01,
+    features: tuple[Feature, ...] = (),
+    obstacles: tuple[Buried, ...] = (),
     until: str = "done",
     watch: Callable[[Tick, SimRobot], None] | None = None,
 ) -> Run:
     """Let a machine's expert work until its phase begins with ``until``."""
     scenario = load_scenario("dig_trench")
-    change = scenario.randomise.model_copy(update={"roughness_m": roughness})
-    robot = SimRobot(scenario.model_copy(update={"soil": soil, "randomise": change}), machine, seed)
+    change = {"soil": soil, "features": features, "obstacles": obstacles}
+    robot = SimRobot(scenario.model_copy(update=change), machine, seed)
     robot.connect()
     assert robot.plant is not None
     start = robot.plant.terrain.height.copy()

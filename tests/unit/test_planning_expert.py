@@ -173,6 +173,40 @@ def test_refuses_what_it_cannot_dig(change: dict[str, float], message: str) -> N
         begin(replace(TASK, **change))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 0.5}, "the bucket is 1.0 m wide"),
+        ({"length": 0.0}, "must be positive"),
+        ({"tolerance": 0.0}, "tolerance"),
+        ({"yaw": 0.3}, "does not point at the swing axis"),
+        ({"x": 7.6}, "out of reach|no bucket angle"),
+    ],
+)
+def test_refuses_what_it_cannot_grade(change: dict[str, float], message: str) -> None:
+    task = Task("grade", 6.5, 0.0, 0.0, 5.0, 1.0, tolerance=0.03)
+    with pytest.raises(KuwaError, match=message):
+        begin(replace(task, **change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"depth": 0.0}, "must be positive"),
+        ({"width": 0.5}, "the bucket is 1.0 m wide"),
+        ({"volume": 0.0}, "volume"),
+        ({"volume": 9.0}, r"holds about 3\.6 m³ of loose soil, volume 9\.0 m³"),
+        ({"kind": "load"}, "spoil_height"),
+        ({"kind": "load", "spoil_height": 6.0}, "cannot be emptied .* nearer or lower"),
+        ({"x": 8.4}, "no bucket angle"),
+    ],
+)
+def test_refuses_what_it_cannot_excavate(change: dict[str, float], message: str) -> None:
+    task = Task("dig", 6.5, 0.0, 0.0, 3.0, 1.0, 1.0, 0.1, 6.2, 0.1, volume=2.0)
+    with pytest.raises(KuwaError, match=message):
+        begin(replace(task, **change))  # type: ignore[arg-type]
+
+
 def test_digs_from_either_end_of_the_same_rectangle() -> None:
     one, other = begin(TASK), begin(replace(TASK, yaw=np.pi))
     assert one.trajectory is not None and other.trajectory is not None

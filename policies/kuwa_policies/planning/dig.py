@@ -43,7 +43,10 @@ class DigSettings:
         settle: the swing stands this long before the edge goes down between walls [s].
         drop: height of the bucket's lowest point above the heap.
         over_rim: the bucket passes over a body's rim at least so high. body: half the width that a
-            body takes up around its centre [m].
+            body takes up around its centre [m]. body_pitch: emptied over a body, where the edge
+            must not swing out beyond the far side.
+        heap_out, body_out: the bucket's pin lies so far beyond the middle of what it is emptied
+            on, since soil leaves the bucket before the edge hangs down.
     """
 
     pass_volume: float = 0.7
@@ -61,6 +64,9 @@ class DigSettings:
     beyond: float = 0.06
     over_rim: float = 0.3
     body: float = 1.8
+    heap_out: float = 0.4
+    body_out: float = 0.7
+    body_pitch: float = np.radians(85.0)
     ramp: float = np.radians(60.0)
     press_time: float = 0.25
     settle: float = 0.1
@@ -208,18 +214,20 @@ class DigCycle:
         """
         s, length = self.settings, self._kin.length[2]
         pin_r, pin_z = self._pin(dump)
-        closed, opened = np.clip([s.carry_pitch, s.open_pitch], *self._pitches(pin_r, pin_z))
+        opened = s.body_pitch if dump.rim else s.open_pitch
+        closed, opened = np.clip([s.carry_pitch, opened], *self._pitches(pin_r, pin_z))
         pitches = np.linspace(closed, opened, 12)
         open_ = np.column_stack(
             [pin_r + length * np.cos(pitches), pin_z - length * np.sin(pitches), pitches]
         )
-        legs = []
         if dump.rim:
-            legs.append(Leg("lift", self._carried(start, open_[0], np.array([0.5, 1.0])), 1.2))
+            # Half way up, the swing may begin: it is over the body much later.
+            up = self._carried(start, open_[0], np.array([0.5, 1.0]))
             return [
-                *legs,
-                Leg("swing_to_dump", open_[:1], 1.2, swing_to=dump.swing),
-                Leg("dump", open_[1:], 3.0, turn=1.1, swing_left=0.05),
+                Leg("lift", up[:1], 1.2),
+                Leg("lift", up[1:], 1.2, swing_to=dump.swing),
+                Leg("swing_to_dump", open_[:1], 1.2),
+                Leg("dump", open_[1:], 3.0, turn=1.1, swing_left=0.15, dwell=0.5),
             ]
         way = self._carried(start, open_[0], np.array([0.5]))
         return [
@@ -243,8 +251,8 @@ class DigCycle:
     def _pin(self, dump: Dump) -> tuple[float, float]:
         """Return (r, z) of the bucket's pin while it is emptied."""
         s = self.settings
-        above = s.over_rim if dump.rim else s.drop
-        return dump.r + 0.4, dump.top + above + float(self._kin.length[2])
+        out, above = (s.body_out, s.over_rim) if dump.rim else (s.heap_out, s.drop)
+        return dump.r + out, dump.top + above + float(self._kin.length[2])
 
     def _over(self, pin_r: float, pin_z: float) -> Array:
         """Return boom, arm and bucket with the pin there and the bucket opened, NaN too far out."""

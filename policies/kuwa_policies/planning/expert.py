@@ -7,7 +7,7 @@ as it rocks, and hands out chunks.
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.kinematics import apply, inverse_transform
 from kuwa_machines.spec import MachineSpec
 from kuwa_policies.planning.base import BaseFollower
+from kuwa_policies.planning.excavate import Excavate
 from kuwa_policies.planning.governor import Governor
+from kuwa_policies.planning.grade import Grade
 from kuwa_policies.planning.trajectory import JointPath, Leg, PathCompiler
 from kuwa_policies.planning.trench import DigTrench
 
@@ -54,7 +56,12 @@ class Expert:
     """
 
     period = PERIOD
-    SKILLS: ClassVar[dict[str, type[DigTrench]]] = {"dig_trench": DigTrench}
+    SKILLS: ClassVar[dict[str, Any]] = {
+        "dig_trench": DigTrench,
+        "grade": Grade,
+        "dig": Excavate,
+        "load": Excavate,
+    }
 
     def __init__(self, spec: MachineSpec) -> None:
         self._spec = spec
