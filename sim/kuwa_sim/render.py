@@ -66,8 +66,6 @@ class SceneRenderer(Scene):
         self._option = mujoco.MjvOption()
         self._option.sitegroup[:] = 0
         self._camera = mujoco.MjvCamera()
-        self._view = mujoco.MjrRect(0, 0, width, height)
-        self._pixels = np.empty((height, width, 3), np.uint8)
 
     def set_terrain(self, terrain: HeightMap) -> None:
         """Show this ground."""
@@ -79,21 +77,37 @@ class SceneRenderer(Scene):
     def picture(self, view: View) -> Picture:
         """Return what is seen in a view, shape (height, width, 3)."""
         self.update()
-        model, context, camera = self.model, self._context, self._camera
-        for load in self.loads.values():
-            mujoco.mjr_uploadMesh(model, context, load.mesh)
+        camera = self._camera
         camera.type = mujoco.mjtCamera.mjCAMERA_FREE
         camera.lookat[:] = view.target
         camera.distance = view.distance
         camera.azimuth, camera.elevation = np.degrees((view.azimuth, view.elevation))
         self._light(view)
+        return self._draw(self.width, self.height)
+
+    def through(self, camera: str, width: int, height: int) -> Picture:
+        """Return what a camera of the model sees, shape (height, width, 3); at most this large."""
+        self.update()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        at = self._camera.fixedcamid = self.model.camera(camera).id
+        ahead = -self.data.cam_xmat[at].reshape(3, 3)[:, 2]
+        self._light(View(self.data.cam_xpos[at] + EXTENT / 2 * ahead, EXTENT / 2, 0.0, 0.0))
+        return self._draw(min(width, self.width), min(height, self.height))
+
+    def _draw(self, width: int, height: int) -> Picture:
+        model, context = self.model, self._context
+        for load in self.loads.values():
+            mujoco.mjr_uploadMesh(model, context, load.mesh)
+        everything = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(
-            model, self.data, self._option, None, camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene
+            model, self.data, self._option, None, self._camera, everything, self._scene
         )
         add_surroundings(self._scene, self.grid, self.plane)
-        mujoco.mjr_render(self._view, self._scene, context)
-        mujoco.mjr_readPixels(self._pixels, None, self._view, context)
-        return self._pixels[::-1].copy()
+        part = mujoco.MjrRect(0, 0, width, height)
+        pixels = np.empty((height, width, 3), np.uint8)
+        mujoco.mjr_render(part, self._scene, context)
+        mujoco.mjr_readPixels(pixels, None, part, context)
+        return pixels[::-1].copy()
 
     def _light(self, view: View) -> None:
         """Let shadows, sight and haze reach as far as the view needs."""

@@ -147,6 +147,6 @@ class SimRobot:
         return self.plant
 
 
-def robots_of(world: World) -> dict[str, SimRobot]:
+def robots_of(world: World, cameras: bool = False) -> dict[str, SimRobot]:
     """Return a robot for each of a world's machines, by name."""
-    return {name: SimRobot(world=world, name=name) for name in world.stations}
+    return {name: SimRobot(world=world, name=name, cameras=cameras) for name in world.stations}

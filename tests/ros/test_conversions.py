@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kuwa_machines import contracts as c
 from kuwa_machines.errors import CommandError
 from kuwa_ros import conversions as cv
+from kuwa_ros import topics
 
 pytestmark = pytest.mark.ros
 
@@ -57,9 +58,63 @@ def test_a_state_survives_its_messages() -> None:
     assert np.isnan(back.tool_load)
     parts = cv.hydraulic_from(cv.hydraulic_msg(STATE, NAMES), cv.JointOrder(NAMES))
     parts |= cv.odometry_from(cv.odometry_msg(STATE))
+    assert parts.pop("base_stamp") == pytest.approx(STATE.stamp)
     whole = replace(back, **parts)
     np.testing.assert_allclose(whole.base_velocity, STATE.base_velocity, atol=1e-12)
     same(replace(whole, base_velocity=STATE.base_velocity), STATE)
+
+
+def test_what_the_instruments_add_survives() -> None:
+    measured = replace(
+        STATE,
+        base_stamp=12.29,
+        acceleration=np.array([0.1, -0.2, 9.7]),
+        tool_force=np.array([1e4, -2e3, 5e3]),
+    )
+    odom = cv.odometry_msg(measured)
+    assert cv.seconds(odom.header.stamp) == pytest.approx(12.29, abs=1e-9)
+    parts = cv.odometry_from(odom)
+    assert parts["base_stamp"] == pytest.approx(12.29, abs=1e-9)
+    imu = cv.imu_msg(measured)
+    assert cv.seconds(imu.header.stamp) == pytest.approx(12.34, abs=1e-9)
+    parts |= cv.imu_from(imu, parts["base_velocity"])
+    parts |= cv.force_from(cv.force_msg(measured))
+    back = replace(STATE, **parts)
+    np.testing.assert_allclose(back.base_velocity, STATE.base_velocity, atol=1e-12)
+    same(replace(back, base_velocity=STATE.base_velocity, base_stamp=12.29), measured)
+
+
+def test_the_inertial_unit_turns_attitude_and_rate_but_not_the_speed() -> None:
+    quarter = np.array([np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)])
+    state = replace(
+        STATE, base_quaternion_wxyz=quarter, base_velocity=np.array([0, 0, 0, 0.3, 0, 2.0]),
+        acceleration=np.array([0.0, 0.0, 9.81]),
+    )  # fmt: skip
+    msg = cv.imu_msg(state)
+    rate = msg.angular_velocity
+    np.testing.assert_allclose([rate.x, rate.y, rate.z], [0.0, -0.3, 2.0], atol=1e-12)
+    older = np.array([1.0, 2.0, 3.0, 9.0, 9.0, 9.0])
+    parts = cv.imu_from(msg, older)
+    np.testing.assert_allclose(parts["base_velocity"], [1, 2, 3, 0.3, 0, 2.0], atol=1e-12)
+    assert older[3] == 9.0
+
+
+def test_a_position_without_an_instant_has_the_stamp_of_the_state() -> None:
+    assert np.isnan(STATE.base_stamp)
+    assert cv.seconds(cv.odometry_msg(STATE).header.stamp) == pytest.approx(12.34, abs=1e-9)
+    early = cv.odometry_msg(replace(STATE, base_stamp=-0.05))
+    assert cv.odometry_from(early)["base_stamp"] == pytest.approx(-0.05, abs=1e-9)
+
+
+def test_a_picture_survives_and_another_encoding_is_refused() -> None:
+    picture = RNG.integers(0, 256, (24, 32, 3)).astype(np.uint8)
+    msg = cv.image_msg(picture, 1.0, "cab")
+    assert (msg.encoding, msg.width, msg.height, msg.step) == ("rgb8", 32, 24, 96)
+    np.testing.assert_array_equal(cv.image_from(msg), picture)
+    msg.encoding = "bgr8"
+    with pytest.raises(CommandError, match="rgb8"):
+        cv.image_from(msg)
+    assert topics.camera("cab").name == "camera/cab/image_raw"
 
 
 def test_odometry_gives_the_velocity_in_the_body() -> None:

@@ -14,7 +14,9 @@ from kuwa_ros import topics
 from kuwa_ros.conversions import (
     JointOrder,
     JointStateReader,
+    force_from,
     hydraulic_from,
+    imu_from,
     odometry_from,
     plan_msg,
     task_from,
@@ -30,6 +32,8 @@ POLL_PERIOD = 0.02
 """How often the clock of the states is looked at [s]: it may run faster than real time."""
 PATIENCE = 5.0
 """A planner may think this long [s]; the machine rests at the end of its last chunk meanwhile."""
+
+UNKNOWN_VELOCITY = np.full(6, np.nan)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,10 @@ class PlanningNode(KuwaNode[PlanningParameters]):
             topic: self.reader(topic)
             for topic in (
                 topics.JOINT_STATES,
+                # The inertial unit's attitude is newer than the one in odom: it is taken after.
                 topics.ODOM,
+                topics.IMU,
+                topics.TOOL_FORCE,
                 topics.PRESSURES,
                 topics.TERRAIN_MAP,
                 topics.TERRAIN,
@@ -127,6 +134,10 @@ class PlanningNode(KuwaNode[PlanningParameters]):
     def _take(self, topic: topics.Topic, message: Any) -> None:
         if topic is topics.ODOM:
             self._extra |= odometry_from(message)
+        elif topic is topics.IMU:
+            self._extra |= imu_from(message, self._extra.get("base_velocity", UNKNOWN_VELOCITY))
+        elif topic is topics.TOOL_FORCE:
+            self._extra |= force_from(message)
         elif topic is topics.PRESSURES:
             self._extra |= hydraulic_from(message, self._order)
         elif topic is topics.TERRAIN_MAP:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -13,7 +14,10 @@ from kuwa_ros import topics
 from kuwa_ros.conversions import (
     JointStateWriter,
     command_from,
+    force_msg,
     hydraulic_msg,
+    image_msg,
+    imu_msg,
     odometry_msg,
     task_msg,
     terrain_map_msg,
@@ -23,7 +27,7 @@ from kuwa_ros.conversions import (
 from kuwa_ros.lifecycle import KuwaNode
 
 SLOW_EVERY = 2
-"""``odom``, ``pressures`` and ``ground_truth`` go out every so many ticks."""
+"""``odom``, ``tool_force``, ``pressures`` and ``ground_truth`` go out every so many ticks."""
 
 
 class Face:
@@ -45,8 +49,12 @@ class Face:
         def writer(topic: topics.Topic) -> Any:
             return node.writer(topic, namespace)
 
+        self._writer = writer
         self._joint_states = writer(topics.JOINT_STATES)
         self._odom = writer(topics.ODOM)
+        self._imu = writer(topics.IMU)
+        self._force = writer(topics.TOOL_FORCE)
+        self._cameras: dict[str, Any] = {}
         self._pressures = writer(topics.PRESSURES)
         self._terrain = writer(topics.TERRAIN)
         self._terrain_map = writer(topics.TERRAIN_MAP)
@@ -71,8 +79,12 @@ class Face:
         """Tell what was measured; the joint states first, since the whole stack waits for them."""
         self.timing.published(state.stamp, time.monotonic())
         self._joint_states(self._to_joint_state(state))
+        if math.isfinite(state.acceleration[0]):
+            self._imu(imu_msg(state))
         if self._count % SLOW_EVERY == 0:
             self._odom(odometry_msg(state))
+            if math.isfinite(state.tool_force[0]):
+                self._force(force_msg(state))
             self._pressures(hydraulic_msg(state, self._names))
             if self._truth is not None and isinstance(self.robot, SimulatedRobot):
                 self._truth(truth_msg(self.robot.truth(), state.stamp))
@@ -83,6 +95,10 @@ class Face:
                 self._terrain_map(terrain_map_msg(state.terrain))
                 self._grid = grid
             self._terrain(terrain_msg(state.terrain, state.stamp))
+        for name, picture in state.images.items():
+            if name not in self._cameras:
+                self._cameras[name] = self._writer(topics.camera(name))
+            self._cameras[name](image_msg(picture, state.stamp, name))
 
     def _applied(self, message: Any) -> None:
         now = time.monotonic()

@@ -32,6 +32,7 @@ class RobotParameters:
     robot: str = parameter("sim", "kind of robot", valid=tuple(KINDS))
     scenario: str = parameter("dig_trench", "scenario of a simulated robot")
     seed: int = parameter(0, "seed of a simulated robot", low=0, high=2**31 - 1)
+    cameras: bool = parameter(False, "make the pictures of a simulated machine's cameras")
     speed: float = parameter(1.0, "simulated seconds in a second", unit="s/s", low=0.01, high=100.0)
     watchdog: float = parameter(
         0.2,
@@ -62,7 +63,7 @@ class RobotNode(KuwaNode[RobotParameters]):
     def configure(self) -> None:
         p = self.p
         self._counts: dict[str, object] = {}
-        robots = make_robots(p.robot, p.machine, p.parameters, p.scenario, p.seed)
+        robots = make_robots(p.robot, p.machine, p.parameters, p.scenario, p.seed, p.cameras)
         lead = next(iter(robots.values()))
         lead.connect()
         self._simulated = isinstance(lead, SimulatedRobot)

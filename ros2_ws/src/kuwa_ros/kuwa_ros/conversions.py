@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
+from geometry_msgs.msg import WrenchStamped
 from kuwa_msgs.msg import GroundTruth, HydraulicState, PlanStatus, SafetyState
 from kuwa_msgs.msg import JointCommand as JointCommandMsg
 from kuwa_msgs.msg import Task as TaskMsg
 from nav_msgs.msg import MapMetaData, Odometry
-from sensor_msgs.msg import Image, JointState
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image, Imu, JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from kuwa_machines import contracts as c
@@ -197,10 +199,14 @@ def hydraulic_from(msg: HydraulicState, order: JointOrder) -> dict[str, Any]:
 
 
 def odometry_msg(state: c.MachineState) -> Odometry:
-    """Return the pose in ``map`` and the velocity in ``base_link``, as ROS wants it."""
+    """Return the pose in ``map`` and the velocity in ``base_link``, as ROS wants it.
+
+    The stamp is the instant at which the position was true, where the machine can tell.
+    """
     msg = Odometry(child_frame_id="base_link")
     msg.header.frame_id = "map"
-    msg.header.stamp = time_msg(state.stamp)
+    known = math.isfinite(state.base_stamp)
+    msg.header.stamp = time_msg(state.base_stamp if known else state.stamp)
     pose, twist = msg.pose.pose, msg.twist.twist
     p, q = pose.position, pose.orientation
     p.x, p.y, p.z = map(float, state.base_position)
@@ -223,7 +229,78 @@ def odometry_from(msg: Odometry) -> dict[str, Any]:
         "base_position": np.array([p.x, p.y, p.z]),
         "base_quaternion_wxyz": wxyz,
         "base_velocity": velocity,
+        "base_stamp": seconds(msg.header.stamp),
     }
+
+
+def imu_msg(state: c.MachineState) -> Imu:
+    """Return attitude, angular rate and specific force of the undercarriage, in its frame."""
+    msg = Imu()
+    msg.header.frame_id = "base_link"
+    msg.header.stamp = time_msg(state.stamp)
+    q, w, a = msg.orientation, msg.angular_velocity, msg.linear_acceleration
+    q.w, q.x, q.y, q.z = state.base_quaternion_wxyz.tolist()
+    w.x, w.y, w.z = (state.base_velocity[3:] @ _rotation(state.base_quaternion_wxyz)).tolist()
+    a.x, a.y, a.z = state.acceleration.tolist()
+    return msg
+
+
+def imu_from(msg: Imu, base_velocity: c.Array) -> dict[str, Any]:
+    """Return the fields of :class:`MachineState` that the message carries.
+
+    Args:
+        base_velocity: the newest, shape (6,); its angular part is replaced in a copy.
+    """
+    q, w, a = msg.orientation, msg.angular_velocity, msg.linear_acceleration
+    wxyz = np.array([q.w, q.x, q.y, q.z])
+    velocity = base_velocity.copy()
+    velocity[3:] = _rotation(wxyz) @ (w.x, w.y, w.z)
+    return {
+        "base_quaternion_wxyz": wxyz,
+        "base_velocity": velocity,
+        "acceleration": np.array([a.x, a.y, a.z]),
+    }
+
+
+def force_msg(state: c.MachineState) -> WrenchStamped:
+    """Return the force of the ground on the tool, along the axes of the map; no moment."""
+    msg = WrenchStamped()
+    msg.header.frame_id = "map"
+    msg.header.stamp = time_msg(state.stamp)
+    f = msg.wrench.force
+    f.x, f.y, f.z = state.tool_force.tolist()
+    return msg
+
+
+def force_from(msg: WrenchStamped) -> dict[str, Any]:
+    """Return the fields of :class:`MachineState` that the message carries."""
+    f = msg.wrench.force
+    return {"tool_force": np.array([f.x, f.y, f.z])}
+
+
+def image_msg(picture: NDArray[np.uint8], stamp: float, camera: str) -> Image:
+    """Return a picture of a camera, shape (height, width, 3), as rgb8."""
+    rows = np.ascontiguousarray(picture)
+    msg = Image(height=rows.shape[0], width=rows.shape[1], encoding="rgb8", is_bigendian=0)
+    msg.header.frame_id = f"{camera}_camera"
+    msg.header.stamp = time_msg(stamp)
+    msg.step = 3 * rows.shape[1]
+    msg.data = array("B", rows.tobytes())
+    return msg
+
+
+def image_from(msg: Image) -> NDArray[np.uint8]:
+    """Return the picture of a message, shape (height, width, 3).
+
+    Raises:
+        CommandError: another encoding, or the wrong count of bytes.
+    """
+    if msg.encoding != "rgb8" or len(msg.data) != 3 * msg.width * msg.height:
+        raise CommandError(
+            f"picture of {msg.width}×{msg.height} {msg.encoding!r} with {len(msg.data)} bytes; "
+            "expected 'rgb8' with 3 bytes a pixel"
+        )
+    return np.frombuffer(msg.data, np.uint8).reshape(msg.height, msg.width, 3)
 
 
 def truth_msg(truth: c.GroundTruth, stamp: float) -> GroundTruth:

@@ -5,16 +5,17 @@ Names are relative to the machine's namespace ``/<machine>`` unless they begin w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import WrenchStamped
 from kuwa_msgs.msg import GroundTruth, HydraulicState, JointCommand, PlanStatus, SafetyState, Task
 from kuwa_msgs.srv import SetMode
 from nav_msgs.msg import MapMetaData, Odometry
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import Image, Imu, JointState
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
@@ -63,6 +64,13 @@ class Topic:
 
 JOINT_STATES: Final = Topic("joint_states", JointState, "100 Hz", "robot", "all", depth=10)
 ODOM: Final = Topic("odom", Odometry, "50 Hz", "robot", "planning", depth=5)
+IMU: Final = Topic("imu", Imu, "100 Hz", "robot", "planning", depth=5)
+TOOL_FORCE: Final = Topic(
+    "tool_force", WrenchStamped, "50 Hz, with load pins", "robot", "planning", depth=5
+)
+CAMERA: Final = Topic(
+    "camera/<name>/image_raw", Image, "the camera's own, where pictures are on", "robot", "anyone"
+)
 PRESSURES: Final = Topic("pressures", HydraulicState, "50 Hz", "robot", "planning", depth=5)
 GROUND_TRUTH: Final = Topic(
     "ground_truth", GroundTruth, "50 Hz", "robot (simulated)", "scores and pictures", depth=5
@@ -87,6 +95,9 @@ DIAGNOSTICS: Final = Topic(
 TOPICS: Final = (
     JOINT_STATES,
     ODOM,
+    IMU,
+    TOOL_FORCE,
+    CAMERA,
     PRESSURES,
     GROUND_TRUTH,
     TERRAIN,
@@ -102,6 +113,12 @@ TOPICS: Final = (
     EMERGENCY_STOP,
     DIAGNOSTICS,
 )
+
+
+def camera(name: str) -> Topic:
+    """Return the topic of one of the machine's cameras."""
+    return replace(CAMERA, name=CAMERA.name.replace("<name>", name))
+
 
 SET_MODE: Final = ("set_mode", SetMode)
 """The service of the safety node that asks the gate for a mode."""
