@@ -10,19 +10,17 @@ from kuwa_machines.datafile import Data
 from kuwa_machines.units import (
     Flow,
     Growth,
-    HeatCapacity,
     KinematicViscosity,
     Power,
     Pressure,
     Ratio,
     Temperature,
-    ThermalConductance,
     Time,
 )
 
 
 class Oil(Data):
-    """The hydraulic oil, and the heat that it and what it wets take up and give off."""
+    """The hydraulic oil; :mod:`kuwa_machines.viscosity` says what its temperature does."""
 
     viscosity_40: KinematicViscosity
     viscosity_100: KinematicViscosity
@@ -31,9 +29,6 @@ class Oil(Data):
     """At which leakage, dead times and lags of this file hold [°C]."""
     pilot_share: Ratio
     """Share of dead times and lags that goes with viscosity: laminar flow in pilot lines."""
-    heat_capacity: HeatCapacity
-    cooling: ThermalConductance
-    """Of cooler, tank and lines together."""
 
     @model_validator(mode="after")
     def _plausible(self) -> Oil:
@@ -49,8 +44,6 @@ class Oil(Data):
             )
         if not 0 <= self.pilot_share <= 1:
             raise ValueError(f"pilot_share {self.pilot_share:.4g} must be in [0, 1]")
-        if min(self.heat_capacity, self.cooling) <= 0:
-            raise ValueError("heat_capacity and cooling must be positive")
         return self
 
 
@@ -131,23 +124,28 @@ class Edges(Data):
 
 
 class Spool(Data):
-    """For what one function's spool was made, by direction of its joint."""
+    """One function's spool: on which pump it is, and for what it was made."""
 
+    pump: int = Field(ge=1)
     positive: Edges
+    """In the positive direction of the joint."""
     negative: Edges
 
 
 class NegativeFlow(_Pump):
-    """Open-centre valves in a row; what runs through all of them sets the pump back.
+    """Open-centre valves in a row; what runs through all of them sets their pump back.
 
-    The oil that no function takes passes every spool's bypass and then an orifice before the tank.
-    The pressure before that orifice brings the pump's flow linearly from ``pump_flow``, at
-    ``control_low``, to ``standby_flow``, at ``control_high``; the orifice is such that the standby
-    flow alone keeps it there.
+    The oil that no function takes passes the bypass of every spool on its pump and then an orifice
+    before the tank. The pressure before that orifice brings the pump's flow linearly from its
+    largest, at ``control_low``, to ``standby_flow``, at ``control_high``; the orifice is such that
+    the standby flow alone keeps it there. ``pump_flow`` and ``pump_power`` are of all pumps, which
+    are equal.
     """
 
     type: Literal["negative_flow"]
+    pumps: int = Field(ge=1, le=4)
     standby_flow: Flow
+    """Of each pump."""
     control_low: Pressure
     control_high: Pressure
     pump_time_constant: Time
@@ -162,11 +160,16 @@ class NegativeFlow(_Pump):
 
     @model_validator(mode="after")
     def _bypass_fits(self) -> NegativeFlow:
-        if not 0 < self.standby_flow < self.pump_flow:
+        if not 0 < self.standby_flow < self.pump_flow / self.pumps:
             raise ValueError(
-                f"standby_flow {self.standby_flow:.4g} m3/s must be positive and below pump_flow "
-                f"{self.pump_flow:.4g} m3/s"
+                f"standby_flow {self.standby_flow:.4g} m3/s must be positive and below the flow of "
+                f"one pump, {self.pump_flow / self.pumps:.4g} m3/s"
             )
+        for name, spool in self.spools.items():
+            if spool.pump > self.pumps:
+                raise ValueError(
+                    f"spools.{name}.pump: {spool.pump}; there are {self.pumps} pump(s)"
+                )
         if not 0 <= self.control_low < self.control_high < self.pump_relief:
             raise ValueError(
                 f"control_low {self.control_low:.4g} Pa must be below control_high "

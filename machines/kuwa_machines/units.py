@@ -42,8 +42,6 @@ UNITS: dict[str, dict[str, float]] = {
     "frequency": {"Hz": 1.0},
     "temperature": {"degC": 1.0},
     "kinematic_viscosity": {"m2/s": 1.0, "mm2/s": 1e-6},
-    "heat_capacity": {"J/K": 1.0, "kJ/K": 1e3},
-    "thermal_conductance": {"W/K": 1.0, "kW/K": 1e3},
     "growth": {"1/h": 1.0, "percent/1000h": 1e-5},
     "ratio": {"1": 1.0, "percent": 1e-2},
 }
@@ -119,8 +117,6 @@ Stiffness = Annotated[float, quantity("stiffness")]
 Frequency = Annotated[float, quantity("frequency")]
 Temperature = Annotated[float, quantity("temperature")]
 KinematicViscosity = Annotated[float, quantity("kinematic_viscosity")]
-HeatCapacity = Annotated[float, quantity("heat_capacity")]
-ThermalConductance = Annotated[float, quantity("thermal_conductance")]
 Growth = Annotated[float, quantity("growth")]
 Ratio = Annotated[float, quantity("ratio")]
 Point2 = Annotated[tuple[float, float], vector("length", 2)]

@@ -5,7 +5,7 @@
     hydraulics: {type: negative_flow, ...}
 
 Mappings are merged key by key; quantities, lists and texts take the place of the other machine's,
-and so does a mapping whose ``type`` is another.
+and so does a mapping whose ``type`` is another. Sources that nothing names any more are left out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from kuwa_machines.datafile import quantities
 from kuwa_machines.errors import MachineError
 
 
@@ -30,6 +31,12 @@ def extended(base: dict[str, Any], own: dict[str, Any], path: Path) -> dict[str,
                 "give this one another name"
             )
     merged: dict[str, Any] = _merge(base, {k: v for k, v in own.items() if k != "extends"})
+    used = {str(leaf["source"]) for _, leaf in quantities(merged)}
+    merged["sources"] = {
+        key: text
+        for key, text in merged["sources"].items()
+        if key in used or key in (own.get("sources") or {})
+    }
     return merged
 
 

@@ -11,23 +11,25 @@ TABLE_POINTS = 257
 (
     DELAY_STEPS, DEAD_BAND, CURVE, LAG, FLOW_POS, FLOW_NEG, AREA_EXTEND, AREA_RETRACT,
     DEAD_VOLUME, RELIEF, LEAKAGE, DAMPING_TIME, Q_LOW, Q_STEP, LENGTH_MIN, LENGTH_MAX,
-    INLET_POS, INLET_NEG, OUTLET_POS, OUTLET_NEG,
-) = range(20)  # fmt: skip
-N_PARAMETERS = 20
+    INLET_POS, INLET_NEG, OUTLET_POS, OUTLET_NEG, CIRCUIT,
+) = range(21)  # fmt: skip
+N_PARAMETERS = 21
 
 # Columns of the per-function state array; the last four are of an open-centre valve only.
 SPOOL, FORCE, FLOW, TORQUE, HEAD_PRESSURE, ROD_PRESSURE, OVERFLOW, COLUMN = range(8)
 INLET, OUTLET, LOAD, GIVE = range(8, 12)
 N_STATES = 12
 
-# Entries of the pump arrays; those after the bulk modulus are of an open-centre valve only.
+# Entries of the pump array; those after the bulk modulus are of open-centre valves only, whose
+# flow and power are those of one pump. CIRCUITS is zero with load sensing.
 (
-    MAX_FLOW, MAX_POWER, PUMP_RELIEF, MARGIN, TANK, BULK, OPEN_CENTRE, STANDBY, CONTROL_LOW,
+    MAX_FLOW, MAX_POWER, PUMP_RELIEF, MARGIN, TANK, BULK, CIRCUITS, STANDBY, CONTROL_LOW,
     CONTROL_HIGH, PUMP_LAG, ORIFICE,
 ) = range(12)  # fmt: skip
 N_PUMP = 12
+
+# Entries of the pumps' state; the last two once for every circuit of open-centre valves.
 PUMP_PRESSURE, PUMP_FLOW, PUMP_POWER, STROKE, CONTROL = range(5)
-N_PUMP_STATES = 5
 
 
 @njit(cache=True)

@@ -27,6 +27,8 @@ from kuwa_sim.circuit_layout import (
     AREA_EXTEND,
     AREA_RETRACT,
     BULK,
+    CIRCUIT,
+    CIRCUITS,
     COLUMN,
     CURVE,
     DAMPING_TIME,
@@ -48,9 +50,7 @@ from kuwa_sim.circuit_layout import (
     MAX_POWER,
     N_PARAMETERS,
     N_PUMP,
-    N_PUMP_STATES,
     N_STATES,
-    OPEN_CENTRE,
     OUTLET_NEG,
     OVERFLOW,
     PUMP_FLOW,
@@ -115,6 +115,7 @@ class HydraulicCircuit:
                 self.table[i, 1] = 1.0
             if not isinstance(h, LoadSensing):
                 p[INLET_POS : OUTLET_NEG + 1] = conductances(h, name, drive)
+                p[CIRCUIT] = h.spools[name].pump - 1
                 self.bypass[i] = bypass_table(h, name, drive)
         self.pump = np.zeros(N_PUMP)
         self.pump[[MAX_FLOW, MAX_POWER, PUMP_RELIEF]] = h.pump_flow, h.pump_power, h.pump_relief
@@ -122,13 +123,14 @@ class HydraulicCircuit:
         if isinstance(h, LoadSensing):
             self.pump[MARGIN] = h.load_sensing_margin
         else:
-            self.pump[OPEN_CENTRE:] = (
-                1.0, h.standby_flow, h.control_low, h.control_high, h.pump_time_constant,
+            self.pump[[MAX_FLOW, MAX_POWER]] /= h.pumps
+            self.pump[CIRCUITS:] = (
+                h.pumps, h.standby_flow, h.control_low, h.control_high, h.pump_time_constant,
                 h.control_high / h.standby_flow**2,
             )  # fmt: skip
         self.states = np.zeros((n, N_STATES))
-        self.pump_state = np.zeros(N_PUMP_STATES)
-        self.pump_state[STROKE] = self.pump[STANDBY]
+        self.pump_state = np.zeros(STROKE + 2 * max(int(self.pump[CIRCUITS]), 1))
+        self.pump_state[STROKE::2] = self.pump[STANDBY]
         self.history = np.zeros((n, 1 + int(self.parameters[:, DELAY_STEPS].max(initial=0))))
         self.head = np.zeros(1, dtype=np.int64)
 
@@ -136,7 +138,7 @@ class HydraulicCircuit:
         """Centre the spools and set the oil columns to carry ``holding_torque`` [N·m] at rest."""
         self.states[:] = 0.0
         self.pump_state[:] = 0.0
-        self.pump_state[STROKE] = self.pump[STANDBY]
+        self.pump_state[STROKE::2] = self.pump[STANDBY]
         self.history[:] = 0.0
         self.head[0] = 0
         for i in range(len(q)):
@@ -182,7 +184,7 @@ def step_circuit(  # type: ignore[no-untyped-def]
         x[i, SPOOL] += dt / p[i, LAG] * (target - x[i, SPOOL])
         if target == 0.0 and abs(x[i, SPOOL]) < 1e-3:
             x[i, SPOOL] = 0.0
-    if pump[OPEN_CENTRE] == 0.0:
+    if pump[CIRCUITS] == 0.0:
         step_load_sensing(q, p, table, pump, x, pump_x)
     else:
         step_open_centre(q, qd, p, table, bypass, pump, x, pump_x, dt)

@@ -1,9 +1,9 @@
 """Open-centre valves under negative flow control.
 
-The pump feeds all functions and, through the bypasses of all spools in a row, an orifice before
-the tank. All are turbulent restrictions, Q = C √Δp (Merritt 1967, *Hydraulic Control Systems*,
-ch. 3). With the pump's pressure p and the load pressure p_L of a function's inlet (net force over
-the area that the oil enters),
+A pump feeds the functions of its circuit and, through the bypasses of their spools in a row, an
+orifice before the tank. All are turbulent restrictions, Q = C √Δp (Merritt 1967, *Hydraulic Control
+Systems*, ch. 3). With the pump's pressure p and the load pressure p_L of a function's inlet (net
+force over the area that the oil enters),
 
     Q = √((p − p_L)/(1/C_in² + 1/C_out²))          both edges of its spool; a check valve holds
     Q = C_out √(p_tank − p_L),  C_in √(p − p_tank) of it from the pump    the load pulls, and the
@@ -36,6 +36,8 @@ from kuwa_sim.circuit_layout import (
     AREA_EXTEND,
     AREA_RETRACT,
     BULK,
+    CIRCUIT,
+    CIRCUITS,
     COLUMN,
     CONTROL,
     CONTROL_HIGH,
@@ -88,9 +90,9 @@ def bypass_table(h: NegativeFlow, name: str, drive: OilDrive) -> Array:
     """
     orifice = h.control_high / h.standby_flow**2
     neutral = h.bypass_drop / h.standby_flow**2
-    others = (len(h.spools) - 1) * neutral
     opening = np.linspace(0.0, 1.0, TABLE_POINTS)
     spool, valve = h.spools[name], drive.valve
+    others = (sum(s.pump == spool.pump for s in h.spools.values()) - 1) * neutral
     out = np.empty((2, TABLE_POINTS))
     for row, edges, full in (
         (0, spool.negative, valve.max_flow_negative),
@@ -107,13 +109,14 @@ def bypass_table(h: NegativeFlow, name: str, drive: OilDrive) -> Array:
 
 
 def bypass_flow(h: NegativeFlow, taken: float) -> float:
-    """Return what runs through the bypass at rest when functions take ``taken`` [m³/s]."""
+    """Return what runs through a bypass at rest while its functions take ``taken`` [m³/s]."""
     low, high = 0.0, h.standby_flow
     orifice = h.control_high / h.standby_flow**2
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         share = (orifice * middle**2 - h.control_low) / (h.control_high - h.control_low)
-        pump = h.pump_flow - (h.pump_flow - h.standby_flow) * min(max(share, 0.0), 1.0)
+        most = h.pump_flow / h.pumps
+        pump = most - (most - h.standby_flow) * min(max(share, 0.0), 1.0)
         low, high = (middle, high) if pump - middle > taken else (low, middle)
     return high if high > 1e-6 * h.standby_flow else 0.0
 
@@ -153,51 +156,65 @@ def step_open_centre(q, qd, p, table, bypass, pump, x, pump_x, dt):  # type: ign
         bypass: of every spool, shape (n, 2, TABLE_POINTS); see :func:`bypass_table`.
         q, qd, p, table, pump, x, pump_x, dt: as for ``hydraulics.step_circuit``, spools moved.
     """
-    n = q.shape[0]
-    tank = pump[TANK]
-    resistance = pump[ORIFICE]
-    for i in range(n):
+    pump_x[PUMP_PRESSURE] = pump_x[PUMP_FLOW] = pump_x[PUMP_POWER] = 0.0
+    for i in range(q.shape[0]):
         s = x[i, SPOOL]
         opening = abs(s)
-        side = 1 if s > 0.0 else 0
-        at = min(opening, 1.0) * (TABLE_POINTS - 1)
-        k = min(int(at), TABLE_POINTS - 2)
-        row = bypass[i, side]
-        c = row[k] + (at - k) * (row[k + 1] - row[k])
-        resistance = resistance + 1.0 / (c * c) if c > 0.0 else math.inf
-        x[i, INLET] = opening * p[i, INLET_POS + 1 - side]
-        x[i, OUTLET] = opening * p[i, OUTLET_POS + 1 - side]
+        side = 0 if s > 0.0 else 1
+        x[i, INLET] = opening * p[i, INLET_POS + side]
+        x[i, OUTLET] = opening * p[i, OUTLET_POS + side]
         if opening == 0.0:
             continue
         lever = interpolate(table[i, 1], p[i], q[i])
         out = 1.0 if (s > 0.0) == (lever > 0.0) else -1.0
-        a_in, a_out = p[i, AREA_EXTEND], p[i, AREA_RETRACT]
-        area = a_in
+        area = a_in = p[i, AREA_EXTEND]
+        a_out = p[i, AREA_RETRACT]
         if out < 0.0:
             a_in, a_out = a_out, a_in
         stiffness = column_stiffness(p[i], table[i], pump[BULK], q[i])
         x[i, GIVE] = stiffness * (dt + p[i, DAMPING_TIME]) / (a_in * a_in)
         speed = out * (lever * qd[i] + p[i, LEAKAGE] * x[i, COLUMN] / (area * area))
-        x[i, LOAD] = (out * x[i, COLUMN] + tank * a_out) / a_in - x[i, GIVE] * a_in * speed
+        load = (out * x[i, COLUMN] + pump[TANK] * a_out) / a_in
+        x[i, LOAD] = load - x[i, GIVE] * a_in * speed
+    for circuit in range(int(pump[CIRCUITS])):
+        _step_circuit(circuit, p, bypass, pump, x, pump_x, dt)
 
+
+@njit(cache=True)
+def _step_circuit(circuit, p, bypass, pump, x, pump_x, dt):  # type: ignore[no-untyped-def]
+    """Balance one pump with its functions and its bypass, then move its swash plate."""
+    n = p.shape[0]
+    tank = pump[TANK]
+    resistance = pump[ORIFICE]
+    for i in range(n):
+        if p[i, CIRCUIT] == circuit:
+            at = min(abs(x[i, SPOOL]), 1.0) * (TABLE_POINTS - 1)
+            k = min(int(at), TABLE_POINTS - 2)
+            row = bypass[i, 1 if x[i, SPOOL] > 0.0 else 0]
+            c = row[k] + (at - k) * (row[k + 1] - row[k])
+            resistance = resistance + 1.0 / (c * c) if c > 0.0 else math.inf
+    stroke = STROKE + 2 * circuit
     low, high = 0.0, pump[PUMP_RELIEF]
     for _ in range(HALVINGS):
         middle = 0.5 * (low + high)
         gone = math.sqrt(middle / resistance)
         for i in range(n):
-            gone += _taken(x[i], p[i, RELIEF], tank, middle)[1]
-        if gone < min(pump_x[STROKE], pump[MAX_POWER] / middle):
+            if p[i, CIRCUIT] == circuit:
+                gone += _taken(x[i], p[i, RELIEF], tank, middle)[1]
+        if gone < min(pump_x[stroke], pump[MAX_POWER] / middle):
             low = middle
         else:
             high = middle
-    pressure = high
     for i in range(n):
-        x[i, FLOW] = math.copysign(_taken(x[i], p[i, RELIEF], tank, pressure)[0], x[i, SPOOL])
-    left = pressure / resistance
-    pump_x[CONTROL] = pump[ORIFICE] * left
-    pump_x[PUMP_PRESSURE] = pressure
-    pump_x[PUMP_FLOW] = min(pump_x[STROKE], pump[MAX_POWER] / pressure)
-    pump_x[PUMP_POWER] = pressure * pump_x[PUMP_FLOW]
-    share = (pump_x[CONTROL] - pump[CONTROL_LOW]) / (pump[CONTROL_HIGH] - pump[CONTROL_LOW])
+        if p[i, CIRCUIT] == circuit:
+            flow = _taken(x[i], p[i, RELIEF], tank, high)[0]
+            x[i, FLOW] = math.copysign(flow, x[i, SPOOL])
+    given = min(pump_x[stroke], pump[MAX_POWER] / high)
+    control = pump[ORIFICE] * high / resistance
+    share = (control - pump[CONTROL_LOW]) / (pump[CONTROL_HIGH] - pump[CONTROL_LOW])
     wanted = pump[MAX_FLOW] - (pump[MAX_FLOW] - pump[STANDBY]) * min(max(share, 0.0), 1.0)
-    pump_x[STROKE] += dt / pump[PUMP_LAG] * (wanted - pump_x[STROKE])
+    pump_x[stroke] += dt / pump[PUMP_LAG] * (wanted - pump_x[stroke])
+    pump_x[CONTROL + 2 * circuit] = control
+    pump_x[PUMP_PRESSURE] = max(pump_x[PUMP_PRESSURE], high)
+    pump_x[PUMP_FLOW] += given
+    pump_x[PUMP_POWER] += high * given

@@ -83,7 +83,8 @@ class Plant:
         )  # fmt: skip
         self._travel_args = (
             self._strokes, d.qpos, d.qvel, self.qpos_index[travel], self.dof_index[travel],
-            d.qfrc_applied, t.parameters, t.states, t.history, t.head, t.power, STEP,
+            d.qfrc_applied, t.parameters, t.states, t.history, t.head, t.power, t.engine,
+            c.pump_state, STEP,
         )  # fmt: skip
 
     def reset(self, q: Array | None = None, height: Array | float = 0.0) -> None:

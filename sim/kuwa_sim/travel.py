@@ -6,8 +6,14 @@ Each drive runs: dead time → dead band → curve → first-order lag → speed
 
 (volumetric losses of a closed circuit grow with its pressure). Motors of a group are in parallel on
 one pump: one pressure for all, so T/T_max is the same, from the flow that the pump lacks,
-Σ T_max (ω_ref − ω) over Σ T_max ω_max, as behind differentials. A parking brake, a stiff spring
-with a damper, closes when nothing is asked for and the shaft stands nearly still.
+Σ T_max (ω_ref − ω) over Σ T_max ω_max, as behind differentials. All drives are on one engine: what
+they would take beyond its power, less what the working pump takes, is cut by one factor for all,
+
+    T ← T min(1, (P_engine − P_pump)/Σ max(T ω, 0))    where T ω > 0
+
+(load limiting control of the pumps; what a braking drive gives back is not counted on). A parking
+brake, a stiff spring with a damper, closes when nothing is asked for and the shaft stands nearly
+still.
 """
 
 from __future__ import annotations
@@ -19,6 +25,7 @@ from numba import njit
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.spec import HydrostaticDrive, MachineSpec
+from kuwa_sim.circuit_layout import PUMP_POWER
 from kuwa_sim.hydraulics import valve_flow
 
 BRAKE_FREQUENCY = 100.0
@@ -68,6 +75,7 @@ class TravelDrives:
         self.history = np.zeros((n, 1 + int(self.parameters[:, DELAY_STEPS].max(initial=0))))
         self.head = np.zeros(1, dtype=np.int64)
         self.power = np.zeros(1)
+        self.engine = np.array([spec.hydraulics.engine_power])
 
     def reset(self) -> None:
         """Stand still with the brakes open."""
@@ -80,9 +88,17 @@ class TravelDrives:
         return self.states[:, TORQUE].copy()
 
 
+# fmt: off
 @njit(cache=True)
-def step_travel(command, qpos, qvel, qadr, vadr, qfrc, p, x, history, head, power, dt):  # type: ignore[no-untyped-def]
-    """Advance all drives by dt and put their torques on the joints; ``power`` [W] is delivered."""
+def step_travel(  # type: ignore[no-untyped-def]
+    command, qpos, qvel, qadr, vadr, qfrc, p, x, history, head, power, engine, pump_x, dt
+):
+    # fmt: on
+    """Advance all drives by dt and put their torques on the joints; ``power`` [W] is delivered.
+
+    Args:
+        engine: the engine's power [W]. pump_x: state of the working pump, stepped already.
+    """
     n = command.shape[0]
     length = history.shape[1]
     head[0] = (head[0] + 1) % length
@@ -126,4 +142,12 @@ def step_travel(command, qpos, qvel, qadr, vadr, qfrc, p, x, history, head, powe
             torque = min(max(torque, -limit), limit)
             power[0] += max(torque * own, 0.0)
         x[i, TORQUE] = torque
-        qfrc[vadr[i]] = torque
+    left = max(engine[0] - pump_x[PUMP_POWER], 0.0)
+    share = 1.0
+    if power[0] > left:
+        share = left / power[0]
+        power[0] = left
+    for i in range(n):
+        if x[i, BRAKED] == 0.0 and x[i, TORQUE] * qvel[vadr[i]] > 0.0:
+            x[i, TORQUE] *= share
+        qfrc[vadr[i]] = x[i, TORQUE]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from identification_rig import synthetic
-from kuwa_machines import load_machine
+from kuwa_machines import MachineError, load_machine
 from kuwa_policies.identification import Identification, JointLog, LogError, identify
 from kuwa_policies.identification.model import MachineModel, changed
 
@@ -169,3 +169,8 @@ def test_drift_at_rest_gives_the_leakage() -> None:
     estimate = identify(log, SPEC).functions[NAME].estimates["leakage"]
     assert estimate.identified
     assert estimate.value == pytest.approx(3e-12, rel=0.1)
+
+
+def test_a_circuit_that_the_model_does_not_know_is_refused(log: JointLog) -> None:
+    with pytest.raises(MachineError, match=r"zx200_nfc: hydraulics.type: negative_flow"):
+        identify(log, load_machine("zx200_nfc"))

@@ -30,10 +30,19 @@ def test_only_what_it_says_differs(tmp_path: Path) -> None:
     assert base.links["boom_link"].mass == 2130
 
 
+def test_a_section_of_another_type_takes_the_place_of_the_whole() -> None:
+    spec, base = load_machine("zx200_nfc"), load_machine("zx200")
+    assert spec.hydraulics.type == "negative_flow" and base.hydraulics.type == "load_sensing"
+    assert "load_sensing_margin" not in spec.raw["hydraulics"]
+    assert all(joint.drive == base.joints[name].drive for name, joint in spec.joints.items())
+    assert "opera_limits" in base.sources and "opera_limits" not in spec.sources
+
+
 @pytest.mark.parametrize(
     ("text", "extends", "says"),
     [
         ("", "zx20", "no machine 'zx20'; did you mean 'zx200'"),
+        ("", "zx200_nfc", "extends another itself"),
         ("sources: {handbook: mine}", "zx200", "handbook says something else in zx200"),
         ("hydraulic: {}", "zx200", "hydraulic: unknown key; did you mean 'hydraulics'"),
         ("hydraulics: {type: negative_flow}", "zx200", "standby_flow: this key is missing"),

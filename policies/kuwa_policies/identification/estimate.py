@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from kuwa_machines.contracts import Array
-from kuwa_machines.spec import MachineSpec
+from kuwa_machines.errors import MachineError
+from kuwa_machines.spec import LoadSensing, MachineSpec
 from kuwa_policies.identification.drift import leakage
 from kuwa_policies.identification.fit import Fit, Objective, fit
 from kuwa_policies.identification.joint_log import JointLog, LogError, checked
@@ -34,7 +35,13 @@ def identify(log: JointLog, spec: MachineSpec) -> Identification:
 
     Raises:
         LogError: the log cannot be used, or no function moved in it.
+        MachineError: the machine's circuit is another than the model's.
     """
+    if not isinstance(spec.hydraulics, LoadSensing):
+        raise MachineError(
+            f"{spec.name}: hydraulics.type: {spec.hydraulics.type}; identification knows "
+            "load_sensing only: with open-centre valves flow depends on load"
+        )
     log, notes = checked(log, spec)
     model = MachineModel(spec)
     if log.qd is not None:

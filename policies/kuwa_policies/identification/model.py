@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kuwa_machines.contracts import Array
-from kuwa_machines.errors import MachineError
 from kuwa_machines.linkage import lever_arm
 from kuwa_machines.spec import CylinderDrive, LoadSensing, MachineSpec
 from kuwa_policies.identification import kernel
@@ -112,14 +111,8 @@ class MachineModel:
         self.tree = RigidTree(spec, self.names)
         self.prior = prior(spec)
         h = spec.hydraulics
-        if not isinstance(h, LoadSensing):
-            raise MachineError(
-                f"{spec.name}: hydraulics.type: {h.type}; identification knows load_sensing only: "
-                "with open-centre valves flow depends on load, which its model leaves out"
-            )
-        self.pump = np.array(
-            [h.pump_flow, h.pump_power, h.pump_relief, h.load_sensing_margin, h.tank_pressure]
-        )
+        margin = h.load_sensing_margin if isinstance(h, LoadSensing) else np.nan
+        self.pump = np.array([h.pump_flow, h.pump_power, h.pump_relief, margin, h.tank_pressure])
         # Ground as stiff as the guess says, shared by the points on which the machine stands.
         self.footing = self.tree.footing()
         mass = self.tree.mass / len(self.footing)
