@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from kuwa_cli.report.figures import BENEATH, MEASURED, SECOND, SOFT, WANTED, drawing, thin
+from kuwa_cli.report.drawing import BENEATH, MEASURED, SECOND, SOFT, WANTED, drawing, thin
 from kuwa_machines.contracts import Array
 from kuwa_policies.identification import FunctionResult, Identification
 from kuwa_policies.identification.model import Function

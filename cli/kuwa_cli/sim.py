@@ -83,7 +83,7 @@ def simulate(asked: Settings, folder: Path, lockstep: bool, as_json: bool, repor
                 one.save(folder / ("log.npz" if one is log else f"log-{name}.npz"))
         write_result(folder / "result.json", values)
         if report and len(log.state):
-            _report(folder, values, log, asked, outcome, live)
+            _report(folder, values, logs, asked, outcome, live)
             write_result(folder / "result.json", values)
     except OSError as error:
         raise KuwaError(f"{folder}: cannot be written: {error.strerror}") from None
@@ -126,15 +126,21 @@ def new_logs(asked: Settings, exact: bool) -> dict[str, RunLog]:
 def _report(
     folder: Path,
     values: dict[str, Any],
-    log: RunLog,
+    logs: dict[str, RunLog],
     asked: Settings,
     outcome: Outcome,
     live: LiveStatus,
 ) -> None:
     """Draw the film with a progress bar, then the page; a film that fails costs only the film."""
     from kuwa_cli.report.page import write_page
+    from kuwa_cli.report.runs import MachineRun
     from kuwa_cli.report.video import make_pictures
 
+    log = next(iter(logs.values()))
+    runs = {
+        name: MachineRun(name, asked.specs[name], asked.tasks[name], one)
+        for name, one in logs.items()
+    }
     columns = (TextColumn("  {task.description}"), BarColumn(24), TimeElapsedColumn())
     again = None
     with Progress(*columns, console=live.console, transient=True) as bar:
@@ -151,7 +157,7 @@ def _report(
         except KeyboardInterrupt as error:
             values["no_film"], again = "drawing it was interrupted", error
         bar.add_task("writing the report", total=None)
-        write_page(folder / "report.html", values, log, asked.spec, asked.task, outcome.panels)
+        write_page(folder / "report.html", values, runs, outcome.panels)
     if again is not None:
         raise again
 

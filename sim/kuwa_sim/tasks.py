@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -185,3 +185,9 @@ AnyTask = Annotated[
     DigTrench | Grade | Dig | Load | Level | Push | Haul | PloughField | Spray,
     Field(discriminator="kind"),
 ]
+
+FAMILY: Final[dict[str, str]] = {
+    get_args(data.model_fields["kind"].annotation)[0]: data.family
+    for data in get_args(get_args(AnyTask)[0])
+}
+"""Family of each kind of task."""

@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 
 from kuwa_cli.outcome import Outcome, finite, result, write_result
-from kuwa_cli.report import figures
-from kuwa_cli.report.film import FilmPlan
-from kuwa_cli.report.page import write_page
+from kuwa_cli.report import figures, ground, ways
+from kuwa_cli.report.drawing import thin
+from kuwa_cli.report.film import FilmPlan, Swath
+from kuwa_cli.report.page import work_drawings, write_page
+from kuwa_cli.report.runs import MachineRun
 from kuwa_cli.report.video import VideoError, _run, join
 from kuwa_cli.runfolder import MARK, RunFolderError, prepare
 from kuwa_cli.runlog import RunLog
 from kuwa_cli.settings import settings
 from kuwa_machines import load_machine
-from kuwa_machines.contracts import HeightMap, Mode, Plan, SafetyState
+from kuwa_machines.contracts import GroundTruth, HeightMap, Mode, Plan, SafetyState, Task
+from kuwa_sim.mounts import tool_points
 from kuwa_sim.scenario import load_scenario
 from kuwa_sim.score.earthwork import footprint
 
@@ -62,9 +65,10 @@ def made_up_result(log: RunLog, ended_by: Any = "done") -> dict[str, Any]:
 
 def test_every_figure_is_a_drawing_of_modest_size() -> None:
     log = made_up_log()
+    run = MachineRun("zx200", SPEC, TASK, log)
     drawings = [
-        figures.ground_figure(log, TASK), figures.section_figure(log, TASK),
-        figures.error_figure(log, TASK), figures.joint_figure(log, SPEC),
+        ground.ground_figure({"zx200": run}), ground.section_figure(run),
+        ground.error_figure(run), ground.load_figure(run), figures.joint_figure(log, SPEC),
         figures.command_figure(log), figures.hydraulics_figure(log),
         figures.timing_figure([("Tick", "[ms]", np.linspace(0, 3, 500), 10.0)]),
     ]  # fmt: skip
@@ -73,12 +77,66 @@ def test_every_figure_is_a_drawing_of_modest_size() -> None:
         assert len(svg) < 600_000
 
 
+def driven(machine: str, task: Task) -> MachineRun:
+    """A machine that drove 60 m at 1.5 m/s, ever further to the left."""
+    spec = load_machine(machine)
+    points = tool_points(spec)
+    log = RunLog(spec.joint_names, points=points)
+    n, still = len(spec.joint_names), np.array([1.0, 0.0, 0.0, 0.0])
+    flat = HeightMap(np.zeros((90, 60)), -10.0, -15.0, 1.0)
+    for k in range(800):
+        t = 0.05 * k
+        x, y = 1.5 * t, 0.01 * t
+        q, qd = spec.home.copy(), np.full(n, 1.5 / 0.9)
+        log.state.append(t, q, qd, t)
+        log.hydraulics.append(t, 0 * q, 0 * q, 1e7, 1e-3, 5e4, 2000.0 if 5 < t < 30 else 0.0)
+        log.add_plan(t, Plan(None, "drive", 1, False))
+        at = np.column_stack(
+            [np.full(points, x), y + np.linspace(10, -10, points), np.full(points, -0.2)]
+        )
+        pose = GroundTruth(np.array([x, y, 0.0]), still, np.array([1.5, 0.01, 0, 0, 0, 0]), at)
+        log.add_truth(t, pose)
+        if k % 200 == 0:
+            log.terrain.append(t, flat)
+    return MachineRun(machine, spec, task, log)
+
+
+@pytest.mark.parametrize(
+    ("machine", "kind"),
+    [("tractor_plough", "plough"), ("tractor_sprayer", "spray"), ("ic120", "haul")],
+)
+def test_figures_of_a_way_are_drawings_with_the_right_numbers(machine: str, kind: str) -> None:
+    task = Task(kind, path=((0.0, 0.0), (60.0, 0.0)), speed=1.5, depth=0.2, height=0.5,
+                tolerance=0.05)  # fmt: skip
+    run = driven(machine, task)
+    drawn = [draw(run) for draw, _ in work_drawings(run)]
+    assert len(drawn) == {"plough": 3, "spray": 2, "haul": 2}[kind]
+    for svg in drawn:
+        ElementTree.fromstring(svg.encode())
+        assert len(svg) < 600_000
+    drive = ways.Drive.of(run)
+    assert drive.s[400] == pytest.approx(30.0) and drive.beside[400] == pytest.approx(0.2)
+    assert drive.speed == pytest.approx(1.5)
+    assert drive.heights == pytest.approx(-0.2)
+
+
+def test_sprayed_ground_is_what_the_boom_has_passed() -> None:
+    task = Task("spray", path=((0.0, 0.0), (60.0, 0.0)), x=30.0, length=20.0, width=40.0)
+    swath = Swath(driven("tractor_sprayer", task))
+    assert swath.until(10.0) == []
+    pieces = swath.until(25.0) + swath.until(40.0)
+    area = sum(np.ptp(p[:, 0]) * np.ptp(p[:, 1]) for p in pieces)
+    assert area == pytest.approx(20.0 * 20.0, rel=0.06)
+    assert np.min([p[:, 0].min() for p in pieces]) == pytest.approx(20.0, abs=0.6)
+    assert np.max([p[:, 0].max() for p in pieces]) == pytest.approx(40.0, abs=0.6)
+
+
 def test_thinning_keeps_the_extremes() -> None:
     rng = np.random.default_rng(0)
     t = np.arange(100_000) * 0.01
     y = rng.normal(size=t.size)
     y[54_321] = 40.0
-    thin_t, thin_y = figures.thin(t, y)
+    thin_t, thin_y = thin(t, y)
     assert len(thin_t) < 5000 and thin_y.max() == 40.0 and thin_y.min() == y.min()
     assert np.all(np.diff(thin_t) >= 0) and thin_t[-1] == t[-1]
 
@@ -89,11 +147,11 @@ def test_the_page_is_whole_and_needs_nothing_beside_it(tmp_path: Path, ended_by:
     values = made_up_result(log, ended_by)
     path = tmp_path / "report.html"
     panels = [("Tick", "[ms]", np.linspace(0, 3, 50), None)]
-    write_page(path, values, log, SPEC, TASK, panels)
+    write_page(path, values, {"zx200": MachineRun("zx200", SPEC, TASK, log)}, panels)
     text = path.read_text()
-    for section in ("Ground", "Joints", "Commands", "Hydraulics", "Timing", "Numbers"):
+    for section in ("Ground", "Work", "Joints", "Commands", "Hydraulics", "Timing", "Numbers"):
         assert f"<h2>{section}</h2>" in text
-    assert text.count("<svg") == text.count("</svg>") == 7
+    assert text.count("<svg") == text.count("</svg>") == 8
     assert "&lt;b&gt;slow &amp; steady" in text
     assert 'src="http' not in text and "<script" not in text
     word = {"done": "success", "interrupt": "interrupted", "fault": "broken off"}[ended_by]
@@ -104,7 +162,9 @@ def test_a_run_that_measured_nothing_still_has_a_page(tmp_path: Path) -> None:
     log = RunLog(SPEC.joint_names)
     values = made_up_result(log, "interrupt")
     assert values["score"] is None and not values["success"]
-    write_page(tmp_path / "report.html", values, log, SPEC, TASK, [])
+    write_page(
+        tmp_path / "report.html", values, {"zx200": MachineRun("zx200", SPEC, TASK, log)}, []
+    )
     assert "ended before anything was measured" in (tmp_path / "report.html").read_text()
 
 

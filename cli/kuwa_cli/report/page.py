@@ -3,84 +3,83 @@
 from __future__ import annotations
 
 import base64
-import json
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from kuwa_cli.report import figures
-from kuwa_cli.runlog import RunLog
-from kuwa_machines.contracts import Array, Task
-from kuwa_machines.spec import MachineSpec
-from kuwa_sim.scenario import Bound
-from kuwa_sim.score.figures import FIGURES
+from kuwa_cli.report.drawing import phase_legend
+from kuwa_cli.report.ground import error_figure, ground_figure, load_figure, section_figure
+from kuwa_cli.report.numbers import numbers, tiles
+from kuwa_cli.report.runs import MachineRun, Runs
+from kuwa_cli.report.ways import along_figure, furrow_figure, haul_figure, heap_figure, way_figure
+from kuwa_machines.contracts import Array
+from kuwa_machines.spec import Plough
+from kuwa_sim.tasks import FAMILY
+
+Drawing = Callable[[MachineRun], str]
 
 MAX_EMBEDDED = 24_000_000
 """A larger film stays beside the page [bytes]."""
 
-RUN = ("command", "mode", "ended_by", "seed", "scenario", "machine")
-UNITS = {
-    "_kwh_m3": "kWh/m³", "_m3_h": "m³/h", "_m3": "m³", "_kwh": "kWh", "_ms": "ms", "_hz": "Hz",
-    "_gib": "GiB", "_m": "m", "_s": "s",
-}  # fmt: skip
-"""Units at the end of names, longest first."""
-TILES = (
-    "rmse_m", "volume_moved_m3", "fill_factor", "delivered_m3", "cross_track_sd_m", "speed_km_h",
-    "slip", "cycle_mean_s", "rate_m3_h", "energy_per_volume_kwh_m3", "energy_kwh",
-    "limit_violations",
-)  # fmt: skip
-"""Figures that get a tile of their own beside those that success depends on."""
+SEEN = (
+    "Seen from above. Blue: the task's rectangle and way; × the place for the spoil; + a machine "
+    "at the start; thin: where it went."
+)
+ENOUGH = 20
+"""Fewer recorded instants than this make no figures of work."""
+WORK: dict[str, tuple[tuple[Drawing, str, type | None], ...]] = {
+    "earthwork": (
+        (section_figure, "Cuts through the ground before and after.", None),
+        (error_figure, "Inside the rectangle only.", None),
+        (load_figure, "", None),
+    ),
+    "haul": (
+        (haul_figure, "Bands show what the planner was doing.", None),
+        (heap_figure, "The circle holds what counts as brought to its place.", None),
+    ),
+    "guidance": (
+        (way_figure, "", None),
+        (along_figure, "Green: where the score looks; ends and turns are left out.", None),
+        (furrow_figure, "The line is the depth that was asked for.", Plough),
+    ),
+}
+"""Figures of a machine's work by family of tasks: how to draw, caption, for which tools only."""
 CSS = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
 
 
 def write_page(
     path: Path,
     result: dict[str, Any],
-    log: RunLog,
-    spec: MachineSpec,
-    task: Task | None,
+    runs: Runs,
     panels: list[tuple[str, str, Array, float | None]],
 ) -> None:
     """Write the page.
 
     Args:
         result: as in ``result.json``.
+        runs: of all machines, the lead first.
         panels: timing histograms, see :func:`figures.timing_figure`.
     """
-    folder = path.parent
-    parts = [_head(result), _tiles(result), _pictures(folder, result)]
-    if task is not None and log.terrain.start is not None:
-        drawings = [
-            (figures.ground_figure(log, task), "Seen from above. Blue: the task's rectangle or "
-             "way; × the place for the spoil; + the machine at the start."),
-        ]  # fmt: skip
-        if not task.path:
-            drawings += [
-                (figures.section_figure(log, task), "Cuts through the ground before and after."),
-                (figures.error_figure(log, task), "Inside the rectangle only."),
-            ]
-        parts.append(_section("Ground", drawings))
-    legend = "".join(
-        f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
-        for name, colour in figures.phase_legend(log)
-    )
-    if len(log.state):
-        parts.append(_section("Joints", [
-            (figures.joint_figure(log, spec), "Bands show what the planner was doing."),
-        ], f'<div class="legend">{legend}</div>'))  # fmt: skip
-    if len(log.request) and len(log.applied):
-        parts.append(_section("Commands", [
-            (figures.command_figure(log), "Valve commands, 1 is full spool; positive moves the "
-             "joint positively."),
-        ]))  # fmt: skip
-    if len(log.hydraulics):
-        parts.append(_section("Hydraulics", [(figures.hydraulics_figure(log), "")]))
+    lead, several = next(iter(runs.values())), len(runs) > 1
+    parts = [_head(result), tiles(result), _pictures(path.parent, result)]
+    moved = {name: run for name, run in runs.items() if len(run.log.state)}
+    if lead.name in moved and lead.log.terrain.start is not None:
+        parts.append(_section("Ground", [(ground_figure(moved), SEEN)]))
+        for run in moved.values():
+            title = f"Work of {run.name}" if several else "Work"
+            drawings = [(draw(run), caption) for draw, caption in work_drawings(run)]
+            if drawings:
+                parts.append(_section(title, drawings))
+    for run in runs.values():
+        parts.append(_inside(run, f"{run.name}: " if several else ""))
     if any(values.size for _, _, values, _ in panels):
         parts.append(_section("Timing", [
             (figures.timing_figure(panels), "Counts on a logarithmic axis; the line marks the "
              "period."),
         ]))  # fmt: skip
-    parts.append(_numbers(result, log))
+    parts.append(numbers(result, lead.log))
     title = escape(f"{result['scenario']} · {result['machine']} · seed {result['seed']}")
     path.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
@@ -88,6 +87,42 @@ def write_page(
         f"<style>{CSS}</style><main>{''.join(parts)}</main></html>\n",
         encoding="utf-8",
     )
+
+
+def work_drawings(run: MachineRun) -> list[tuple[Drawing, str]]:
+    """Return the figures that tell of a machine's work, with their captions."""
+    log, task = run.log, run.task
+    if task is None or len(log.state) < ENOUGH or not len(log.hydraulics):
+        return []
+    family = FAMILY[task.kind]
+    if family != "earthwork" and not len(log.truth):
+        return []
+    return [
+        (draw, caption)
+        for draw, caption, tool in WORK[family]
+        if tool is None or isinstance(run.spec.tool, tool)
+    ]
+
+
+def _inside(run: MachineRun, whose: str) -> str:
+    """Return the sections on joints, commands and hydraulics of one machine."""
+    log, parts = run.log, []
+    legend = "".join(
+        f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
+        for name, colour in phase_legend(log)
+    )
+    if len(log.state):
+        parts.append(_section(whose + "Joints", [
+            (figures.joint_figure(log, run.spec), "Bands show what the planner was doing."),
+        ], f'<div class="legend">{legend}</div>'))  # fmt: skip
+    if len(log.request) and len(log.applied):
+        parts.append(_section(whose + "Commands", [
+            (figures.command_figure(log), "Valve commands, 1 is full spool; positive moves the "
+             "joint positively."),
+        ]))  # fmt: skip
+    if len(log.hydraulics):
+        parts.append(_section(whose + "Hydraulics", [(figures.hydraulics_figure(log), "")]))
+    return "".join(parts)
 
 
 def _head(result: dict[str, Any]) -> str:
@@ -111,48 +146,6 @@ def verdict(result: dict[str, Any]) -> tuple[str, str]:
     if score["success"]:
         return "good", "success"
     return "bad", "not reached"
-
-
-def _tiles(result: dict[str, Any]) -> str:
-    several = len(result["machines"]) > 1
-    parts = []
-    for name, machine in result["machines"].items():
-        head = f"<h2>{escape(name)}: {escape(machine['machine_title'])}</h2>" if several else ""
-        if machine["score"] is not None:
-            parts.append(head + _score_tiles(machine))
-        elif machine["task"] is not None:
-            words = machine["note"] or result["note"] or "This run has no score."
-            parts.append(f'{head}<p class="card">{escape(words)}</p>')
-    factor = _number(result["timing"].get("real_time_factor"), 2)
-    parts.append(f'<div class="tiles">{_tile(factor, "×", "real time")}</div>')
-    return "".join(parts)
-
-
-def _score_tiles(machine: dict[str, Any]) -> str:
-    score, need = machine["score"], machine["success_if"]
-    table = FIGURES[score["family"]]
-    shown = [*need, *(name for name in TILES if name in table and name not in need)]
-    tiles = []
-    for name in shown:
-        figure, value = table[name], score.get(name)
-        if value is None and name not in need:
-            continue
-        words, good = figure.label, True
-        if name in need:
-            bound = Bound(**need[name])
-            good = bound.holds(value)
-            limit = bound.at_least if bound.at_least is not None else bound.at_most
-            sign = "≥" if bound.at_least is not None else "≤"
-            words += f" (needs {sign} {figure.text(limit)} {figure.unit}".rstrip() + ")"
-        tiles.append(_tile(figure.text(value), figure.unit, words, good))
-    return f'<div class="tiles">{"".join(tiles)}</div>'
-
-
-def _tile(value: str, unit: str, words: str, good: bool = True) -> str:
-    return (
-        f'<div class="card tile{"" if good else " no"}"><b>{value} <small>{escape(unit)}</small>'
-        f"</b><span>{escape(words)}</span></div>"
-    )
 
 
 def _pictures(folder: Path, result: dict[str, Any]) -> str:
@@ -185,72 +178,6 @@ def _section(title: str, drawings: list[tuple[str, str]], before: str = "") -> s
 def _svg(svg: str) -> str:
     """Return the drawing without its XML head, which HTML does not take."""
     return svg[svg.index("<svg") :]
-
-
-def _numbers(result: dict[str, Any], log: RunLog) -> str:
-    score = result["score"] or {}
-    timing = _flat(result["timing"])
-    tables = [
-        ("Score", score), ("Timing", timing),
-        ("Run", {k: result[k] for k in RUN}),
-        ("Computer and versions", result["computer"] | result["versions"]),
-    ]  # fmt: skip
-    cards = "".join(
-        f'<div class="card"><b>{escape(title)}</b><table>{_rows(values)}</table></div>'
-        for title, values in tables
-        if values
-    )
-    events = "".join(
-        f"<tr><th>{t:.2f} s</th><td>{escape(text)}</td></tr>" for t, text in log.events[:200]
-    )
-    more = (
-        f"<details><summary>Events ({len(log.events)})</summary><table>{events}</table></details>"
-    )
-    return f'<h2>Numbers</h2><div class="two">{cards}</div>{more if events else ""}'
-
-
-def _rows(values: dict[str, Any]) -> str:
-    row = "<tr><th>{}</th><td><code>{}</code></td></tr>"
-    return "".join(
-        row.format(escape(_label(name)), escape(_text(value))) for name, value in values.items()
-    )
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested figures side by side; lists and histograms are for programs."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if name in ("histogram", "count"):
-            continue
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name} ")
-        elif not isinstance(value, list):
-            flat[prefix + name] = value
-    return flat
-
-
-def _label(name: str) -> str:
-    """Return e.g. ``"rate_m3_h"`` as ``"rate [m³/h]"``."""
-    for suffix, unit in UNITS.items():
-        if suffix + " " in name:
-            return f"{name.replace(suffix + ' ', ' ')} [{unit}]".replace("_", " ")
-        if name.endswith(suffix):
-            return f"{name.removesuffix(suffix)} [{unit}]".replace("_", " ")
-    return name.replace("_", " ")
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def _data(path: Path, kind: str) -> str:

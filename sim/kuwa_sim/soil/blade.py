@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kuwa_sim.soil.contact import AHEAD, TOUCH, bearing_pressure, depth_ahead
+from kuwa_sim.soil.bearing import AHEAD, TOUCH, bearing_pressure, depth_ahead
 from kuwa_sim.soil.cover import PUSH
 from kuwa_sim.soil.earthmoving import factor_table, resistance
 from kuwa_sim.soil.field import cell_of, mean_cohesion, put_down, surface_height

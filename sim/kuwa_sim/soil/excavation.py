@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kuwa_sim.soil.bearing import AHEAD, depth_ahead
 from kuwa_sim.soil.bucket import capacity_at, centre_at
-from kuwa_sim.soil.contact import AHEAD, depth_ahead
 from kuwa_sim.soil.cover import PUSH, cover, uncover
 from kuwa_sim.soil.field import put_down
 from kuwa_sim.soil.layout import (
