@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from kuwa_cli import docs_scenarios
@@ -49,11 +50,23 @@ SHOWN = (
 )  # fmt: skip
 
 
-def command() -> None:
-    """Write the pages of docs/reference and the figures of the README anew."""
+def command(
+    pictures: bool = typer.Option(False, help="Run all scenarios and picture them."),
+    runs: Path = typer.Option(
+        Path("runs/gallery"), help="Where --pictures leaves its runs; one that is there is reused."
+    ),
+) -> None:
+    """Write the pages of docs/reference and the figures of the README anew.
+
+    With --pictures also docs/scenarios.md, after running every scenario in lock-step.
+    """
     from kuwa_bringup import reference
 
     root = _root()
+    if pictures:
+        from kuwa_cli import gallery
+
+        gallery.make(root, runs)
     pages = {f"docs/reference/{name}": text for name, text in reference.pages().items()}
     for name, text in (pages | dict(generated(root))).items():
         path = root / name

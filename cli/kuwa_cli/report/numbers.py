@@ -8,7 +8,7 @@ from typing import Any
 
 from kuwa_cli.runlog import RunLog
 from kuwa_sim.scenario import Bound
-from kuwa_sim.score.figures import FIGURES
+from kuwa_sim.score.figures import FIGURES, Figure
 
 RUN = ("command", "mode", "ended_by", "seed", "scenario", "machine")
 UNITS = {
@@ -58,11 +58,16 @@ def _score_tiles(machine: dict[str, Any]) -> str:
         if name in need:
             bound = Bound(**need[name])
             good = bound.holds(value)
-            limit = bound.at_least if bound.at_least is not None else bound.at_most
-            sign = "≥" if bound.at_least is not None else "≤"
-            words += f" (needs {sign} {figure.text(limit)} {figure.unit}".rstrip() + ")"
+            words += f" (needs {needed(figure, bound)})"
         shown_tiles.append(_tile(figure.text(value), figure.unit, words, good))
     return "".join(shown_tiles)
+
+
+def needed(figure: Figure, bound: Bound) -> str:
+    """Return a bound in the unit in which its figure is shown."""
+    limit = bound.at_least if bound.at_least is not None else bound.at_most
+    sign = "≥" if bound.at_least is not None else "≤"
+    return f"{sign} {figure.text(limit)} {figure.unit}".rstrip()
 
 
 def _tile(value: str, unit: str, words: str, good: bool = True) -> str:

@@ -88,7 +88,7 @@ class Filming:
             if np.hypot(*(positions[k] - here)[:2]) <= NEAR
         ]
         azimuth = float(self._ways[name][1][k]) + self._side(name)
-        return fitted(np.concatenate(boxes), azimuth, aspect=self._aspect, margin=0.04)
+        return fitted(np.concatenate(boxes), azimuth, aspect=self._aspect, margin=0.08)
 
     def finished(self) -> View:
         """Return a view of the place of the lead machine's task, or of everything without one."""
