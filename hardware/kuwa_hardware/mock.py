@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kuwa_machines.contracts import CommandKind, HeightMap, JointCommand, MachineState
+from kuwa_machines.contracts import (
+    CommandKind,
+    GroundTruth,
+    HeightMap,
+    JointCommand,
+    MachineState,
+)
 from kuwa_machines.errors import CommandError
 
 if TYPE_CHECKING:
@@ -89,6 +95,11 @@ class MockRobot:
         self._qd = np.where(self._q == q, self._qd, 0.0)
         self._tick += 1
         return self.read()
+
+    def truth(self) -> GroundTruth:
+        """Return where it is: it never leaves the origin."""
+        still = np.array([1.0, 0.0, 0.0, 0.0])
+        return GroundTruth(np.zeros(3), still, np.zeros(6), np.zeros((1, 3)))
 
     def close(self) -> None:
         """Centre all valves."""

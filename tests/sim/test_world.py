@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kuwa_machines.contracts import CommandKind, JointCommand
+from kuwa_machines.contracts import CommandKind, JointCommand, SimulatedRobot
 from kuwa_machines.errors import KuwaError
 from kuwa_sim.condition import Condition
 from kuwa_sim.robot import SimRobot, robots_of
@@ -95,5 +95,7 @@ def test_a_file_of_parameters_takes_the_place_of_the_machines_own(tmp_path: Path
 
 
 def test_a_world_that_was_not_reset_says_so() -> None:
+    robot = SimRobot("dig_trench")
+    assert isinstance(robot, SimulatedRobot)
     with pytest.raises(KuwaError, match="call connect"):
-        SimRobot("dig_trench").advance()
+        robot.advance()

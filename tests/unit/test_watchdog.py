@@ -54,7 +54,8 @@ def test_a_timeout_must_be_positive() -> None:
 
 
 def test_the_mock_moves_its_joints_as_told() -> None:
-    robot: SimulatedRobot = MockRobot(SPEC)
+    robot = MockRobot(SPEC)
+    assert isinstance(robot, SimulatedRobot)
     with pytest.raises(CommandError, match="connect"):
         robot.write(GOOD)
     robot.connect()
