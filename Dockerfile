@@ -31,7 +31,7 @@ WORKDIR /opt/kuwa
 
 # First what decides the packages, so that a change of code does not install them again. The empty package
 # folders are what the editable installation points to.
-COPY --chown=kuwa:kuwa LICENSE kuwa pyproject.toml requirements.lock ./
+COPY --chown=kuwa:kuwa LICENSE kuwa pyproject.toml requirements.lock requirements-learn.lock ./
 COPY --chown=kuwa:kuwa cli/ cli/
 RUN mkdir -p machines/kuwa_machines sim/kuwa_sim policies/kuwa_policies hardware/kuwa_hardware \
     && touch machines/kuwa_machines/__init__.py sim/kuwa_sim/__init__.py \
@@ -47,6 +47,7 @@ CMD ["--help"]
 
 FROM stack AS test
 WORKDIR /opt/kuwa
+RUN PIP_NO_CACHE_DIR=1 ./kuwa setup --learn
 CMD ["test"]
 
 # Last, so that a plain `docker build` makes the stack.

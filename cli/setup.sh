@@ -162,6 +162,7 @@ check_system() {
 
 # --- 2. Virtual environment ------------------------------------------------------------------------------
 make_venv() {
+  rm -f "$STAMPS/learn" # goes with it, and may not be asked for now
   rm -rf "$VENV"
   local options=()
   if [ -n "$ROS_PREFIX" ]; then
@@ -215,7 +216,22 @@ install_dependencies() {
   [ -n "$ROS_PREFIX" ] || "$VENV/bin/python" "$ROOT/cli/kuwa_cli/setup_wheels.py"
 }
 
-# --- 4. Workspace ----------------------------------------------------------------------------------------
+# --- 4. Packages that learn, only for who asks for them --------------------------------------------------
+# PyTorch's own index has wheels for the CPU alone, a tenth as large as those with CUDA on PyPI, which serve
+# where it is out of reach. KUWA_TORCH_INDEX names another, say, one for a GPU.
+install_learn() {
+  local pip=("$VENV/bin/python" -m pip) again=()
+  export PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_PROGRESS_BAR=off
+  clear_half_installed
+  cd "$ROOT" || return
+  [ -z "${KUWA_TORCH_INDEX:-}" ] || again=(--force-reinstall)
+  "${pip[@]}" install --no-deps --retries 1 ${again[@]+"${again[@]}"} -c "$LEARN_LOCK" \
+    --extra-index-url "${KUWA_TORCH_INDEX:-https://download.pytorch.org/whl/cpu}" torch &&
+    "${pip[@]}" install -c "$LOCK_FILE" -r "$LEARN_LOCK" &&
+    echo "${KUWA_TORCH_INDEX:-}" >"$STAMPS/torch_index"
+}
+
+# --- 5. Workspace ----------------------------------------------------------------------------------------
 # Without a list, colcon would visit every package; with it, a changed message costs its package and those above.
 build_workspace() {
   local folder package key toolchain status changed=() select=()
@@ -265,7 +281,7 @@ build_workspace() {
   return "$status"
 }
 
-# --- 5. Compiled kernels ---------------------------------------------------------------------------------
+# --- 6. Compiled kernels ---------------------------------------------------------------------------------
 # Asked for after every change of a kernel, too: numba does not see a change in another file's kernel.
 warm_caches() { (kuwa_environment; "$VENV/bin/python" -m kuwa_cli.warm); }
 
@@ -283,7 +299,7 @@ set_up() {
     say "another ./kuwa is setting up this checkout; waiting for it ..."
     flock 9
   fi
-  stale=" $(stale_stages | tr '\n' ' ')"
+  stale=" $(stale_stages "$@" | tr '\n' ' ')"
   local work=${stale/ system / }
   STAGES_TOTAL=$(wc -w <<<"$work")
   [ -z "${work// /}" ] || say "setting up (log files in .kuwa/log)"
@@ -295,6 +311,10 @@ set_up() {
   case $stale in *" dependencies "*)
     stage dependencies key_dependencies "installing Python packages${ROS_PREFIX:+ beside ROS 2 in $ROS_PREFIX}" \
       "See the lines above and the whole log." install_dependencies ;;
+  esac
+  case $stale in *" learn "*)
+    stage learn key_learn "installing PyTorch and what learns with it" \
+      "See the lines above and the whole log." install_learn ;;
   esac
   case $stale in *" workspace "*)
     stage workspace key_workspace "building the ROS 2 workspace" \

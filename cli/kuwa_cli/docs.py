@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from kuwa_cli import docs_scenarios
+from kuwa_cli import docs_envs, docs_scenarios
 from kuwa_cli import main as cli
 from kuwa_cli.figure import load
 from kuwa_machines.datafile import quantities, read_yaml
@@ -45,6 +45,8 @@ SHOWN = (
     ("soil", "soil.volume.error", "soil lost in 10⁵ random tool strokes", "{:.0e}"),
     ("soil", "soil.step.mean", "soil step on 161² cells while digging, mean", "{:.2f} ms"),
     ("soil", "soil.step.max", "the same, longest", "{:.2f} ms"),
+    ("envs", "envs.dig_trench.steps", "gymnasium steps of 10 ms, one core", "{:.0f} a second"),
+    ("envs", "envs.two_workers.speed_up", "two workers over one", "{:.2f} ×"),
     ("setup", "setup.fresh", "fresh set-up", "{:.1f} min"),
     ("setup", "setup.second_start", "second start", "{:.1f} s"),
 )  # fmt: skip
@@ -82,6 +84,7 @@ def generated(root: Path) -> Iterator[tuple[str, str]]:
     yield "docs/reference/cli.md", cli_page()
     yield "docs/reference/machines.md", machines_page(root / "machines")
     yield "docs/reference/scenarios.md", docs_scenarios.page(NOTE)
+    yield "docs/reference/environments.md", docs_envs.page(NOTE)
     readme = (root / "README.md").read_text("utf-8")
     yield "README.md", with_figures(readme, root / "benchmarks" / "results")
 

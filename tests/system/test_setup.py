@@ -26,6 +26,8 @@ from kuwa_cli.setup_wheels import repair_prefix
 
 ROOT = Path(__file__).resolve().parents[2]
 
+LOCKS = ("requirements.lock", "requirements-learn.lock")
+
 STAND_IN = """#!/bin/bash
 echo "$*" >>"$CALLS"
 case "$1 $2" in
@@ -55,7 +57,7 @@ class Checkout:
         self.path = folder / "kuwa"
         self.calls_file = folder / "calls"
         (self.path / "cli").mkdir(parents=True)
-        for name in ("kuwa", "cli/setup.sh", "pyproject.toml", "requirements.lock"):
+        for name in ("kuwa", "cli/setup.sh", "pyproject.toml", *LOCKS):
             shutil.copy(ROOT / name, self.path / name)
         for package in ("demo_msgs", "demo_node"):
             source = self.path / "ros2_ws/src" / package
@@ -112,6 +114,37 @@ def test_a_changed_lock_installs_but_does_not_build(checkout: Checkout) -> None:
     with (checkout.path / "requirements.lock").open("a") as lock:
         lock.write("zzz==1.0\n")
     checkout.start()
+    assert checkout.did() == {"pip"}
+
+
+def test_what_learns_is_installed_only_for_who_asks(checkout: Checkout) -> None:
+    assert checkout.start("test").returncode == 0
+    assert checkout.did() == {"pip"}
+    assert "-r " + str(checkout.path / "requirements-learn.lock") in checkout.calls_file.read_text()
+    for again in (["test"], ["setup", "--learn"]):
+        checkout.start(*again)
+        assert checkout.did() == set()
+    with (checkout.path / "requirements-learn.lock").open("a") as lock:
+        lock.write("zzz==1.0\n")
+    checkout.start("hello")
+    assert checkout.did() == set()
+    checkout.start("setup")
+    assert checkout.did() == set()
+    checkout.start("setup", "--learn")
+    assert checkout.did() == {"pip"}
+    checkout.start("test", KUWA_TORCH_INDEX="https://example.org/cu130")
+    assert "--extra-index-url https://example.org/cu130" in checkout.calls_file.read_text()
+    checkout.start("test", KUWA_TORCH_INDEX="https://example.org/cu130")
+    assert checkout.did() == set()
+
+
+def test_what_learns_goes_with_its_environment(checkout: Checkout) -> None:
+    checkout.start("test")
+    shutil.rmtree(checkout.path / ".venv")
+    checkout.start("hello")
+    assert checkout.did() >= {"venv", "pip"}
+    assert "requirements-learn.lock" not in checkout.calls_file.read_text()
+    checkout.start("test")
     assert checkout.did() == {"pip"}
 
 
@@ -302,7 +335,7 @@ def _name(text: str) -> str:
 
 
 def _lock() -> dict[str, str]:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    lines = [line for lock in LOCKS for line in (ROOT / lock).read_text().splitlines()]
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[^\s;]+", line) for line in pins)
     return {_name(line.split("==")[0]): line.split("==")[1] for line in pins}
@@ -321,7 +354,8 @@ def test_everything_installed_is_in_the_lock() -> None:
     site = Path(sys.prefix, "lib", f"python3.{sys.version_info.minor}", "site-packages")
     # The ROS 2 wheels carry the metadata of the Python parts inside them; those have no RECORD.
     found = {
-        _name(dist.metadata["Name"]): dist.version
+        # PyTorch's own wheels name behind a plus what they were built for.
+        _name(dist.metadata["Name"]): dist.version.partition("+")[0]
         for dist in metadata.distributions(path=[str(site)])
         if dist.read_text("RECORD")
     }

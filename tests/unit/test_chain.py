@@ -54,6 +54,14 @@ def test_many_positions_at_once_are_each_alone() -> None:
     assert together[3, 1] == pytest.approx(chain.place(q[3, 1], (-1.0, 0.0, -0.5)))
 
 
+@pytest.mark.parametrize("machine", ["zx200", "tractor_plough"])
+def test_plain_numbers_give_the_same(machine: str) -> None:
+    spec = load_machine(machine)
+    chain = Chain(spec, spec.tool.link)
+    q = spec.home + 0.1
+    assert chain.at(q.tolist(), (1.0, 0.2, -0.5)) == pytest.approx(chain.place(q, (1.0, 0.2, -0.5)))
+
+
 def test_a_link_that_hangs_elsewhere_is_refused() -> None:
     with pytest.raises(MachineError, match="no joints lead"):
         Chain(load_machine("zx200"), "nowhere_link")

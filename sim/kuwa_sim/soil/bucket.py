@@ -39,6 +39,7 @@ DAM_STEP = 0.1
 N_CAPACITY = N_DAM + 4
 """Columns: capacity by dam; then full centre (x, z) and lowest inside point (x, z)."""
 COLUMNS = 240
+_TABLES: dict[tuple[bytes, float, float, float], Array] = {}
 
 
 @dataclass(frozen=True)
@@ -155,10 +156,14 @@ class BucketShape:
         edge the ground may stand higher than the edge and dam the soil up: one column of the table
         for every height of this dam.
         """
-        table = np.empty((N_PITCH, N_CAPACITY))
-        for k in range(N_PITCH):
-            self._fill_row(table[k], k * PITCH_STEP, math.tan(repose))
-        return table
+        # Kept, because every reset of a site asks for it again.
+        key = (self.profile.tobytes(), self.width, self.heaped, repose)
+        if key not in _TABLES:
+            table = np.empty((N_PITCH, N_CAPACITY))
+            for k in range(N_PITCH):
+                self._fill_row(table[k], k * PITCH_STEP, math.tan(repose))
+            _TABLES[key] = table
+        return _TABLES[key].copy()
 
     def _fill_row(self, row: Array, pitch: float, slope: float) -> None:
         cos, sin = math.cos(pitch), math.sin(pitch)

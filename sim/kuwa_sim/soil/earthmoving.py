@@ -19,6 +19,7 @@ at its ends).
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -103,6 +104,12 @@ def earthmoving_factors(rake: float, delta: float, phi: float) -> Factors:
 
 def factor_table(delta: float, phi: float) -> Array:
     """Return the factors at every degree of rake from RAKE_MIN to RAKE_MAX, shape (N_RAKE, 5)."""
+    return _factor_table(delta, phi).copy()
+
+
+@cache
+def _factor_table(delta: float, phi: float) -> Array:
+    """Kept, because every reset of a site asks for it again."""
     table = np.empty((N_RAKE, 5))
     for k in range(N_RAKE):
         table[k] = earthmoving_factors(RAKE_MIN + k * RAKE_STEP, delta, phi)[:5]
