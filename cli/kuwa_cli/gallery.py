@@ -85,7 +85,7 @@ def picture(folder: Path, result: dict[str, Any]) -> Image.Image:
     size = (SIZE[0], SIZE[1] - BAND)
     maker = FilmMaker(runs, obstacles, 2 * size[0], 2 * size[1], fine=True)
     with maker.scene:
-        image = Image.fromarray(maker.picture(t, maker.views.working(shown.name, t)))
+        image = Image.fromarray(maker.at_work(shown.name, t))
     image = image.resize(size, Image.Resampling.LANCZOS)
     words = "  ·  ".join([shown.spec.title, *doing(shown, t)])
     return captioned(image, str(result["title"]), words)

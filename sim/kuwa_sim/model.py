@@ -76,7 +76,7 @@ def gathered(
 def finished(
     mj: mujoco.MjSpec, grid: Grid, dt: float, texels: tuple[int, int] = GROUND_TEXELS
 ) -> mujoco.MjModel:
-    """Add ground with a picture of so many texels, lights and cameras, and compile."""
+    """Add ground with a picture of so many texels and lights, and compile."""
     mj.option.timestep = dt
     mj.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     mj.option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE

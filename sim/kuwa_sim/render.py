@@ -114,7 +114,7 @@ class SceneRenderer(Scene):
         model, data, context = self.model, self.data, self._context
         assert context is not None
         # The shadow's picture is a square about the light's axis.
-        reach = float(np.clip(1.6 * view.distance, 12.0, 90.0))
+        reach = float(np.clip(1.2 * view.distance + 20.0, 24.0, 100.0))
         context.shadowClip = reach
         data.light_xpos[0] = view.target - reach * model.light_dir[0]
         far = max(view.distance, EXTENT)

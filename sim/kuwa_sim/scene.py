@@ -118,9 +118,9 @@ class Scene:
         return int(self.model.body(self._prefix[name] + self.specs[name].undercarriage.link).id)
 
     def box(self, name: str) -> Array:
-        """Return the corners of what a machine takes up as it stands, in its own frame, (8, 3) [m].
+        """Return the corners of what a machine takes up as it stands, shape (8, 3) [m].
 
-        The frame is that of its undercarriage, which must stand level.
+        They are relative to the origin of its undercarriage, along the axes of the world.
         """
         model, data = self.model, self.data
         base = self.base(name)

@@ -1,4 +1,4 @@
-"""What is drawn around the machines: ground as a height field, light, cameras; nothing touches."""
+"""What is drawn around the machines: ground as a height field, light; nothing touches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Grid:
 
 
 def add_scenery(mj: mujoco.MjSpec, grid: Grid, texels: tuple[int, int] = GROUND_TEXELS) -> None:
-    """Add the drawn ground, lights and cameras; none of it touches the machine."""
+    """Add the drawn ground and lights; none of it touches the machine."""
     half_x, half_y = grid.cell * (grid.nx - 1) / 2, grid.cell * (grid.ny - 1) / 2
     mj.add_texture(
         name="soil", type=mujoco.mjtTexture.mjTEXTURE_2D,
@@ -64,11 +64,6 @@ def add_scenery(mj: mujoco.MjSpec, grid: Grid, texels: tuple[int, int] = GROUND_
         dir=(0.47, 0.47, -1.0),
         diffuse=(0.75, 0.72, 0.66), castshadow=False,
     )  # fmt: skip
-    for name, eye, target in (
-        ("overview", (12.2, -9.3, 5.6), (3.7, 1.2, 1.5)),
-        ("trench", (8.6, -4.0, 3.2), (6.1, 0.25, -0.3)),
-    ):
-        world.add_camera(name=name, pos=eye, xyaxes=look_axes(eye, target), fovy=42)
 
 
 def add_obstacle(mj: mujoco.MjSpec, number: int, body: Obstacle) -> None:

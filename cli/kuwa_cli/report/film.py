@@ -107,9 +107,18 @@ class FilmMaker:
         if swaths or np.abs(height - self._drawn).max() > VISIBLE:
             self.scene.set_terrain(self._replay.map)
             self._drawn[:] = height
+        self._pose(t)
+        return self.scene.picture(view or self.views.at(t))
+
+    def at_work(self, name: str, t: float) -> Picture:
+        """Return a close picture of a machine at time ``t`` [s]."""
+        self._pose(t)
+        self.scene.update()
+        return self.picture(t, self.views.working(name, t, self.scene))
+
+    def _pose(self, t: float) -> None:
         for name, run in self.runs.items():
             self.scene.set_machine(name, run.joints(t), *run.log.pose_at(t), run.load(t))
-        return self.scene.picture(view or self.views.at(t))
 
 
 class Swath:
@@ -168,13 +177,12 @@ def write_stills(folder: Path) -> None:
     maker = FilmMaker(runs, obstacles, *STILL, fine=True)
     place = maker.views.finished()
     with maker.scene:
-        for name, time, view in (
-            ("before", t[0], place),
-            ("at_work", working, maker.views.working(lead.name, working)),
-            ("after", t[-1], place),
+        for name, draw in (
+            ("before", lambda: maker.picture(float(t[0]), place)),
+            ("at_work", lambda: maker.at_work(lead.name, working)),
+            ("after", lambda: maker.picture(float(t[-1]), place)),
         ):
-            image = Image.fromarray(maker.picture(float(time), view))
-            image.save(folder / f"{name}.jpg", quality=88)
+            Image.fromarray(draw()).save(folder / f"{name}.jpg", quality=88)
             print("frame", flush=True)
 
 

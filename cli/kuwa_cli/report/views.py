@@ -9,8 +9,8 @@ import numpy as np
 from kuwa_cli.report.runs import MachineRun, Runs
 from kuwa_machines.contracts import Array, Task
 from kuwa_machines.paths import Polyline, inside
-from kuwa_machines.spec import Plough, SprayerBoom
-from kuwa_sim.cameras import ASIDE, BEHIND, View, along, fitted
+from kuwa_machines.spec import DumpBody, Plough, SprayerBoom
+from kuwa_sim.cameras import ASIDE, BEHIND, DOWN, View, along, fitted
 from kuwa_sim.markings import outline
 from kuwa_sim.scene import Scene
 
@@ -78,17 +78,22 @@ class Filming:
         azimuth = float(np.interp(t, self._times, self._azimuths))
         return View(target, self._distance, azimuth, self.overview.elevation)
 
-    def working(self, name: str, t: float) -> View:
-        """Return a close view of a machine at work at time ``t`` [s], with those beside it."""
+    def working(self, name: str, t: float, scene: Scene) -> View:
+        """Return a close view of a machine at work, with those beside it.
+
+        Args:
+            t: the instant [s]. scene: in which the machines stand as they do then.
+        """
         k = int(np.argmin(np.abs(self._times - t)))
         here = self._ways[name][0][k]
         boxes = [
-            self._placed(other, k)
+            scene.box(other) + positions[k]
             for other, (positions, _) in self._ways.items()
             if np.hypot(*(positions[k] - here)[:2]) <= NEAR
         ]
         azimuth = float(self._ways[name][1][k]) + self._side(name)
-        return fitted(np.concatenate(boxes), azimuth, aspect=self._aspect, margin=0.08)
+        deep = isinstance(self.runs[name].spec.tool, DumpBody)
+        return fitted(np.concatenate(boxes), azimuth, STEEP if deep else DOWN, self._aspect, 0.06)
 
     def finished(self) -> View:
         """Return a view of the place of the lead machine's task, or of everything without one."""
@@ -103,7 +108,7 @@ class Filming:
 
     def _side(self, name: str) -> float:
         """Return from which side a machine's work is seen best, relative to its heading [rad]."""
-        behind = isinstance(self.runs[name].spec.tool, Plough | SprayerBoom)
+        behind = isinstance(self.runs[name].spec.tool, Plough | SprayerBoom | DumpBody)
         return BEHIND if behind else ASIDE
 
     def _everything(self) -> Array:
