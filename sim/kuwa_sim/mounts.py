@@ -228,6 +228,11 @@ class DumpMount:
         self.tool = DumpTool(ground, profile, tool.width, tool.heaped_capacity)
         self._load = LoadBody(model, prefix, tool.width)
 
+    def load(self, loose: float) -> None:
+        """Bring soil from elsewhere into the body: a loose volume [m³]."""
+        self.tool.fill(loose)
+        self.carry()
+
     def look(self) -> None:
         """Tell the ground where the body is."""
         self.pose[:3] = self._position

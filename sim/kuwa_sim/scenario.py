@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from kuwa_machines.contracts import Array
 from kuwa_machines.datafile import Data, load_data
 from kuwa_machines.errors import KuwaError, choices
-from kuwa_machines.spec import MachineSpec
+from kuwa_machines.spec import DumpBody, MachineSpec
 from kuwa_sim.condition import Condition
 from kuwa_sim.faults import AnyFault
 from kuwa_sim.scenery import Grid
@@ -154,6 +154,8 @@ class Station(Data):
     x_m: float = 0.0
     y_m: float = 0.0
     yaw_deg: float = 0.0
+    load_m3: float = Field(default=0.0, ge=0)
+    """Loose soil in a dump body at the start."""
     condition: Condition = Condition()
     randomise: dict[str, float] = Field(default_factory=dict)
     task: AnyTask | None = None
@@ -245,6 +247,12 @@ def check_tools(scenario: Scenario, specs: Mapping[str, MachineSpec]) -> None:
     """
     for name, station in scenario.machines.items():
         task, tool = station.task, specs[name].tool
+        room = tool.heaped_capacity if isinstance(tool, DumpBody) else 0.0
+        if station.load_m3 > room:
+            raise ScenarioError(
+                f"{scenario.name}: machines.{name}.load_m3: {station.load_m3:g}; the "
+                f"{tool.type.replace('_', ' ')} of {specs[name].name!r} holds {room:g} m³"
+            )
         if task is not None and not isinstance(tool, task.tool):
             needed = task.tool.model_fields["type"].annotation
             raise ScenarioError(

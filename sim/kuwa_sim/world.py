@@ -15,6 +15,7 @@ from kuwa_machines.overlay import load_machine_as, machine_named_in
 from kuwa_machines.randomise import randomised
 from kuwa_machines.spec import MachineSpec
 from kuwa_sim.condition import apply
+from kuwa_sim.mounts import DumpMount
 from kuwa_sim.plant import CONTROL_PERIOD, Plant
 from kuwa_sim.scenario import Scenario, ScenarioError, Station, check_tools, load_scenario
 from kuwa_sim.site import Placement, Site
@@ -89,6 +90,9 @@ class World:
             [body.obstacle for body in scenario.obstacles],
         )
         self.site.reset(height, list(starts.values()))
+        for plant, station in zip(self.site.plants, self.stations.values(), strict=True):
+            if isinstance(plant.tool, DumpMount):
+                plant.tool.load(station.load_m3)
         for resident in self.residents.values():
             resident.begin()
 
