@@ -115,7 +115,8 @@ class MachineState:
         effort: joint torques from the drives, shape (n,) [N·m].
         pressure: drive pressures, shape (n, 2) [Pa]: head and rod side of a cylinder, ports A and
             B of a motor.
-        pump_pressure: [Pa]. pump_flow: [m³/s]. pump_power: hydraulic power delivered [W].
+        pump_pressure: [Pa]. pump_flow: [m³/s]. pump_power: hydraulic power delivered to
+            work and travel [W].
         base_position: origin of the undercarriage in the world as the machine's positioning last
             measured it, shape (3,) [m].
         base_quaternion_wxyz: attitude of the undercarriage in the world, shape (4,).

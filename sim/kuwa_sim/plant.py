@@ -210,9 +210,10 @@ class Plant:
 
     @property
     def pump(self) -> tuple[float, float, float]:
-        """Pump pressure [Pa], flow [m³/s] and power [W]."""
+        """Working pump's pressure [Pa] and flow [m³/s], and the power of it and of travel [W]."""
         x = self.circuit.pump_state
-        return float(x[PUMP_PRESSURE]), float(x[PUMP_FLOW]), float(x[PUMP_POWER])
+        power = float(x[PUMP_POWER] + self.travel.power[0])
+        return float(x[PUMP_PRESSURE]), float(x[PUMP_FLOW]), power
 
     @property
     def base_position(self) -> Array:

@@ -90,8 +90,9 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 def test_the_scenarios_are_listed() -> None:
     done = kuwa("scenarios")
     assert done.returncode == 0 and "dig_trench" in done.stdout
-    listed = json.loads(kuwa("scenarios", "--json").stdout)
-    assert listed[0]["name"] == "dig_trench" and listed[0]["machine"] == "zx200"
+    listed = {row["name"]: row for row in json.loads(kuwa("scenarios", "--json").stdout)}
+    assert listed["dig_trench"]["machines"]["zx200"]["task"] == "dig_trench"
+    assert list(listed["load_truck"]["machines"]) == ["zx200", "ic120"]
 
 
 @pytest.mark.ros
