@@ -22,10 +22,12 @@ class Run:
 
     Args:
         error: height above the target of each cell of the rectangle, shape (m,) [m].
+        along: where the cell is along the rectangle, from its middle, shape (m,) [m].
         phases: in order. starts: of each cycle [s]. loads: of each bucket at its dump [kg].
     """
 
     error: Array = field(default_factory=lambda: np.zeros(0))
+    along: Array = field(default_factory=lambda: np.zeros(0))
     phases: list[str] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
     loads: list[float] = field(default_factory=list)
@@ -76,6 +78,7 @@ def work(
     along, across = c * dx + s * dy, c * dy - s * dx
     inside = (np.abs(along) <= task.length / 2) & (np.abs(across) <= task.width / 2)
     target = start[inside].mean() - task.depth + task.slope * along
+    run.along = along[inside]
     run.error = (robot.plant.terrain.height - target)[inside]
     run.violations, run.duration = robot.limit_violations, end.stamp
     return run

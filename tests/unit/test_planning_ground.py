@@ -10,7 +10,8 @@ from kuwa_machines.contracts import HeightMap, Task
 from kuwa_machines.errors import KuwaError
 from kuwa_machines.kinematics import transform
 from kuwa_policies.planning.correction import Correction
-from kuwa_policies.planning.dig import DigCycle
+from kuwa_policies.planning.empty import Emptying
+from kuwa_policies.planning.hard import HardRows
 from kuwa_policies.planning.lane import Field
 from kuwa_policies.planning.spoil import Spoil
 from kuwa_policies.planning.strip import Target
@@ -85,7 +86,7 @@ def test_soil_that_slides_in_is_no_reason_to_dig_much_deeper() -> None:
 
 
 def test_spoil_goes_to_the_lowest_place_in_reach() -> None:
-    cycle = DigCycle(KIN)
+    cycle = Emptying(KIN)
     hill = ground()
     spoil = Spoil(Task("dig_trench", spoil_x=1.0, spoil_y=4.0), LEVEL, KIN.base)
     first = spoil.next(hill, cycle.can_empty)
@@ -97,3 +98,29 @@ def test_spoil_goes_to_the_lowest_place_in_reach() -> None:
     assert not cycle.can_empty(far.next(ground(), lambda place: False))
     reached = far.next(ground(), cycle.can_empty)
     assert reached.r < far.r and cycle.can_empty(reached)
+
+
+def test_rows_that_stay_high_twice_are_hard_up_to_their_peak() -> None:
+    hard = HardRows(np.arange(60) * 0.05)
+    left = np.zeros(60)
+    left[20:40] = 0.2 * np.sin(np.linspace(0.0, np.pi, 20))
+    for strike in range(2):
+        hard.expect(left + 0.02, np.zeros(60))
+        assert hard.judge(left) == (strike == 1)
+    rows = np.flatnonzero(hard.rows)
+    assert rows.min() in (29, 30) and rows.max() <= 37  # behind the peak it may only have ridden
+    floor = hard.over(np.full(60, -0.3))
+    assert np.all(floor[rows] > left[rows] + 0.04)
+    assert floor[:20].max() == -0.3 and floor[50:].max() == -0.3
+    assert np.abs(np.diff(floor)).max() < 0.15
+    assert "1.4" in hard.words or "1.5" in hard.words
+
+
+def test_rows_that_give_way_or_were_not_asked_are_not_hard() -> None:
+    hard = HardRows(np.arange(60) * 0.05)
+    for _ in range(5):
+        hard.expect(np.full(60, 0.3), np.zeros(60))
+        assert not hard.judge(np.full(60, 0.12))
+        hard.expect(np.full(60, 0.05), np.zeros(60))
+        assert not hard.judge(np.full(60, 0.05))
+    assert hard.words == "" and np.array_equal(hard.over(np.zeros(60)), np.zeros(60))

@@ -82,8 +82,8 @@ class Excavate:
                 f"{task.kind}: the rectangle of {task.length} m × {task.width} m × {task.depth} m "
                 f"holds about {held:.1f} m³ of loose soil, volume {task.volume} m³ was asked for"
             )
-        place = self._spoil.next(ground, self._cycle.can_empty)
-        if not self._cycle.can_empty(place):
+        place = self._spoil.next(ground, self._cycle.emptying.can_empty)
+        if not self._cycle.emptying.can_empty(place):
             raise KuwaError(
                 f"{task.kind}: the bucket cannot be emptied {place.r:.1f} m from the swing axis "
                 f"over what is {place.top:.1f} m high there; a place nearer or lower would be right"
@@ -140,7 +140,7 @@ class Excavate:
         return self._legs(ground, lane, lane.strip.level_for(ground, volume, target))
 
     def _legs(self, ground: HeightMap, lane: Lane, floor: Array) -> list[Leg]:
-        dump = self._spoil.next(ground, self._cycle.can_empty)
+        dump = self._spoil.next(ground, self._cycle.emptying.can_empty)
         return self._cycle.legs(lane.cut(ground, floor, False), dump)
 
     def _left(self, ground: HeightMap, lane: Lane) -> float:

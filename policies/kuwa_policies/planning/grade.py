@@ -15,8 +15,9 @@ from kuwa_machines.errors import KuwaError
 from kuwa_machines.kinematics import ReachError
 from kuwa_machines.spec import MachineSpec
 from kuwa_policies.planning.correction import Correction
-from kuwa_policies.planning.dig import Cut, DigCycle, point
+from kuwa_policies.planning.dig import Cut, DigCycle
 from kuwa_policies.planning.lane import Field
+from kuwa_policies.planning.reach import point, reachable
 from kuwa_policies.planning.trajectory import Leg, PathCompiler
 
 
@@ -70,6 +71,7 @@ class Grade:
         settings: GradeSettings | None = None,
     ) -> None:
         self._set = settings or GradeSettings()
+        self._kin = compiler.kin
         self._cycle = DigCycle(compiler.kin)
         self._task = task
         field = Field(task, ground, T_world_level, compiler.kin)
@@ -137,7 +139,7 @@ class Grade:
         cut = lane.cut(ground, np.maximum(aim, surface - s.bite), True)
         r, z = self._path(cut)
         wanted = np.full(len(r), self._cycle.pitch_at(s.clearance))
-        drag = np.column_stack([r, z, self._cycle.reachable(r, z, wanted)])
+        drag = np.column_stack([r, z, reachable(self._kin, r, z, wanted)])
         (far, down, pitch), (near, _, last) = drag[0], drag[-1]
         top = max(cut.ground, float(cut.surface.max())) + s.clear
         return [
@@ -166,7 +168,7 @@ class Grade:
             at = r + share * beyond
             low = z + slope * share * beyond
             try:
-                self._cycle.reachable(np.full(2, at), np.array([low, low + 0.4]), pitch)
+                reachable(self._kin, np.full(2, at), np.array([low, low + 0.4]), pitch)
             except ReachError:
                 continue
             return at

@@ -36,8 +36,14 @@ class Lane:
     z_world: float
     ground: float
 
-    def cut(self, ground: HeightMap, floor: Array, finishing: bool) -> Cut:
-        """Return a pass down to ``floor``, a height in the world per row, shape (rows,) [m]."""
+    def cut(
+        self, ground: HeightMap, floor: Array, finishing: bool, keep: Array | None = None
+    ) -> Cut:
+        """Return a pass down to ``floor``, a height in the world per row, shape (rows,) [m].
+
+        Args:
+            keep: heights that the shell must stay above, -inf where it is free, (rows,) [m].
+        """
         at = self.strip.stations
         r = np.linspace(at[0], at[-1], STATIONS)
         surface = self.strip.rows_of(self.strip.heights(ground))
@@ -48,7 +54,13 @@ class Lane:
             ground=self.ground,
             swing=self.swing,
             finishing=finishing,
+            keep=None if keep is None else self._kept(keep, r) - self.z_world,
         )
+
+    def _kept(self, keep: Array, r: Array) -> Array:
+        """Return the highest of the rows around each radius, shape (len(r),)."""
+        near = np.abs(self.strip.stations - r[:, None]) <= r[1] - r[0]
+        return np.where(near, keep, -np.inf).max(axis=1)
 
     @property
     def rest(self) -> Array:
