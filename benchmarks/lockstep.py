@@ -16,7 +16,7 @@ from kuwa_cli.figure import Figure
 from kuwa_hardware.gate import Gate
 from kuwa_machines.contracts import JointCommand
 from kuwa_policies.control.tracking import TrackingController
-from kuwa_policies.planning.expert import Expert
+from kuwa_policies.planning.experts import make_expert
 from kuwa_sim.lockstep import Tick, run_lockstep
 from kuwa_sim.robot import SimRobot
 
@@ -48,7 +48,7 @@ def _dig() -> tuple[np.ndarray, np.ndarray, float]:
         commands.append(tick.output.applied)
         wall.append(time.perf_counter())
 
-    cores = Expert(robot.spec), TrackingController(robot.spec, robot.control_period)
+    cores = make_expert(robot.spec), TrackingController(robot.spec, robot.control_period)
     run_lockstep(robot, *cores, Gate(robot.spec), robot.task, DURATION, observe)
 
     robot.reset(0)

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -93,6 +94,23 @@ def test_the_scenarios_are_listed() -> None:
     listed = {row["name"]: row for row in json.loads(kuwa("scenarios", "--json").stdout)}
     assert listed["dig_trench"]["machines"]["zx200"]["task"] == "dig_trench"
     assert list(listed["load_truck"]["machines"]) == ["zx200", "ic120"]
+
+
+@pytest.mark.ros
+def test_two_machines_on_one_site_have_a_stack_each(tmp_path: Path) -> None:
+    if "KUWA_ROOT" not in os.environ:
+        pytest.skip("needs Kuwa's environment: ./kuwa test")
+    out = tmp_path / "run"
+    done = kuwa("sim", "load_truck", "--duration", "8", "--no-report", "--json", "--out", str(out))
+    assert done.returncode == 3, done.stderr
+    result = json.loads(done.stdout)
+    assert result["ended_by"] == "duration", result["note"]
+    assert list(result["machines"]) == ["zx200", "ic120"]
+    digger, truck = RunLog.load(out / "log.npz"), RunLog.load(out / "log-ic120.npz")
+    assert len(digger.state) > 600 and len(truck.state) > 600
+    assert np.ptp(digger.state["q"], axis=0).max() > 0.3, "the digger moves"
+    assert np.abs(truck.truth["position"][-1, :2] - (2.9, 6.0)).max() < 0.3, "the truck waits"
+    assert "load" in truck.phases and truck.modes[-1] == "auto"
 
 
 @pytest.mark.ros

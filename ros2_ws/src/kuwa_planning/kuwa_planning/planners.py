@@ -11,9 +11,9 @@ from kuwa_machines.spec import MachineSpec
 
 
 def _expert(spec: MachineSpec) -> Planner:
-    from kuwa_policies.planning.expert import Expert
+    from kuwa_policies.planning.experts import make_expert
 
-    return Expert(spec)
+    return make_expert(spec)
 
 
 PLANNERS: Final[dict[str, Callable[[MachineSpec], Planner]]] = {"expert": _expert}
