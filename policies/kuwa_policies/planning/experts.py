@@ -7,13 +7,17 @@ from typing import Final
 
 from kuwa_machines.contracts import Planner
 from kuwa_machines.errors import KuwaError
-from kuwa_machines.spec import Bucket, DumpBody, MachineSpec
+from kuwa_machines.spec import Bucket, DumpBody, MachineSpec, Plough, SprayerBoom
 from kuwa_policies.planning.expert import Expert
 from kuwa_policies.planning.haul.planner import Haul
+from kuwa_policies.planning.plough import PloughPlanner
+from kuwa_policies.planning.spray import SprayPlanner
 
 EXPERTS: Final[dict[type, Callable[[MachineSpec], Planner]]] = {
     Bucket: Expert,
     DumpBody: Haul,
+    Plough: PloughPlanner,
+    SprayerBoom: SprayPlanner,
 }
 
 
