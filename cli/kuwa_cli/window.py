@@ -64,12 +64,15 @@ class Window:
                 load = float(log.hydraulics["load"][-1]) if len(log.hydraulics) else np.nan
                 scene.set_machine(name, log.state["q"][-1], *log.pose(), load)
             scene.update()
-            for soil in scene.loads.values():
-                viewer.update_mesh(soil.mesh)
-            if self._count % GROUND_EVERY == 0 and lead.terrain.newest is not None:
+            ground = self._count % GROUND_EVERY == 0 and lead.terrain.newest is not None
+            if ground:
                 scene.set_terrain(lead.terrain.newest)
-                viewer.update_hfield(scene.field)
-                viewer.update_texture(scene.texture)
+        # Not under the lock: these wait for the window's own thread, which needs it.
+        for soil in scene.loads.values():
+            viewer.update_mesh(soil.mesh)
+        if ground:
+            viewer.update_hfield(scene.field)
+            viewer.update_texture(scene.texture)
         self._count += 1
         viewer.sync()
         return True

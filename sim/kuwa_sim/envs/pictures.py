@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
 from collections.abc import Mapping
@@ -23,6 +24,9 @@ from kuwa_sim.world import World
 INSTEAD: Final = "render_mode='rgb_array' needs no display"
 GROUND_EVERY: Final = 5
 """A window shows the ground anew every so many pictures: its upload costs most."""
+
+CLOSING: Final = 5.0
+"""A window closes within this time [s]."""
 
 
 class Eye:
@@ -128,15 +132,18 @@ class Window:
         viewer, scene = self._viewer, self._scene
         if not viewer.is_running():
             raise RenderError("the window was closed")
+        ground = self._count % GROUND_EVERY == 0
         with viewer.lock():
             place(scene, plants_of(world))
             scene.update()
-            for soil in scene.loads.values():
-                viewer.update_mesh(soil.mesh)
-            if self._count % GROUND_EVERY == 0:
+            if ground:
                 scene.set_terrain(world.running.ground.height_map())
-                viewer.update_hfield(scene.field)
-                viewer.update_texture(scene.texture)
+        # Not under the lock: these wait for the window's own thread, which needs it.
+        for soil in scene.loads.values():
+            viewer.update_mesh(soil.mesh)
+        if ground:
+            viewer.update_hfield(scene.field)
+            viewer.update_texture(scene.texture)
         self._count += 1
         viewer.sync()
 
@@ -153,12 +160,14 @@ class Window:
             raise RenderError(f"no window can be opened: {why}; {INSTEAD}")
         scene = self._scene = Scene(*shown(world), obstacles=obstacles(world))
         view = Eye(world, scene, 16 / 9).view()
+        others = set(threading.enumerate())
         try:
             self._viewer = mujoco.viewer.launch_passive(
                 scene.model, scene.data, show_left_ui=False, show_right_ui=False
             )
         except Exception as error:  # every window system fails in its own way
             raise RenderError(f"no window can be opened: {error}; {INSTEAD}") from None
+        self._threads = set(threading.enumerate()) - others
         with self._viewer.lock():
             camera = self._viewer.cam
             camera.lookat[:] = view.target
@@ -174,6 +183,9 @@ class Window:
         """Close the window; safe to call twice."""
         if self._viewer is not None:
             self._viewer.close()
+            # Its own thread still draws for a moment; the end of the process would cut it short.
+            for thread in self._threads:
+                thread.join(CLOSING)
             self._viewer = None
 
 
