@@ -36,6 +36,7 @@ class SimRobot:
         name: which of the world's machines; the lead if None.
         faults: of sensors and valves, besides those of the scenario.
         cameras: make pictures; see :class:`kuwa_sim.sensing.SensorSuite`.
+        maps: measure the terrain.
 
     Raises:
         FaultError: a fault of something that the machine does not have.
@@ -52,6 +53,7 @@ class SimRobot:
         name: str | None = None,
         faults: Sequence[Fault | ActuatorFault] = (),
         cameras: bool = False,
+        maps: bool = True,
     ) -> None:
         self.world = world or World(scenario, machine, seed)
         self.name = name or self.world.lead
@@ -60,7 +62,7 @@ class SimRobot:
         self.task: Task | None = None if task is None else task.task
         self.faults = (*self.world.stations[self.name].faults, *faults)
         check_faults(self.faults, self.spec)
-        self._cameras = cameras
+        self._cameras, self._maps = cameras, maps
         self.plant: Plant | None = None
         self.limit_violations = 0
         self.world.residents[self.name] = self
@@ -81,7 +83,7 @@ class SimRobot:
         self.limit_violations = 0
         seed = (self.world.seed, list(self.world.stations).index(self.name))
         self._valves = ActuatorFaults(self.faults, self.spec)
-        self.sensors = SensorSuite(plant, seed, self.faults, self._cameras, self.task)
+        self.sensors = SensorSuite(plant, seed, self.faults, self._cameras, self.task, self._maps)
         self._state = self.sensors.measure()
 
     def read(self) -> MachineState:

@@ -267,6 +267,18 @@ def test_observations_choose_and_scale() -> None:
         assert np.abs(b[name]).max() <= 1
 
 
+def test_leaving_the_terrain_out_changes_nothing_else(trench: ScenarioEnv) -> None:
+    whole = ScenarioEnv("dig_trench")
+    for env in (whole, trench):
+        env.reset(seed=0)
+        for _ in range(40):
+            observation, *_ = env.step(np.full(4, 0.3))
+        if env is whole:
+            wanted = observation
+    assert set(wanted) - set(observation) == {"terrain"}
+    assert all(np.array_equal(wanted[key], observation[key]) for key in observation)
+
+
 def test_the_terrain_patch_shows_the_ground(trench: ScenarioEnv) -> None:
     env = ScenarioEnv("dig_trench", modalities=("terrain",))
     first, _ = env.reset(seed=0)

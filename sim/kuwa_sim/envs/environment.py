@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kuwa_machines.contracts import Array, CommandKind, JointCommand
 from kuwa_machines.errors import CommandError, KuwaError
+from kuwa_sim.envs import layout
 from kuwa_sim.envs.episode import Episode
 from kuwa_sim.envs.handed import ControllerFactory, Partner, PartnerFactory, resolve
 from kuwa_sim.envs.observe import Observation, Observer
@@ -102,12 +103,16 @@ class ScenarioEnv(gymnasium.Env[Observation, NDArray[Any]]):
         self.scenario = _randomised(loaded, randomise or {})
         self.world = World(self.scenario, machine)
         self.scenario = self.world.scenario
+        lead = self.world.lead
+        seen = layout.chosen(self.world.specs[lead], modalities)
+        # Whose map nobody reads measures none: a scan costs more than the physics of many ticks.
         self.robots = {
             name: SimRobot(
-                world=self.world, name=name, cameras=bool(cameras) and name == self.world.lead
+                world=self.world, name=name, cameras=bool(cameras) and name == lead,
+                maps="terrain" in seen if name == lead else name in (partners or {}),
             )
             for name in self.world.stations
-        }
+        }  # fmt: skip
         self.robot = self.robots[self.world.lead]
         self.station = self.world.stations[self.world.lead]
         self.machine, task = self.robot.spec, self.robot.task

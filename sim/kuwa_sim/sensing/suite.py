@@ -35,6 +35,7 @@ class SensorSuite:
         faults: those of valves are left aside.
         cameras: make pictures; off by default because a picture costs more than the physics.
         task: its outline shows in the pictures.
+        maps: measure the terrain; a scan costs as much as the physics of many ticks.
 
     Raises:
         FaultError: the machine cannot have such a fault.
@@ -48,6 +49,7 @@ class SensorSuite:
         faults: Sequence[Fault | ActuatorFault] = (),
         cameras: bool = False,
         task: Task | None = None,
+        maps: bool = True,
     ) -> None:
         spec = plant.spec
         check_faults(faults, spec)
@@ -61,7 +63,7 @@ class SensorSuite:
         prefix = plant.model.body(plant.base).name.removesuffix(spec.undercarriage.link)
         self._scanner: Scanner | None = None
         self._maps: Later[HeightMap] | None = None
-        if spec.sensors.terrain is not None:
+        if spec.sensors.terrain is not None and maps:
             data = spec.sensors.terrain
             rng = stream(seed, SCAN_STREAM)
             self._scanner = Scanner(data, plant.grid, plant.terrain.height, rng)
