@@ -69,7 +69,7 @@ def _run(name: str, seed: int) -> dict[str, Any]:
         run = subprocess.run(
             [sys.executable, "-m", "kuwa_cli.main", "sim", name, "--lockstep", "--seed", str(seed),
              "--no-report", "--json", "--out", folder],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
     if not run.stdout:
         raise RuntimeError(f"{name}, seed {seed}: {run.stderr}")

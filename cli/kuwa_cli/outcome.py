@@ -20,9 +20,8 @@ from kuwa_cli.runlog import RunLog
 from kuwa_cli.settings import Settings
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
-from kuwa_machines.spec import MachineSpec
-from kuwa_sim.scenario import Station
 from kuwa_sim.score.judge import Score, score_run
+from kuwa_sim.score.maps import Maps
 from kuwa_sim.soil import load_soil
 
 FORMAT = 2
@@ -50,13 +49,15 @@ class Outcome:
     panels: Panels
 
 
-def judged(log: RunLog, spec: MachineSpec, station: Station, soil: str) -> tuple[Score | None, str]:
+def judged(log: RunLog, name: str, asked: Settings) -> tuple[Score | None, str]:
     """Return one machine's score, or None and why there is none."""
-    start, final = log.terrain.start, log.terrain.newest
+    start, final, scenario = log.terrain.start, log.terrain.newest, asked.scenario
     if start is None or final is None or not len(log.state):
         return None, "The run ended before anything was measured."
     try:
-        return score_run(station, start, final, log.work_log(), spec, load_soil(soil)), ""
+        maps = Maps(start, final, [body.obstacle for body in scenario.obstacles])
+        soil = load_soil(scenario.soil)
+        return score_run(scenario.machines[name], maps, log.work_log(), asked.specs[name], soil), ""
     except KuwaError as error:
         return None, str(error)
 
@@ -73,10 +74,7 @@ def result(
     ``score`` is the lead machine's; ``machines`` has everyone's.
     """
     scenario = asked.scenario
-    machines = {
-        name: _machine(logs[name], asked.specs[name], station, scenario.soil)
-        for name, station in scenario.machines.items()
-    }
+    machines = {name: _machine(logs[name], name, asked) for name in scenario.machines}
     lead = next(iter(machines.values()))
     asked_for = [m for m in machines.values() if m["task"] is not None]
     kept = all(m["score"] is not None and m["score"]["success"] for m in asked_for)
@@ -105,8 +103,9 @@ def result(
     }
 
 
-def _machine(log: RunLog, spec: MachineSpec, station: Station, soil: str) -> dict[str, Any]:
-    score, why = judged(log, spec, station, soil)
+def _machine(log: RunLog, name: str, asked: Settings) -> dict[str, Any]:
+    station, spec = asked.scenario.machines[name], asked.specs[name]
+    score, why = judged(log, name, asked)
     return {
         "machine": spec.name,
         "machine_title": spec.title,

@@ -16,7 +16,9 @@ from kuwa_sim.scenario import load_scenario
 from kuwa_sim.score.earthwork import footprint, score_earthwork, target_surface
 from kuwa_sim.score.judge import Score, score_run
 from kuwa_sim.score.log import ScoreError, Values, WorkLog, cycle_times, energy
+from kuwa_sim.score.maps import Maps
 from kuwa_sim.soil import load_soil
+from kuwa_sim.soil.obstacles import Obstacle
 
 SPEC = load_machine("zx200")
 SOIL = load_soil("sandy_loam")
@@ -43,11 +45,11 @@ def log(duration: float = 60.0, power: float = 36_000.0, rows: int = 601) -> Wor
 
 
 def figures(task: Task, start: HeightMap, final: HeightMap, rows: WorkLog) -> Values:
-    return score_earthwork(task, start, final, rows, SPEC, SOIL)
+    return score_earthwork(task, Maps(start, final), rows, SPEC, SOIL)
 
 
 def judged(final: HeightMap, rows: WorkLog) -> Score:
-    return score_run(STATION, ground(), final, rows, SPEC, SOIL)
+    return score_run(STATION, Maps(ground(), final), rows, SPEC, SOIL)
 
 
 def test_a_perfect_trench_scores_one() -> None:
@@ -175,3 +177,17 @@ def test_the_fill_is_that_of_the_fullest_moment_of_each_cycle() -> None:
     score = figures(TASK, ground(), ground(), replace(rows, load=load))
     assert score["fill_factor"] == pytest.approx(0.75)
     assert score["carried_m3"] == pytest.approx(1.5 * SPEC.bucket.heaped_capacity)
+
+
+def test_what_a_boulder_blocks_does_not_count() -> None:
+    start = ground()
+    final = dug(TASK, start)
+    boulder = Obstacle("ellipsoid", (6.5, 0.0, -0.4), (0.3, 0.3, 0.3))
+    near = np.hypot(final.xs()[:, None] - 6.5, final.ys()[None, :]) <= 0.45
+    final.height[near] = -0.1
+    assert (figures(TASK, start, final, log())["share_within_tolerance"] or 0) < 0.9
+    maps = Maps(start, final, [boulder])
+    values = score_earthwork(TASK, maps, log(), SPEC, SOIL)
+    assert values["share_within_tolerance"] == 1.0
+    deep = Maps(start, final, [Obstacle("box", (6.5, 0.0, -1.5), (0.3, 0.3, 0.3))])
+    assert not deep.blocked(target_surface(TASK, start)).any()

@@ -14,6 +14,7 @@ from kuwa_sim.scenario import Station
 from kuwa_sim.score.earthwork import heaped_capacity, loose_volume
 from kuwa_sim.score.judge import Score, score_run
 from kuwa_sim.score.log import WorkLog
+from kuwa_sim.score.maps import Maps
 
 ROW_EVERY: Final = 10
 """Ticks between two rows of the record."""
@@ -104,6 +105,6 @@ class Episode:
             velocity=velocity, points=points,
         )  # fmt: skip
         ground = self.plant.terrain
-        return score_run(
-            self.station, self.start, ground.height_map(), log, self.robot.spec, ground.soil
-        )
+        bodies = [body.obstacle for body in self.robot.world.scenario.obstacles]
+        maps = Maps(self.start, ground.height_map(), bodies)
+        return score_run(self.station, maps, log, self.robot.spec, ground.soil)

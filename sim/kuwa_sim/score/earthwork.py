@@ -12,6 +12,7 @@ from kuwa_machines.contracts import Array, HeightMap, Task
 from kuwa_machines.spec import Blade, Bucket, DumpBody, MachineSpec
 from kuwa_sim.score.drive import mean_slip
 from kuwa_sim.score.log import Mask, ScoreError, Values, WorkLog, common, cycles
+from kuwa_sim.score.maps import Maps
 from kuwa_sim.soil import SoilParameters
 from kuwa_sim.soil.parameters import GRAVITY
 
@@ -60,25 +61,27 @@ def target_surface(task: Task, start: HeightMap) -> Array:
 
 def score_earthwork(
     task: Task,
-    start: HeightMap,
-    final: HeightMap,
+    maps: Maps,
     log: WorkLog,
     spec: MachineSpec,
     soil: SoilParameters,
 ) -> Values:
     """Return the figures of a rectangle that was to have a certain surface.
 
-    A cell counts when its final height is within ± tolerance of its target. Volume moved is the
-    cut in the rectangle and in the ramps at its two ends; a cut anywhere else is over-dig.
+    A cell counts when its final height is within ± tolerance of its target; cells in which a
+    rigid body rises above the target are left out. Volume moved is the cut in the rectangle and in
+    the ramps at its two ends; a cut anywhere else is over-dig.
 
     Raises:
-        ScoreError: the maps differ in extent, hold numbers that are not finite, or miss the task.
+        ScoreError: the log holds numbers that are not finite, or the maps miss the task.
     """
-    check_maps(start, final)
+    start, final = maps.start, maps.final
     log.check()
-    inside = footprint(task, start)
     along, across = task_frame(task, start)
     target = target_surface(task, start)
+    inside = footprint(task, start) & ~maps.blocked(target)
+    if not inside.any():
+        raise ScoreError("rigid bodies fill the task's rectangle")
     error = (final.height - target)[inside]
     before = (start.height - target)[inside]
     area = start.cell**2
@@ -112,21 +115,6 @@ def score_earthwork(
         "energy_per_volume_kwh_m3": kwh / moved if moved > LITTLE else None,
         "rate_m3_h": moved / duration * 3600 if duration > 0 and moved > LITTLE else None,
     }
-
-
-def check_maps(start: HeightMap, final: HeightMap) -> None:
-    """Refuse maps that cannot be compared."""
-    if start.height.shape != final.height.shape or not np.allclose(
-        [start.x0, start.y0, start.cell], [final.x0, final.y0, final.cell]
-    ):
-        raise ScoreError(
-            f"the start map {start.height.shape} and the final map {final.height.shape} must "
-            "have the same extent and cells"
-        )
-    for name, values in (("start map", start.height), ("final map", final.height)):
-        if not np.isfinite(values).all():
-            bad = int(np.count_nonzero(~np.isfinite(values)))
-            raise ScoreError(f"{name}: {bad} of {values.size} numbers are not finite")
 
 
 def loose_volume(mass: float, soil: SoilParameters) -> float:

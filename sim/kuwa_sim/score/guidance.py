@@ -12,8 +12,8 @@ from kuwa_machines.contracts import Array, HeightMap, Task
 from kuwa_machines.paths import Polyline, cross_track, inside
 from kuwa_machines.spec import MachineSpec, Plough, SprayerBoom
 from kuwa_sim.score.drive import forward_speed, mean_slip
-from kuwa_sim.score.earthwork import check_maps
 from kuwa_sim.score.log import Mask, ScoreError, Values, WorkLog, common
+from kuwa_sim.score.maps import Maps
 from kuwa_sim.soil import SoilParameters
 
 ENGAGED = 0.5
@@ -29,8 +29,7 @@ HECTARE = 1e4
 
 def score_guidance(
     task: Task,
-    start: HeightMap,
-    final: HeightMap,
+    maps: Maps,
     log: WorkLog,
     spec: MachineSpec,
     soil: SoilParameters,
@@ -40,7 +39,7 @@ def score_guidance(
     Raises:
         ScoreError: the run has no true poses, or maps and numbers do not fit together.
     """
-    check_maps(start, final)
+    start = maps.start
     log.check()
     if not log.position.size or not log.points.size:
         raise ScoreError("this run has no true poses, so the way it took cannot be judged")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from kuwa_machines.contracts import HeightMap, Task
+from kuwa_machines.contracts import Task
 from kuwa_machines.paths import Polyline, cross_track
 from kuwa_machines.spec import MachineSpec
 from kuwa_sim.score.drive import MOVING, forward_speed, mean_slip
-from kuwa_sim.score.earthwork import check_maps, loose_volume
+from kuwa_sim.score.earthwork import loose_volume
 from kuwa_sim.score.log import Values, WorkLog, common, cycles
+from kuwa_sim.score.maps import Maps
 from kuwa_sim.soil import SoilParameters
 
 PLACE = 4.0
@@ -18,8 +19,7 @@ PLACE = 4.0
 
 def score_haul(
     task: Task,
-    start: HeightMap,
-    final: HeightMap,
+    maps: Maps,
     log: WorkLog,
     spec: MachineSpec,
     soil: SoilParameters,
@@ -29,9 +29,9 @@ def score_haul(
     What was tipped is what the ground gained near the end of the way.
 
     Raises:
-        ScoreError: the maps differ in extent, or numbers are not finite.
+        ScoreError: numbers are not finite.
     """
-    check_maps(start, final)
+    start, final = maps.start, maps.final
     log.check()
     x, y = task.path[-1]
     near = np.hypot(start.xs()[:, None] - x, start.ys()[None, :] - y) <= PLACE

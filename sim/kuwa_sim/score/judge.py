@@ -6,16 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kuwa_machines.contracts import HeightMap, Task
+from kuwa_machines.contracts import Task
 from kuwa_machines.spec import MachineSpec
 from kuwa_sim.scenario import Station
 from kuwa_sim.score.earthwork import score_earthwork
 from kuwa_sim.score.guidance import score_guidance
 from kuwa_sim.score.haul import score_haul
 from kuwa_sim.score.log import ScoreError, Values, WorkLog
+from kuwa_sim.score.maps import Maps
 from kuwa_sim.soil import SoilParameters
 
-Scorer = Callable[[Task, HeightMap, HeightMap, WorkLog, MachineSpec, SoilParameters], Values]
+Scorer = Callable[[Task, Maps, WorkLog, MachineSpec, SoilParameters], Values]
 
 SCORERS: Final[dict[str, Scorer]] = {
     "earthwork": score_earthwork,
@@ -54,8 +55,7 @@ class Score:
 
 def score_run(
     station: Station,
-    start: HeightMap,
-    final: HeightMap,
+    maps: Maps,
     log: WorkLog,
     spec: MachineSpec,
     soil: SoilParameters,
@@ -64,7 +64,7 @@ def score_run(
 
     Args:
         station: the machine's task and bounds.
-        start, final: the ground before and after.
+        maps: the ground before and after.
 
     Raises:
         ScoreError: no task, or maps and logs that do not fit together.
@@ -72,7 +72,7 @@ def score_run(
     if station.task is None:
         raise ScoreError(f"machine {station.machine!r} had no task")
     family = station.task.family
-    figures = SCORERS[family](station.task.task, start, final, log, spec, soil)
+    figures = SCORERS[family](station.task.task, maps, log, spec, soil)
     missed = tuple(
         f"{name} {value if value is None else format(value, '.4g')}, needs {bound}"
         for name, bound in station.success.items()
