@@ -18,7 +18,7 @@ from kuwa_machines.chain import Chain
 from kuwa_machines.contracts import HeightMap, MachineState, Task
 from kuwa_machines.errors import KuwaError, MachineError
 from kuwa_machines.followers import TopLink
-from kuwa_machines.spec import MachineSpec, Plough
+from kuwa_machines.spec import MachineSpec, Plough, Wheels
 from kuwa_policies.guidance.footing import Stance
 from kuwa_policies.guidance.ground import below, follow
 from kuwa_policies.guidance.route import Limits
@@ -31,6 +31,8 @@ ROW_RADIUS = 25.0
 """A plough in the ground holds a machine on its course: no tighter curves [m]."""
 RATE = 0.8
 """Share of the lift's speed."""
+RUT_EDGE = 0.15
+"""A rut reaches this far beside its tyre, with the cells of the map [m]."""
 TABLE = 120
 ENGAGED = 0.2
 """A plough deeper than this share of its depth drags."""
@@ -71,6 +73,16 @@ class PloughPlanner(DrivenPlanner):
         along = -self._shares[..., 0].mean(axis=0)
         self.first, self.last = float(along.min()), float(along.max())
         """How far the first and the last share are behind the machine's origin [m]."""
+        under = spec.undercarriage
+        assert isinstance(under, Wheels)
+        self._untrodden = (
+            min(
+                abs(Chain(spec, w.link).place(spec.home, (0.0, 0.0, 0.0))[1])
+                - under.tyres[w.tyre].width / 2
+                for w in under.wheels.values()
+            )
+            - RUT_EDGE
+        )
         self.deepest = -float(self._shares[..., 2].mean(axis=1).min())
 
     def reset(self, task: Task) -> None:
@@ -135,6 +147,8 @@ class PloughPlanner(DrivenPlanner):
         )
         shares = self._shares[k]
         ahead = shares[..., :2] + np.array([AHEAD, 0.0])
+        # The tyres press ruts beside the plough: the ground between them is what it was.
+        ahead[..., 1] = np.clip(ahead[..., 1], -self._untrodden, self._untrodden)
         ground = below(terrain, *xy, ahead).mean(axis=1)
         assert self.estimate is not None
         eased = min(max(SLIP_GAIN * (self.estimate.slip - SLIP_LIMIT), 0.0), SHALLOWER)
