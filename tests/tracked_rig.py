@@ -35,8 +35,8 @@ HIDDEN = 3.4
 class TrackedRig:
     """A simulated robot with sensors like those of a machine on a site.
 
-    Noise: fixes 8 mm level and 12 mm in height, roll and pitch 0.03°, heading 0.1°, load 60 kg,
-    scan 8 mm; the scan sees nothing near the machine.
+    Noise: fixes 8 mm level and 12 mm in height, velocity 3 cm/s, roll and pitch 0.03°, heading
+    0.1°, load 60 kg, scan 8 mm; the scan sees nothing near the machine.
     """
 
     control_period = CONTROL_PERIOD
@@ -110,7 +110,7 @@ class TrackedRig:
             pump_power=power,
             base_position=self.fix.copy(),
             base_quaternion_wxyz=turned / np.linalg.norm(turned),
-            base_velocity=p.base_velocity + 0.002 * k * draw(6),
+            base_velocity=p.base_velocity + k * np.repeat([0.03, 0.002], 3) * draw(6),
             tool_load=p.tool_load + 60 * k * draw(),
             terrain=self.scan() if self.tick % 20 == 0 else None,
             base_stamp=self.fix_stamp,

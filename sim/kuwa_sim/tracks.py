@@ -155,7 +155,14 @@ def track_forces(  # type: ignore[no-untyped-def]
             ry = rotation[3] * px + rotation[4] * py + rotation[5] * pz
             rz = rotation[6] * px + rotation[7] * py + rotation[8] * pz
             x, y = position[0] + rx, position[1] + ry
-            holds = support_height(height, loose, packed, grid, x, y, sides[side, SINK])
+            # The shoes of a point lie on the mean of the ground along their part of the track.
+            third = p[STEP_LENGTH] / 3.0
+            holds = 0.0
+            for shoe in range(-1, 2):
+                holds += support_height(
+                    height, loose, packed, grid, x + shoe * third * lx, y + shoe * third * ly,
+                    sides[side, SINK],
+                ) / 3.0  # fmt: skip
             depth = holds - (position[2] + rz)
             if depth <= 0.0:
                 shear[m, Z_ALONG] = 0.0

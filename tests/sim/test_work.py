@@ -219,3 +219,24 @@ def test_a_plough_that_runs_straight_does_not_sway() -> None:
             sideways.append(plant.base_velocity[1])
     assert plant.tool.out[12] > 0.15  # type: ignore[attr-defined]
     assert np.std(sideways) < 0.01
+
+
+def test_a_blade_that_draws_back_leaves_its_soil_in_front() -> None:
+    plant = make("d37")
+    for k in range(1100):
+        error = plant.edge[2] + 0.08
+        ahead = 0.4 if 200 < k < 900 else -0.3 if k > 950 else 0.0
+        plant.write(
+            command(plant, lift=float(np.clip(5 * error, -0.5, 0.5)) if k < 900 else -0.1,
+                    sprocket=ahead)
+        )  # fmt: skip
+        plant.advance()
+        if k == 900:
+            carried, furthest = plant.tool_load, plant.edge[0]
+    assert carried > 300 and plant.edge[0] < furthest - 0.5
+    assert plant.tool_load < 0.01 * carried
+    x = GRID.x0 + GRID.cell * np.arange(GRID.nx)
+    row = plant.terrain.height[:, GRID.ny // 2]
+    heap = row[(x > furthest - 0.1) & (x < furthest + 1.5)]
+    assert heap.max() > 0.15, "it lies where the blade stood"
+    assert plant.terrain.volume_error() < 1e-9

@@ -7,7 +7,8 @@ from typing import Final
 
 from kuwa_machines.contracts import Planner
 from kuwa_machines.errors import KuwaError
-from kuwa_machines.spec import Bucket, DumpBody, MachineSpec, Plough, SprayerBoom
+from kuwa_machines.spec import Blade, Bucket, DumpBody, MachineSpec, Plough, SprayerBoom
+from kuwa_policies.planning.blade.planner import Dozer
 from kuwa_policies.planning.expert import Expert
 from kuwa_policies.planning.haul.planner import Haul
 from kuwa_policies.planning.plough import PloughPlanner
@@ -18,6 +19,7 @@ EXPERTS: Final[dict[type, Callable[[MachineSpec], Planner]]] = {
     DumpBody: Haul,
     Plough: PloughPlanner,
     SprayerBoom: SprayPlanner,
+    Blade: Dozer,
 }
 
 

@@ -238,6 +238,17 @@ def blade_tick(
                 bank, loose, height, tiles, prm, pose[0] - back * fx, pose[1] - back * fy,
                 fx, fy, PUSH, half, taken,
             )  # fmt: skip
+            # The ground carries the wedge: a blade that draws back leaves it where it lies.
+            long = math.sqrt(
+                2.0 * prm[SWELL] * max(load[VOLUME], 0.0) / (prm[WIDTH] * prm[TAN_REPOSE])
+            )
+            out = load[VOLUME] * min(-2.0 * forward / max(long, prm[CELL]), 1.0)
+            load[VOLUME] -= out
+            load[SPILLED] += out
+            put_down(
+                bank, loose, height, tiles, prm, pose[0] + 0.5 * long * fx,
+                pose[1] + 0.5 * long * fy, fx, fy, 0.5 * max(long, prm[CELL]), half, out,
+            )  # fmt: skip
     remember(motion, pose)
 
     gap = pose[2] - surface_height(height, prm, pose[0] + AHEAD * fx, pose[1] + AHEAD * fy)

@@ -1,15 +1,15 @@
 """Where a tracked machine is: satellite positions that are noisy and late, carried by odometry.
 
-The origin moves on with the sprockets along the hull and with the measured velocity across it,
-which is immediate but drifts; each new fix, true at an older instant, draws the estimate of that
-instant to it:
+The origin moves on with the sprockets along the hull and with the measured velocity across it and
+upwards, which is immediate but drifts; each new fix, true at an older instant, draws the estimate
+of that instant to it:
 
-    dp/dt = R (v, v_across, 0) + K (p_fix − p(t_fix))
+    dp/dt = R (v, v_across, 0) + (0, 0, v_up) + K (p_fix − p(t_fix))
 
 How far apart the tracks seem to be when they turn the machine, and about which point of the hull it
 turns, depends on how its load lies, so both are followed too.
 
-Height is drawn more slowly, since a hull on tracks only climbs where it points. An outage is
+v is what the sprockets turn for less the slip, which is followed slowly. An outage is
 bridged by odometry alone for a while and then told by ``lost``.
 """
 
@@ -27,8 +27,12 @@ from kuwa_machines.errors import KuwaError
 from kuwa_machines.kinematics import rotation
 from kuwa_policies.planning.driving.skid import SkidSteer
 
-LEVEL_TIME, HEIGHT_TIME, YAW_TIME = 0.6, 2.5, 0.25
-"""Time constants with which fixes draw the position, its height, and the heading [s]."""
+LEVEL_TIME, HEIGHT_TIME, TURN_TIME = 0.6, 0.8, 0.4
+"""Time constants with which fixes draw the position, its height, and the attitude [s]."""
+SLIP_TIME: Final = 0.5
+"""Time constant with which the slip is followed [s]."""
+FAR: Final = 0.3
+"""An attitude further off than this is taken at once [rad]."""
 BRIDGE = 2.0
 """Odometry alone is trusted for so long [s]."""
 MEMORY = 2.0
@@ -81,7 +85,8 @@ class PoseFilter:
         self._skid = skid
         self._stamp = self._turned = self._fixed = self._newest = math.nan
         self._position, self._R = np.zeros(3), np.eye(3)
-        self._speed, self._gauge, self._centre = 0.0, skid.gauge, skid.centre
+        self._speed, self._slip = 0.0, 0.0
+        self._gauge, self._centre = skid.gauge, skid.centre
         self._past: deque[tuple[float, Array]] = deque()
 
     def reset(self) -> None:
@@ -101,11 +106,15 @@ class PoseFilter:
         self._attitude(state, dt)
         if np.isfinite(state.qd).all():
             self._speed = self._skid.odometry(state.qd)
+        self._follow_slip(state, dt)
         across = float(state.base_velocity[:2] @ self._R[:2, 1])
+        climb = float(state.base_velocity[2])
         self._follow_turning(state, across, dt)
         if not math.isfinite(across):
             across = 0.0
-        moved = self._R[:, 0] * self._speed + self._R[:, 1] * across
+        moved = self._R[:, 0] * (self._speed - self._slip) + self._R[:, 1] * across
+        # A hull that its blade lifts in front does not climb where it points.
+        moved[2] = climb if math.isfinite(climb) else moved[2]
         self._position = self._position + moved * dt
         self._fix(state, dt)
         self._past.append((state.stamp, self._position))
@@ -127,7 +136,8 @@ class PoseFilter:
         self._stamp = self._turned = state.stamp
         self._position = state.base_position.copy()
         self._R = rotation(state.base_quaternion_wxyz)
-        self._speed, self._gauge, self._centre = 0.0, self._skid.gauge, self._skid.centre
+        self._speed, self._slip = 0.0, 0.0
+        self._gauge, self._centre = self._skid.gauge, self._skid.centre
         self._fixed = self._newest = self._instant(state)
         self._past = deque([(state.stamp, self._position)])
 
@@ -136,19 +146,29 @@ class PoseFilter:
         return state.base_stamp if math.isfinite(state.base_stamp) else state.stamp
 
     def _attitude(self, state: MachineState, dt: float) -> None:
-        """Take roll and pitch as measured; smooth the heading with the turning rate."""
+        """Turn on with the measured rates, and draw the attitude towards the measured one."""
         if not np.isfinite(state.base_quaternion_wxyz).all():
             return
         self._turned = state.stamp
-        measured = rotation(state.base_quaternion_wxyz)
-        yaw = math.atan2(self._R[1, 0], self._R[0, 0])
-        rate = float(state.base_velocity[5])
-        seen = math.atan2(measured[1, 0], measured[0, 0])
-        ahead = yaw + (rate if math.isfinite(rate) else 0.0) * dt
-        off = math.remainder(seen - ahead, 2 * math.pi)
-        turn = ahead + (1.0 - math.exp(-dt / YAW_TIME)) * off - seen
-        c, s = math.cos(turn), math.sin(turn)
-        self._R = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]) @ measured
+        rates = state.base_velocity[3:]
+        ahead = self._R
+        if np.isfinite(rates).all():
+            ahead = turned(rates * dt) @ ahead
+        off = rotation(state.base_quaternion_wxyz) @ ahead.T
+        # A small rotation is its vector; a large one is where the machine was put.
+        vector = 0.5 * np.array(
+            [off[2, 1] - off[1, 2], off[0, 2] - off[2, 0], off[1, 0] - off[0, 1]]
+        )
+        if np.trace(off) < 1.0 + 2.0 * math.cos(FAR):
+            self._R = off @ ahead
+        else:
+            self._R = turned((1.0 - math.exp(-dt / TURN_TIME)) * vector) @ ahead
+
+    def _follow_slip(self, state: MachineState, dt: float) -> None:
+        along = float(state.base_velocity[:3] @ self._R[:, 0])
+        if math.isfinite(along):
+            slip = self._speed - along
+            self._slip += (1.0 - math.exp(-dt / SLIP_TIME)) * (slip - self._slip)
 
     def expect_centre(self, x: float) -> None:
         """Take this point for the one about which the machine turns until it shows [m]."""
@@ -193,3 +213,13 @@ class PoseFilter:
                 return np.asarray(position + u * (after - position))
             later, after = stamp, position
         return after
+
+
+def turned(vector: Array) -> Array:
+    """Return the rotation by a vector, shape (3,) [rad], as a matrix (Rodrigues)."""
+    angle = float(np.linalg.norm(vector))
+    if angle < 1e-12:
+        return np.eye(3)
+    x, y, z = vector / angle
+    K = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.asarray(np.eye(3) + math.sin(angle) * K + (1.0 - math.cos(angle)) * K @ K)

@@ -22,6 +22,8 @@ KNOT = 0.1
 """Between two knots [s]."""
 HORIZON = 1.2
 """Of a chunk, without the ramp at its end [s]."""
+NOTHING = 1e-3
+"""Less than this is no speed at all [m/s], [rad/s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,9 @@ class Law:
         approach: steepest angle back to the path [rad].
         sharp: a heading this far off halves the speed [rad].
         least: slowest turning on the spot: less only winds up the ground [rad/s].
-        close: stand when no more than this is left [m] or [rad] of a turn on the spot; who stands
-            does not begin again below twice that.
+        close: stand when no more than this is left [m] or [rad] of a turn on the spot.
+        begin: who stands does not set off for less than this [m] or [rad]: short moves only wind
+            up the ground.
         creep: slowest speed while something is left [m/s].
     """
 
@@ -50,6 +53,7 @@ class Law:
     sharp: float = 0.35
     least: float = 0.12
     close: tuple[float, float] = (0.03, 0.03)
+    begin: tuple[float, float] = (0.08, 0.1)
     creep: float = 0.06
 
 
@@ -142,7 +146,8 @@ class Driver:
         ramp = max(abs(v[-1]) / self.law.brake, abs(w[-1]) / self.law.turn, KNOT)
         self._t = np.append(t, t[-1] + ramp)
         self._v, self._w = np.append(v, 0.0), np.append(w, 0.0)
-        still = not (self._v.any() or self._w.any()) and abs(pose.speed) < 0.02
+        asked = max(float(np.abs(self._v).max()), float(np.abs(self._w).max()))
+        still = asked < NOTHING and abs(pose.speed) < 0.02
         return self._t - stamp, self.skid.sprockets(self._v, self._w, pose.gauge), still
 
     def _asked(self, t: Array) -> tuple[Array, Array]:
@@ -160,13 +165,14 @@ class Driver:
             return 0.0, 0.0, s
         if isinstance(goal, Turn):
             off = math.remainder(goal.yaw - yaw, 2 * math.pi)
-            if abs(off) < law.close[1] * (1.0 if w else 2.0):
+            turns = abs(w) > 0.5 * law.least
+            if abs(off) < (law.close[1] if turns else law.begin[1]):
                 return 0.0, 0.0, s
             rate = min(law.rate, law.gain * abs(off), math.sqrt(law.turn * abs(off)))
             return 0.0, math.copysign(max(rate, law.least), off), s
         s = goal.path.project((x, y), s)[0]
         left = self._end - s
-        if left < law.close[0]:
+        if left < (law.close[0] if abs(v) > 0.5 * law.creep else law.begin[0]):
             return 0.0, 0.0, s
         reach = max(law.reach[0], law.reach[1] * abs(v))
         ax, ay = ahead(goal.path, s + reach)
