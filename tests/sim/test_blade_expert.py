@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from tracked_rig import TrackedRig
@@ -63,3 +65,27 @@ def test_a_heap_is_pushed_to_the_spoils_side() -> None:
     assert carried > 300
     gained = (rig.plant.terrain.height - start)[(x[:, 0] > 8.0), :]
     assert gained.sum() * 0.01 > 0.6 * heap.sum() * 0.01
+
+
+def test_readings_that_fail_on_the_way_never_reach_the_chunks() -> None:
+    rig = TrackedRig(SPEC, GRID)
+    planner = Dozer(SPEC)
+    planner.reset(Task("level", 6.0, 0.0, 0.0, 6.0, 2.8, tolerance=0.03, speed=0.8))
+    state, ground = rig.read(), rig.scan()
+    n = len(SPEC.joint_names)
+    holes = {
+        "base_position": np.full(3, np.nan), "base_quaternion_wxyz": np.full(4, np.nan),
+        "base_velocity": np.full(6, np.nan), "q": np.full(n, np.nan), "qd": np.full(n, np.nan),
+        "tool_load": np.nan,
+    }  # fmt: skip
+    phases = []
+    for k in range(120):
+        bad = {} if k < 20 else {name: holes[name] for name in list(holes)[: 1 + k % 6]}
+        plan = planner.step(replace(state, stamp=0.05 * k, **bad), ground)
+        assert plan.trajectory is not None
+        assert np.isfinite(plan.trajectory.q).all() and np.isfinite(plan.trajectory.qd).all()
+        assert not plan.trajectory.qd[-1].any()
+        phases.append(plan.phase)
+    assert phases[-1] == "lost"
+    drives = [SPEC.joint_names.index(f"sprocket_{side}_joint") for side in ("left", "right")]
+    assert not plan.trajectory.qd[:, drives].any(), "who is lost stands"

@@ -145,7 +145,8 @@ class Driver:
             y += v[k] * math.sin(yaw) * KNOT
         ramp = max(abs(v[-1]) / self.law.brake, abs(w[-1]) / self.law.turn, KNOT)
         self._t = np.append(t, t[-1] + ramp)
-        self._v, self._w = np.append(v, 0.0), np.append(w, 0.0)
+        # What interpolating between old knots leaves over dies out here.
+        self._v, self._w = (np.append(np.where(np.abs(x) < 1e-6, 0.0, x), 0.0) for x in (v, w))
         asked = max(float(np.abs(self._v).max()), float(np.abs(self._w).max()))
         still = asked < NOTHING and abs(pose.speed) < 0.02
         return self._t - stamp, self.skid.sprockets(self._v, self._w, pose.gauge), still
