@@ -36,11 +36,13 @@ def randomised(
             share out of range, or a result that is no machine.
     """
     seed = int(rng.integers(2**63))
+    if not shares:
+        return spec
     factors: dict[str, float] = {}
     for key, share in matched(spec, shares).items():
         own = np.random.default_rng([seed, zlib.crc32(key.encode())])
         factors[key] = 1.0 + share * float(own.uniform(-1.0, 1.0))
-    return scaled(spec, factors, "randomised") if factors else spec
+    return scaled(spec, factors, "randomised")
 
 
 def matched(spec: MachineSpec, shares: Mapping[str, float]) -> dict[str, float]:
