@@ -20,7 +20,7 @@ import numpy as np
 from kuwa_cli.figure import Figure
 from kuwa_sim.scenario import scenario_names
 
-SEEDS = range(5)
+SEEDS = range(3)
 
 # Scenario, machine, figure, worst of the seeds, factor, unit, goal.
 PROMISED = (

@@ -32,7 +32,7 @@ SHOWN = (
     ("ros_stack", "ros.latency_median", "joint state → applied command, median", "{:.1f} ms"),
     ("ros_stack", "ros.latency_p99", "joint state → applied command, 99th percentile", "{:.1f} ms"),
     ("scenarios", "dig_trench.share_within_tolerance.worst",
-     "trench floor within ±3 cm, worst of five seeds", "{:.1f} %"),
+     "trench floor within ±3 cm, worst of three seeds", "{:.1f} %"),
     ("scenarios", "dig_trench.cycle_mean_s.worst", "a dig cycle", "{:.1f} s"),
     ("scenarios", "dig_trench.energy_per_volume_kwh_m3.worst", "hydraulic energy",
      "{:.2f} kWh/m³"),
