@@ -60,7 +60,7 @@ class RunLog:
         )
         self.base = Stream({"position": 3, "quaternion_wxyz": 4})
         self.truth = Stream(
-            {"position": 3, "quaternion_wxyz": 4, "velocity": 3, "points": 3 * points}
+            {"position": 3, "quaternion_wxyz": 4, "velocity": 3, "points": 3 * points, "load": 1}
         )
         self.plan = Stream({"phase": 1, "cycle": 1, "done": 1})
         self.safety = Stream({"mode": 1, "limited": n, "refused": 1})
@@ -102,8 +102,9 @@ class RunLog:
     def add_truth(self, t: float, truth: GroundTruth) -> None:
         """Take where the machine really is."""
         self.truth.append(
-            t, truth.position, truth.quaternion_wxyz, truth.velocity[:3], truth.points.ravel()
-        )
+            t, truth.position, truth.quaternion_wxyz, truth.velocity[:3], truth.points.ravel(),
+            truth.load,
+        )  # fmt: skip
 
     def pose(self, row: int = -1) -> tuple[Array, Array]:
         """Return position and attitude of the undercarriage in a row, true ones if known."""
@@ -169,6 +170,7 @@ class RunLog:
                 heading=np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)),
                 velocity=self.truth["velocity"][row],
                 points=self.truth["points"][row].reshape(len(t), -1, 3),
+                load=self.truth["load"][row],
             )
         return work
 

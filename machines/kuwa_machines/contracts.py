@@ -161,12 +161,14 @@ class GroundTruth:
         velocity: linear [m/s], then angular [rad/s] in the world, shape (6,).
         points: of the tool in the world, shape (k, 3) [m]: the middle of an edge, the shares of a
             plough, the points of a boom at which its height counts.
+        load: mass of the soil that the tool holds or pushes [kg].
     """
 
     position: Array
     quaternion_wxyz: Array
     velocity: Array
     points: Array
+    load: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,11 @@ class SimRobot:
         """Return where the machine really is."""
         plant = self._connected
         return GroundTruth(
-            plant.base_position, plant.base_quaternion_wxyz, plant.base_velocity, plant.tool.points
+            plant.base_position,
+            plant.base_quaternion_wxyz,
+            plant.base_velocity,
+            plant.tool.points,
+            plant.tool_load,
         )
 
     def close(self) -> None:

@@ -83,7 +83,7 @@ com3_msgs/msg/JointCmd
 com3_msgs/srv/DumpUp
     07026ae9616eae3a4b82eab33c3c012f393917a48977db96a8164a1c7a6e8297
 kuwa_msgs/msg/GroundTruth
-    285b351c8e5eb09ee9d33b93dc95623f36670e4d81d07c8466a14c05beac4e9a
+    1dfdb6952220ea7365a6a21f5656fb112bff81f33f191e6c31ab6a0b8e59b6ca
 kuwa_msgs/msg/HydraulicState
     02c3fed06771ea1e81cb5e800a2b24696ece87efb204117b19f4235f5731f1b7
 kuwa_msgs/msg/JointCommand

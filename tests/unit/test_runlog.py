@@ -84,7 +84,8 @@ def test_a_saved_log_reads_the_same(tmp_path: Path) -> None:
         t = 0.01 * k
         log.state.append(t, rng.normal(size=4), rng.normal(size=4), t)
         log.applied.append(t, rng.normal(size=4), t)
-        log.add_truth(t, GroundTruth(np.ones(3), turned, np.zeros(6), rng.normal(size=(2, 3))))
+        points = rng.normal(size=(2, 3))
+        log.add_truth(t, GroundTruth(np.ones(3), turned, np.zeros(6), points, 10.0 * k))
         log.add_plan(t, Plan(None, "dig" if k < 300 else "done", 1 + k // 200, k > 400))
         reasons = ("boom_joint: too fast",) if k in (7, 8, 20) else ()
         log.add_safety(t, SafetyState(Mode.AUTO, reasons, (False,) * 4, k // 100))
@@ -107,7 +108,11 @@ def test_a_saved_log_reads_the_same(tmp_path: Path) -> None:
         replay.advance(1e9)
     np.testing.assert_allclose(first.map.height, second.map.height, atol=1e-6)
     work = back.work_log()
-    assert work.points.shape == (500, 2, 3) and work.heading[-1] == pytest.approx(0.3)
+    assert (
+        work.load[-1] == 4990.0
+        and work.points.shape == (500, 2, 3)
+        and work.heading[-1] == pytest.approx(0.3)
+    )
     assert work.cycle[0] == 1 and work.cycle[-1] == 3 and work.done[-1]
 
 

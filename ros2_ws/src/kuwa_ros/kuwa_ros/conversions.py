@@ -314,6 +314,7 @@ def truth_msg(truth: c.GroundTruth, stamp: float) -> GroundTruth:
     v.x, v.y, v.z = map(float, truth.velocity[:3])
     w.x, w.y, w.z = map(float, truth.velocity[3:])
     msg.points = doubles(truth.points.ravel())
+    msg.load = float(truth.load)
     return msg
 
 
@@ -325,6 +326,7 @@ def truth_from(msg: GroundTruth) -> c.GroundTruth:
         np.array([q.w, q.x, q.y, q.z]),
         np.array([v.x, v.y, v.z, w.x, w.y, w.z]),
         numbers(msg.points).reshape(-1, 3),
+        msg.load,
     )
 
 
