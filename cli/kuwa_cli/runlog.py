@@ -26,7 +26,7 @@ from kuwa_sim.lockstep import Tick
 from kuwa_sim.score.log import WorkLog
 
 MAX_EVENTS = 1000
-FORMAT = 2
+FORMAT = 3
 """Counts up when a saved log changes in a way that older readers would misread."""
 
 
