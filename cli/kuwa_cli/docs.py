@@ -44,7 +44,7 @@ SHOWN = (
     ("scenarios", "plough_straight.cross_track_sd_m.worst",
      "ploughing, cross-track standard deviation", "{:.1f} cm"),
     ("scenarios", "spray_rough.height_share.worst", "spray boom within ±10 cm of its height",
-     "{:.0f} %"),
+     "{:.1f} %"),
     ("sim", "sim.zx200.real_time_factor", "simulation alone, excavator digging",
      "{:.0f} × real time"),
     ("sim", "sim.tractor_plough.real_time_factor", "simulation alone, tractor ploughing",
