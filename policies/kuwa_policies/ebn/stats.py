@@ -1,0 +1,55 @@
+"""Figures of a network's activity: rates, irregularity, balance of excitation and inhibition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kuwa_machines.contracts import Array
+from kuwa_policies.ebn.network import Activity
+
+ENOUGH = 5
+"""Intervals without which a neuron's irregularity says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of one network.
+
+    Args:
+        mean_rate, max_rate: over the living neurons [Hz].
+        isi_cv: coefficient of variation of the intervals between spikes, mean over neurons; 1 for
+            a Poisson process. NaN until there are intervals.
+        ei_correlation: between filtered excitation and inhibition, mean over the watched neurons.
+    """
+
+    mean_rate: float
+    max_rate: float
+    isi_cv: float
+    ei_correlation: float
+
+
+def figures(activity: Activity, dt: float, alive: Array | None = None) -> Figures:
+    """Return the figures of what a network did since its last reset.
+
+    Args:
+        dt: neuron step [s].
+        alive: neurons that count, shape (N,).
+    """
+    spikes = activity.spikes if alive is None else activity.spikes[alive.astype(bool)]
+    time = max(float(activity.steps[0]) * dt, dt)
+    n, mean, square = activity.isi
+    seen = n >= ENOUGH
+    cv = np.sqrt(np.maximum(square[seen] - mean[seen] ** 2, 0.0)) / mean[seen]
+    weight, E, I, EE, II, EI = activity.moments  # noqa: E741
+    with np.errstate(divide="ignore", invalid="ignore"):
+        E, I, EE, II, EI = (row / weight for row in (E, I, EE, II, EI))  # noqa: E741
+        rho = (EI - E * I) / np.sqrt((EE - E**2) * (II - I**2))
+    rho = rho[np.isfinite(rho)]
+    return Figures(
+        float(spikes.mean() / time) if len(spikes) else 0.0,
+        float(spikes.max() / time) if len(spikes) else 0.0,
+        float(cv.mean()) if len(cv) else float("nan"),
+        float(rho.mean()) if len(rho) else float("nan"),
+    )
