@@ -15,7 +15,7 @@ import numpy as np
 from kuwa_cli.figure import Figure
 from kuwa_hardware.gate import Gate
 from kuwa_machines.contracts import JointCommand
-from kuwa_policies.control.tracking import TrackingController
+from kuwa_policies.control.controllers import DEFAULT, make_controller
 from kuwa_policies.planning.experts import make_expert
 from kuwa_sim.lockstep import Tick, run_lockstep
 from kuwa_sim.robot import SimRobot
@@ -48,8 +48,10 @@ def _dig() -> tuple[np.ndarray, np.ndarray, float]:
         commands.append(tick.output.applied)
         wall.append(time.perf_counter())
 
-    cores = make_expert(robot.spec), TrackingController(robot.spec, robot.control_period)
-    run_lockstep(robot, *cores, Gate(robot.spec), robot.task, DURATION, observe)
+    controller = make_controller(DEFAULT, robot.spec, robot.control_period)
+    run_lockstep(
+        robot, make_expert(robot.spec), controller, Gate(robot.spec), robot.task, DURATION, observe
+    )
 
     robot.reset(0)
     plant = []

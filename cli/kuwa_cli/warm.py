@@ -11,12 +11,14 @@ from pathlib import Path
 import kuwa_policies
 import kuwa_sim
 from kuwa_hardware.gate import Gate
-from kuwa_policies.control.tracking import TrackingController
+from kuwa_policies.control.controllers import CONTROLLERS, make_controller
 from kuwa_policies.planning.experts import make_expert
 from kuwa_sim.lockstep import run_lockstep
 from kuwa_sim.robot import SimRobot
 
-SCENARIO, SECONDS = "dig_trench", 1.0
+SCENARIO = "dig_trench"
+SECONDS, SHORT = 1.0, 0.05
+"""Of the first controller's run, which sees the whole simulation, and of the others'."""
 
 
 def forget() -> None:
@@ -29,15 +31,18 @@ def forget() -> None:
 
 
 def warm() -> None:
-    """Run one second of a scenario in lock-step: everything that is compiled gets compiled."""
+    """Run some of a scenario in lock-step with each controller: what is compiled gets compiled."""
     robot = SimRobot(SCENARIO)
     robot.connect()
     assert robot.task is not None
     try:
-        run_lockstep(
-            robot, make_expert(robot.spec), TrackingController(robot.spec, robot.control_period),
-            Gate(robot.spec), robot.task, SECONDS,
-        )  # fmt: skip
+        for k, name in enumerate(CONTROLLERS):
+            robot.reset(0)
+            run_lockstep(
+                robot, make_expert(robot.spec),
+                make_controller(name, robot.spec, robot.control_period),
+                Gate(robot.spec), robot.task, SHORT if k else SECONDS,
+            )  # fmt: skip
     finally:
         robot.close()
 

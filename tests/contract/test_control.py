@@ -1,4 +1,4 @@
-"""One controller and one gate for every machine: each joint follows, stops, and stays in bounds."""
+"""Every controller and the gate on every machine: each joint follows, stops, stays in bounds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kuwa_hardware.gate import Gate
 from kuwa_machines import MachineSpec, load_machine, machine_folders
 from kuwa_machines.contracts import Array, CommandKind, JointCommand, MachineState, Mode, Trajectory
 from kuwa_machines.spec import HydrostaticDrive
-from kuwa_policies.control.tracking import TrackingController
+from kuwa_policies.control.controllers import CONTROLLERS, make_controller
 from kuwa_sim.plant import CONTROL_PERIOD, Plant
 from kuwa_sim.scenery import Grid
 from kuwa_sim.site import lone_plant
@@ -19,12 +19,12 @@ from kuwa_sim.soil import load_soil
 class Loop:
     """Controller, gate and plant, with the true state as the measured one."""
 
-    def __init__(self, spec: MachineSpec) -> None:
+    def __init__(self, spec: MachineSpec, controller: str) -> None:
         self.spec = spec
         self.plant: Plant = lone_plant(
             spec, load_soil("sandy_loam"), Grid(-9.9, -9.9, 0.1, 200, 200)
         )
-        self.controller = TrackingController(spec, CONTROL_PERIOD)
+        self.controller = make_controller(controller, spec, CONTROL_PERIOD)
 
     def start(self) -> None:
         self.plant.reset()
@@ -66,8 +66,13 @@ class Loop:
 
 
 @pytest.fixture(params=sorted(machine_folders()), scope="module")
-def loop(request: pytest.FixtureRequest) -> Loop:
-    return Loop(load_machine(request.param))
+def machine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=CONTROLLERS, scope="module")
+def loop(machine: str, request: pytest.FixtureRequest) -> Loop:
+    return Loop(load_machine(machine), request.param)
 
 
 def functions(spec: MachineSpec) -> list[tuple[str, list[int]]]:

@@ -24,7 +24,7 @@ from kuwa_sim.gl import RenderError
 from kuwa_sim.scenario import SCENARIOS, load_scenario
 
 TRENCH = "Kuwa/Zx200-DigTrench-v0"
-CONTROLLER = "kuwa_policies.control.tracking:TrackingController"
+CONTROLLER = "kuwa_policies.control.controllers:pid"
 
 
 def short(env: ScenarioEnv) -> ScenarioEnv:
