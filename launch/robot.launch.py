@@ -9,6 +9,9 @@ def generate_launch_description():
         "mock",
         (
             "machine",
+            "controller",
+            "controller_state",
+            "controller_state_out",
             "parameters",
             "robot",
             "namespace",

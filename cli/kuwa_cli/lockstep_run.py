@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from kuwa_cli.live import LiveStatus
 from kuwa_cli.outcome import EndedBy, Outcome, figures_of
 from kuwa_cli.progress import Progress
+from kuwa_cli.runfolder import controller_files
 from kuwa_cli.runlog import RunLog
 from kuwa_cli.settings import Settings
 from kuwa_cli.window import Window
 from kuwa_hardware.gate import Gate
+from kuwa_machines.contracts import Controller, Learner
 from kuwa_machines.errors import KuwaError
-from kuwa_policies.control.tracking import TrackingController
+from kuwa_policies.control.controllers import make_controller
+from kuwa_policies.control.options import ControllerOptions
+from kuwa_policies.control.saved import keep
 from kuwa_policies.planning.experts import make_expert
 from kuwa_sim.lockstep import Stack, Tick, run_together
 from kuwa_sim.robot import SimRobot, robots_of
 from kuwa_sim.world import World
 
 
-def run(settings: Settings, logs: Mapping[str, RunLog], live: LiveStatus) -> Outcome:
+def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: LiveStatus) -> Outcome:
     """Run to the end, to the time limit or to Ctrl-C; the logs hold what happened.
 
     Args:
+        folder: where controllers leave what they have learnt.
         logs: one for each machine.
 
     Raises:
@@ -38,6 +44,7 @@ def run(settings: Settings, logs: Mapping[str, RunLog], live: LiveStatus) -> Out
     progress = Progress(log, task, settings.duration)
     ended_by: EndedBy = "duration"
     note = ""
+    controllers: dict[str, Controller] = {}
     with Window(settings.specs, settings.tasks, settings.obstacles) as window:
 
         def observe(ticks: dict[str, Tick]) -> bool:
@@ -61,8 +68,9 @@ def run(settings: Settings, logs: Mapping[str, RunLog], live: LiveStatus) -> Out
         live.show()
         try:
             world.reset(settings.seed)
+            controllers = _controllers(settings, robots)
             live.status.waiting = ""
-            run_together(_stacks(robots), world.advance, settings.duration, observe)
+            run_together(_stacks(robots, controllers), world.advance, settings.duration, observe)
             if len(log.state):
                 _map(world, logs)
         except KeyboardInterrupt:
@@ -74,22 +82,40 @@ def run(settings: Settings, logs: Mapping[str, RunLog], live: LiveStatus) -> Out
         finally:
             for robot in robots.values():
                 robot.close()
+    for name, file in controller_files(folder, logs).items():
+        learner = controllers.get(name)
+        if isinstance(learner, Learner) and len(log.state):
+            try:
+                keep(learner, file)
+            except KuwaError as error:
+                note = f"{note} {error}".strip()
     return _outcome(log, ended_by, note)
 
 
-def _stacks(robots: Mapping[str, SimRobot]) -> dict[str, Stack]:
-    """Return the stack of every machine that has a task."""
+def _controllers(settings: Settings, robots: Mapping[str, SimRobot]) -> dict[str, Controller]:
+    """Return the controller of every machine that has a task."""
+    saved = {next(iter(robots)): settings.controller_state}
     return {
-        name: Stack(
-            robot,
-            make_expert(robot.spec),
-            TrackingController(robot.spec, robot.control_period),
-            Gate(robot.spec),
-            robot.task,
+        name: make_controller(
+            settings.controller, robot.spec, robot.control_period,
+            ControllerOptions(seed=settings.seed, saved=saved.get(name, "")),
         )
         for name, robot in robots.items()
         if robot.task is not None
-    }
+    }  # fmt: skip
+
+
+def _stacks(
+    robots: Mapping[str, SimRobot], controllers: Mapping[str, Controller]
+) -> dict[str, Stack]:
+    """Return the stack of every machine that has a controller."""
+    stacks = {}
+    for name, controller in controllers.items():
+        robot = robots[name]
+        assert robot.task is not None
+        expert, gate = make_expert(robot.spec), Gate(robot.spec)
+        stacks[name] = Stack(robot, expert, controller, gate, robot.task)
+    return stacks
 
 
 def _map(world: World, logs: Mapping[str, RunLog]) -> None:

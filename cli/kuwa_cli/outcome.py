@@ -86,6 +86,8 @@ def result(
         "machine": lead["machine"],
         "machine_title": lead["machine_title"],
         "soil": scenario.soil.replace("_", " "),
+        "controller": asked.controller,
+        "restored": bool(asked.controller_state),
         "seed": asked.seed,
         "mode": mode,
         "speed": asked.speed,

@@ -21,7 +21,7 @@ from kuwa_cli.live import LiveStatus
 from kuwa_cli.observer import Observer
 from kuwa_cli.outcome import EndedBy, Outcome, Panels, figures_of
 from kuwa_cli.progress import Progress
-from kuwa_cli.runfolder import LOGS
+from kuwa_cli.runfolder import LOGS, controller_files
 from kuwa_cli.runlog import RunLog
 from kuwa_cli.settings import Settings
 from kuwa_cli.window import Window
@@ -60,6 +60,9 @@ def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: Live
         stats_file=str(folder / TIMING),
         namespace=names[0],
         parameters=settings.parameters,
+        controller=settings.controller,
+        controller_state=settings.controller_state,
+        controller_states_out={n: str(f) for n, f in controller_files(folder, names).items()},
         partners={name: settings.specs[name].name for name in working(settings)[1:]},
     )
     live.status.waiting = "starting the nodes"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -10,10 +11,10 @@ from kuwa_machines.errors import KuwaError
 
 FILES = (
     "result.json", "report.html", "log.npz", "film.mp4",
-    "before.jpg", "at_work.jpg", "after.jpg", "robot_timing.json",
+    "before.jpg", "at_work.jpg", "after.jpg", "robot_timing.json", "controller.npz",
 )  # fmt: skip
-OTHERS = "log-*.npz"
-"""Logs of the machines beside the lead."""
+OTHERS = ("log-*.npz", "controller-*.npz")
+"""Of the machines beside the lead."""
 LOGS = "logs"
 """Folder with one log file a node."""
 MARK = ".kuwa-run"
@@ -51,7 +52,8 @@ def prepare(path: Path) -> Path:
                     f"--out {path}: the folder is not empty and no run of Kuwa made it; "
                     "give a new folder, so that nothing of yours is overwritten"
                 )
-            for file in [*(path / name for name in FILES), *path.glob(OTHERS)]:
+            others = [file for pattern in OTHERS for file in path.glob(pattern)]
+            for file in [*(path / name for name in FILES), *others]:
                 file.unlink(missing_ok=True)
             shutil.rmtree(path / LOGS, ignore_errors=True)
         path.mkdir(parents=True, exist_ok=True)
@@ -59,6 +61,14 @@ def prepare(path: Path) -> Path:
     except OSError as error:
         raise RunFolderError(f"--out {path}: cannot be written: {error.strerror}") from None
     return path
+
+
+def controller_files(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Return where each machine's controller leaves what it has learnt, the lead's first."""
+    each = {name: folder / f"controller-{name}.npz" for name in names}
+    if each:
+        each[next(iter(each))] = folder / "controller.npz"
+    return each
 
 
 def shown(path: Path) -> str:

@@ -11,6 +11,7 @@ from kuwa_machines.contracts import Task
 from kuwa_machines.errors import KuwaError
 from kuwa_machines.overlay import machine_named_in
 from kuwa_machines.spec import MachineSpec
+from kuwa_policies.control.controllers import DEFAULT, check_saved, entry
 from kuwa_sim.scenario import Scenario, check_tools, load_scenario
 from kuwa_sim.soil.obstacles import Obstacle
 from kuwa_sim.world import specs_of
@@ -32,6 +33,8 @@ class Settings:
         speed: simulated seconds in a second; None in lock-step.
         duration: longest run from the moment the machine may move [s, simulated].
         parameters: machine → file with numbers in place of the machine's own.
+        controller: of every machine that works, by name.
+        controller_state: file from which the lead's controller is restored; empty: none.
     """
 
     scenario_name: str
@@ -42,6 +45,8 @@ class Settings:
     duration: float
     view: bool
     parameters: dict[str, str]
+    controller: str = DEFAULT
+    controller_state: str = ""
 
     @property
     def spec(self) -> MachineSpec:
@@ -77,6 +82,8 @@ def settings(
     duration: float | None,
     view: bool,
     parameters: Path | None = None,
+    controller: str | None = None,
+    controller_state: Path | None = None,
 ) -> Settings:
     """Check what was asked.
 
@@ -104,6 +111,12 @@ def settings(
             "--view opens a window, and there is no display here (DISPLAY is not set); "
             "leave it out: the report has a film of the run"
         )
+    control = DEFAULT if controller is None else controller
+    saved = "" if controller_state is None else str(controller_state.absolute())
+    entry(control)
+    check_saved(control, saved)
     name = str(Path(scenario).absolute()) if scenario.endswith(".yaml") else scenario
     files = {} if parameters is None else {machine_named_in(parameters): file}
-    return Settings(name, loaded, specs, seed, None if lockstep else pace, length, view, files)
+    return Settings(
+        name, loaded, specs, seed, None if lockstep else pace, length, view, files, control, saved
+    )

@@ -18,6 +18,7 @@ from kuwa_cli.outcome import Outcome, command_line, finite, result, write_result
 from kuwa_cli.runlog import RunLog
 from kuwa_cli.settings import Settings, settings
 from kuwa_machines.errors import KuwaError
+from kuwa_policies.control.controllers import CONTROLLERS, DEFAULT
 from kuwa_sim.mounts import tool_points
 from kuwa_sim.score.figures import FIGURES
 
@@ -33,6 +34,12 @@ def command(
     machine: str = typer.Option(None, help="Another machine than the scenario's own."),
     parameters: Path = typer.Option(
         None, help="File with numbers in place of the machine's own, as kuwa identify writes it."
+    ),
+    controller: str = typer.Option(
+        None, help=f"Who makes the joints follow: {', '.join(CONTROLLERS)}. [default: {DEFAULT}]"
+    ),
+    controller_state: Path = typer.Option(
+        None, help="What it learnt in an earlier run: the controller.npz of that run's folder."
     ),
     seed: int = typer.Option(0, help="Of ground, soil, start pose and sensor noise."),
     view: bool = typer.Option(False, "--view/--headless", help="Open a window."),
@@ -50,7 +57,10 @@ def command(
     # A service manager's SIGTERM ends a run as cleanly as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        asked = settings(scenario, machine, seed, lockstep, speed, duration, view, parameters)
+        asked = settings(
+            scenario, machine, seed, lockstep, speed, duration, view, parameters,
+            controller, controller_state,
+        )  # fmt: skip
         folder = runfolder.prepare(out or runfolder.default_folder(scenario, seed))
         sys.exit(simulate(asked, folder, lockstep, as_json, report))
     except KeyboardInterrupt:
@@ -64,12 +74,12 @@ def simulate(asked: Settings, folder: Path, lockstep: bool, as_json: bool, repor
     log = next(iter(logs.values()))
     how = "lock-step" if lockstep else "ROS 2"
     machines = " + ".join(spec.name for spec in asked.specs.values())
-    title = f"{asked.scenario.name} · {machines} · seed {asked.seed} · {how}"
+    title = f"{asked.scenario.name} · {machines} · {asked.controller} · seed {asked.seed} · {how}"
     with LiveStatus(title) as live:
         if lockstep:
             from kuwa_cli.lockstep_run import run as run_lockstep
 
-            outcome = run_lockstep(asked, logs, live)
+            outcome = run_lockstep(asked, folder, logs, live)
         else:
             from kuwa_cli.ros_run import run as run_ros
 
@@ -115,6 +125,7 @@ def new_logs(asked: Settings, exact: bool) -> dict[str, RunLog]:
         task = None if station.task is None else asdict(station.task.task)
         log.meta = {
             "machine": spec.name, "name": name, "task": task, "seed": asked.seed,
+            "controller": asked.controller,
             "obstacles": [
                 [body.kind, body.centre, body.half, body.yaw] for body in asked.obstacles
             ],

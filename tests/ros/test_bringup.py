@@ -45,6 +45,24 @@ def test_partners_have_stacks_of_their_own_and_share_the_robot_node() -> None:
     assert by_title["truck.supervisor"].parameters["nodes"] == ("safety", "control", "planning")
 
 
+def test_each_stack_has_its_controller_and_its_own_file_to_save_it() -> None:
+    files = {"zx200": "/run/controller.npz", "truck": "/run/controller-truck.npz"}
+    specs = stack(
+        "zx200", seed=3, controller="pid", controller_state="/before.npz",
+        controller_states_out=files, partners={"truck": "ic120"},
+    )  # fmt: skip
+    lead, truck = (
+        next(s.parameters for s in specs if s.title == title)
+        for title in ("control", "truck.control")
+    )
+    assert (lead["controller"], truck["controller"]) == ("pid", "pid")
+    assert (lead["seed"], truck["seed"]) == (3, 3)
+    assert (lead["controller_state"], truck["controller_state"]) == ("/before.npz", "")
+    assert lead["controller_state_out"] == files["zx200"]
+    assert truck["controller_state_out"] == files["truck"]
+    assert "controller" not in stack()[2].parameters, "the node has a default of its own"
+
+
 def test_only_simulated_robots_arm_themselves() -> None:
     assert set(KINDS) >= SIMULATED
     assert stack(robot="sim")[-1].parameters["auto_arm"] is True

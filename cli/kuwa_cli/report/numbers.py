@@ -10,7 +10,9 @@ from kuwa_cli.runlog import RunLog
 from kuwa_sim.scenario import Bound
 from kuwa_sim.score.figures import FIGURES, Figure
 
-RUN = ("command", "mode", "ended_by", "seed", "scenario", "machine")
+RUN = (
+    "command", "mode", "ended_by", "seed", "scenario", "machine", "controller", "restored",
+)  # fmt: skip
 UNITS = {
     "_kwh_m3": "kWh/m³", "_kwh_ha": "kWh/ha", "_km_h": "km/h", "_m3_h": "m³/h", "_m3": "m³",
     "_kwh": "kWh", "_ms": "ms", "_hz": "Hz", "_gib": "GiB", "_m": "m", "_s": "s",

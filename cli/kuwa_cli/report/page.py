@@ -132,6 +132,8 @@ def _head(result: dict[str, Any]) -> str:
         f"<header><h1>{escape(result['title'])}</h1>"
         f'<span class="badge {kind}">{escape(word)}</span></header>'
         f'<p class="soft">{escape(result["machine_title"])} on {escape(result["soil"])}, '
+        f"controller {escape(result['controller'])}"
+        f"{' with what it learnt before' if result['restored'] else ''}, "
         f"seed {result['seed']}, {how[result['mode']]}. {escape(result['date'])}</p>"
     )
 

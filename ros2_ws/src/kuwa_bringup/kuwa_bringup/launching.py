@@ -13,6 +13,9 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     "seed": ("0", "seed of a simulated robot"),
     "speed": ("1.0", "simulated seconds in a second"),
     "namespace": ("", "namespace; the machine's name if empty"),
+    "controller": ("", "controller, by name; the control node's own choice if empty"),
+    "controller_state": ("", "file with what the controller learnt in an earlier run"),
+    "controller_state_out": ("", "file where the controller saves what it has learnt at the end"),
     "parameters": ("", "file with identified numbers in place of the machine's own"),
     "partners": ("", "other machines of the scenario: name or name=machine, with commas between"),
     "use_sim_time": ("false", "set use_sim_time; our nodes take time from the states anyway"),
@@ -37,12 +40,16 @@ def description(robot: str, names: tuple[str, ...]) -> Any:
 def _nodes(context: Any) -> list[Any]:
     given = {name: context.launch_configurations.get(name, "") for name in ARGUMENTS}
     get = {name: given[name] or ARGUMENTS[name][0] for name in ARGUMENTS}
+    own = get["namespace"].strip("/") or get["machine"]
     specs = stack(
         get["machine"],
         get["robot"],
         get["scenario"],
         int(get["seed"]),
         float(get["speed"]),
+        controller=get["controller"],
+        controller_state=get["controller_state"],
+        controller_states_out={own: get["controller_state_out"]},
         namespace=get["namespace"],
         partners=_partners(get["partners"]),
         parameters={get["machine"]: get["parameters"]} if get["parameters"] else None,

@@ -54,7 +54,9 @@ def stack(
     speed: float = 1.0,
     *,
     planner: str = "expert",
-    controller: str = "pid",
+    controller: str = "",
+    controller_state: str = "",
+    controller_states_out: Mapping[str, str] | None = None,
     auto_arm: bool | None = None,
     stats_file: str = "",
     namespace: str = "",
@@ -66,8 +68,11 @@ def stack(
     Args:
         machine: by the name of its folder.
         robot: kind of robot.
-        scenario, seed, speed: of a simulated robot.
-        planner, controller: by name; an empty planner leaves planning out.
+        scenario, speed: of a simulated robot. seed: of it and of the controller.
+        planner: by name; an empty one leaves planning out.
+        controller: by name; empty: the control node's own choice.
+        controller_state: file from which this machine's controller is restored.
+        controller_states_out: namespace → file where its controller saves what it has learnt.
         auto_arm: go to mode auto without a person; by default for simulated robots.
         stats_file: where the robot node writes its timing at the end.
         namespace: instead of the machine's name.
@@ -88,6 +93,16 @@ def stack(
     files = dict(parameters or {})
     # The robot node has the whole site, in which another machine may be the one with the file.
     own, any_file = files.get(machine, ""), next(iter(files.values()), "")
+    kept = dict(controller_states_out or {})
+    control: dict[str, Value] = {
+        "machine": machine,
+        "parameters": own,
+        "seed": int(seed),
+        "controller_state": controller_state,
+        "controller_state_out": kept.get(ns.strip("/"), ""),
+    }
+    if controller:
+        control["controller"] = controller
     nodes: list[tuple[str, dict[str, Value]]] = [
         (
             "robot",
@@ -102,7 +117,7 @@ def stack(
             },
         ),
         ("safety", {"machine": machine, "parameters": own}),
-        ("control", {"machine": machine, "parameters": own, "controller": controller}),
+        ("control", control),
     ]
     if planner:
         nodes.append(("planning", {"machine": machine, "parameters": own, "planner": planner}))
@@ -110,7 +125,12 @@ def stack(
     specs: list[NodeSpec] = []
     for name, partner in (partners or {}).items():
         theirs: dict[str, Value] = {"machine": partner, "parameters": files.get(partner, "")}
-        rest = [(n, values | theirs) for n, values in nodes if n != "robot"]
+        of_control = {"controller_state": "", "controller_state_out": kept.get(name, "")}
+        rest = [
+            (n, values | theirs | (of_control if n == "control" else {}))
+            for n, values in nodes
+            if n != "robot"
+        ]
         specs += _supervised("/" + name, rest, arms, f"{name}.")
     return (*specs, *_supervised(ns, nodes, arms))
 

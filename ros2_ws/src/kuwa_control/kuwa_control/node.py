@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kuwa_control.controllers import CONTROLLERS, make_controller
 from kuwa_machines.contracts import (
     Array,
     CommandKind,
     Controller,
     JointCommand,
+    Learner,
     MachineState,
     Mode,
     Trajectory,
 )
-from kuwa_machines.errors import CommandError
+from kuwa_machines.errors import CommandError, KuwaError
 from kuwa_machines.overlay import load_machine_as
+from kuwa_policies.control.controllers import CONTROLLERS, DEFAULT, make_controller
+from kuwa_policies.control.options import ControllerOptions
+from kuwa_policies.control.saved import keep
 from kuwa_ros import topics
 from kuwa_ros.conversions import (
     JointOrder,
@@ -33,13 +37,16 @@ from kuwa_ros.conversions import (
 from kuwa_ros.lifecycle import KuwaNode
 from kuwa_ros.loop import Loop, MessageLoop
 from kuwa_ros.main import run
-from kuwa_ros.parameters import parameter
+from kuwa_ros.parameters import ParameterError, parameter
 
 SOURCE = {Mode.AUTO: "control", Mode.TELEOP: "teleop"}
 STATE_WAIT = 0.1
 """Without a joint state the loop wakes this often [s], and sends nothing."""
 YOUNG = 0.25
-"""A chunk that begins this near to a change of mode was made for the new mode [s]."""
+"""A chunk that begins this near to a change of mode was made for the new mode [s]; one that ended
+longer ago than this was meant for another time."""
+EARLY = 1.0
+"""So is one that begins later than this [s]: clocks do not agree."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,22 @@ class ControlParameters:
 
     machine: str = parameter("zx200", "machine, by the name of its folder")
     parameters: str = parameter("", "file with numbers in place of the machine's own")
-    controller: str = parameter("pid", "controller", valid=tuple(CONTROLLERS))
+    controller: str = parameter(DEFAULT, "controller", valid=tuple(CONTROLLERS))
+    controller_state: str = parameter(
+        "", "file with what the controller learnt in an earlier run; empty: it begins anew"
+    )
+    controller_state_out: str = parameter(
+        "", "file where the controller saves what it has learnt when the node is deactivated"
+    )
+    learn: bool = parameter(True, "whether the controller adapts while it runs")
+    seed: int = parameter(0, "of what a controller draws", low=0, high=2**31 - 1)
+    neuron_dt: float = parameter(
+        0.001,
+        "neuron step; the period must hold a whole number of them",
+        unit="s",
+        low=1e-5,
+        high=0.1,
+    )
     period: float = parameter(
         0.01, "control period, the time between two joint states", unit="s", low=0.001, high=0.1
     )
@@ -73,7 +95,9 @@ class ControlNode(KuwaNode[ControlParameters]):
         p = self.p
         spec = load_machine_as(p.machine, p.parameters)
         self._names = tuple(spec.joint_names)
-        self.core = make_controller(p.controller, spec, p.period)
+        options = ControllerOptions(p.seed, p.neuron_dt, p.learn, p.controller_state)
+        self.core = make_controller(p.controller, spec, p.period, options)
+        self._keep_at = self._checked_file(p.controller_state_out)
         self._to_state = JointStateReader(self._names)
         self._order = JointOrder(self._names)
         self._states = self.reader(topics.JOINT_STATES)
@@ -88,16 +112,42 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._stamp = -np.inf
         self._trajectory: Trajectory | None = None
         self._forget(0.0)
-        # What a core compiles at its first step is compiled now, not when the machine moves; the
-        # arrays come out of messages as they will then.
-        rest = self._to_state(JointStateWriter(self._names)(at_rest(spec.home)))
+        options = replace(options, saved="")
+        self._warm_up(make_controller(p.controller, spec, p.period, options), spec.home)
+
+    def _warm_up(self, core: Controller, home: Array) -> None:
+        """Compile what a core compiles at its first step now, not when the machine moves.
+
+        The core is another one of the same kind, so that the one in use learns nothing from it;
+        the arrays come out of messages as they will then.
+        """
+        rest = self._to_state(JointStateWriter(self._names)(at_rest(home)))
         chunk = trajectory_from(trajectory_msg(hold(rest), self._names), self._order)
-        self.core.reset(rest)
+        core.reset(rest)
         for reference in (chunk, self._velocity, None):
-            self.core.step(rest, reference, self._applied)
+            core.step(rest, reference, self._applied)
+
+    def _checked_file(self, name: str) -> Path | None:
+        """Return where to save what was learnt, or None where nothing is."""
+        if not name or not isinstance(self.core, Learner):
+            return None
+        path = Path(name)
+        if not path.parent.is_dir():
+            raise ParameterError(f"controller_state_out {name}: there is no such folder")
+        return path
 
     def activate(self) -> Loop:
         return MessageLoop("control", self, self._states, STATE_WAIT, self._step, self.fail)
+
+    def deactivate(self) -> None:
+        if self._keep_at is None:
+            return
+        assert isinstance(self.core, Learner)
+        try:
+            keep(self.core, self._keep_at)
+        except KuwaError as error:
+            # A full disk must not keep a machine from being stopped.
+            self.get_logger().error(f"what the controller has learnt is lost: {error}")
 
     def _forget(self, stamp: float) -> None:
         """Forget what was asked for before, except a chunk as young as the change of mode itself:
@@ -111,7 +161,7 @@ class ControlNode(KuwaNode[ControlParameters]):
         if message is None:
             return
         try:
-            state = self._to_state(message)
+            state = checked_state(self._to_state(message))
         except Exception as error:
             self.complain("joint state", error)
             return
@@ -120,6 +170,10 @@ class ControlNode(KuwaNode[ControlParameters]):
             return
         assert self.core is not None
         values = self.core.step(state, self._reference(now), self._applied)
+        if not np.isfinite(values).all():
+            raise CommandError(
+                f"controller {self.p.controller!r} asks for {values.tolist()}; expected numbers"
+            )
         self._sequence += 1
         command = JointCommand(
             state.stamp,
@@ -154,7 +208,8 @@ class ControlNode(KuwaNode[ControlParameters]):
                 self._applied = command_from(applied).ordered(self._names)
             trajectory = self._trajectories.take()
             if trajectory is not None:
-                self._trajectory = trajectory_from(trajectory, self._order)
+                chunk = trajectory_from(trajectory, self._order)
+                self._trajectory = checked_chunk(chunk, state.stamp)
             velocity = self._velocities.take()
             if velocity is not None:
                 self._velocity, self._velocity_at = self._checked(velocity), now
@@ -170,6 +225,36 @@ class ControlNode(KuwaNode[ControlParameters]):
                 f"expected VELOCITY_FRACTION with values in [-1, 1]"
             )
         return values
+
+
+def checked_state(state: MachineState) -> MachineState:
+    """Return a state whose joints are all measured.
+
+    Raises:
+        CommandError: a joint has a position or a velocity that is no number: what a core has once
+            learnt from it, it would not get rid of.
+    """
+    if not (np.isfinite(state.q).all() and np.isfinite(state.qd).all()):
+        raise CommandError(
+            f"joint state at {state.stamp:.3f} s has positions {state.q.tolist()} and velocities "
+            f"{state.qd.tolist()}; expected numbers"
+        )
+    return state
+
+
+def checked_chunk(chunk: Trajectory, now: float) -> Trajectory:
+    """Return a chunk that is about the time around ``now`` [s].
+
+    Raises:
+        CommandError: it is over, or begins long after now.
+    """
+    end = chunk.stamp + float(chunk.t[-1])
+    if end < now - YOUNG or chunk.stamp > now + EARLY:
+        raise CommandError(
+            f"trajectory from {chunk.stamp:.3f} to {end:.3f} s is refused in a state of "
+            f"{now:.3f} s: it is {'over' if end < now else 'too early'}"
+        )
+    return chunk
 
 
 def at_rest(q: Array) -> MachineState:
