@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from learner_double import ENTRY, LearnerDouble
 
 from kuwa_cli import lockstep_run
 from kuwa_cli.live import LiveStatus
@@ -24,7 +25,6 @@ from kuwa_machines.errors import KuwaError
 from kuwa_policies.control.controllers import CONTROLLERS, DEFAULT, make_controller
 from kuwa_policies.control.options import ControllerOptions
 from kuwa_policies.control.saved import keep, read_state, write_state
-from learner_double import ENTRY, LearnerDouble
 
 SPEC, PERIOD = load_machine("zx200"), 0.01
 
@@ -86,10 +86,11 @@ def test_what_was_learnt_is_restored_and_learning_can_be_switched_off(
     double: str, tmp_path: Path
 ) -> None:
     saved = str(learnt(tmp_path / "controller.npz"))
-    options = ControllerOptions(saved=saved, learn=False)
+    options = ControllerOptions(seed=7, saved=saved, learn=False)
     controller = make_controller(double, SPEC, PERIOD, options)
     assert isinstance(controller, LearnerDouble)
     assert (controller.weights == 4.0).all()
+    assert controller.seed == 0, "the network that was saved, not that of this run"
     assert controller.spike_stats().reason == "learning is switched off"
     assert list(tmp_path.iterdir()) == [tmp_path / "controller.npz"]
 
@@ -173,6 +174,12 @@ def test_a_run_keeps_what_its_controller_has_learnt_and_goes_on_from_it(
         saved = folder / "controller.npz"
         with np.load(saved) as file:
             assert (file["weights"] == ticks).all()
+        # Every tenth tick from the tenth on; the counts run on.
+        spikes = logs["zx200"].spikes
+        assert spikes.t == pytest.approx([0.09, 0.19])
+        assert spikes["neurons"].tolist() == [40, 40] and spikes["learning"].all()
+        assert spikes["spikes"][1] > spikes["spikes"][0] > 0
+        assert spikes["error"].shape == (2, 4)
     values = result(logs, outcome, asked, "lockstep", "./kuwa sim")
     assert (values["controller"], values["restored"]) == ("double", True)
     runs = {n: MachineRun(n, asked.specs[n], asked.tasks[n], log) for n, log in logs.items()}

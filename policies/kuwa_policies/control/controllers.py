@@ -6,7 +6,7 @@ name, ``"kuwa_policies.control.controllers:pid"``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -14,6 +14,7 @@ from kuwa_machines.contracts import Controller, Learner
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.spec import MachineSpec
 from kuwa_policies.control.options import ControllerOptions
+from kuwa_policies.control.saved import seed_of
 
 DEFAULT: Final = "pid"
 """The controller of who names none."""
@@ -74,6 +75,8 @@ def make_controller(
 ) -> Controller:
     """Return a controller for this machine and control period [s], restored and ready.
 
+    One that is restored is drawn from the seed that was saved, not from that of the options.
+
     Raises:
         KuwaError: there is none of that name; its neuron steps do not fit into the period; what
             was saved is not its own.
@@ -82,6 +85,8 @@ def make_controller(
     if kind.spiking:
         options.neuron_steps(period)
     check_saved(name, options.saved)
+    if options.saved and (seed := seed_of(Path(options.saved))) is not None:
+        options = replace(options, seed=seed)
     controller = kind.make(spec, period, options)
     if isinstance(controller, Learner):
         if options.saved:

@@ -1,7 +1,8 @@
 """What a controller has learnt, as a file: whole or not there, and refused where it does not fit.
 
 A file is an ``.npz`` without pickle: arrays, and a header of what must be equal in the controller
-that takes them (machine, joints, sizes, seed of what was drawn …).
+that takes them (kind, machine, joints, sizes …). A controller whose network is drawn from a seed
+writes it as ``seed``, so that the same network can be drawn again, whatever the seed of the run.
 """
 
 from __future__ import annotations
@@ -63,6 +64,16 @@ def write_state(path: Path, header: Header, arrays: Arrays) -> None:
         np.savez(file, allow_pickle=False, **{HEADER: np.array(text)}, **arrays)
 
 
+def seed_of(path: Path) -> int | None:
+    """Return the ``seed`` in the header of a file, from which its network was drawn, or None.
+
+    Raises:
+        KuwaError: the file is no saved state.
+    """
+    seed = _open(path)[0].get("seed")
+    return seed if isinstance(seed, int) else None
+
+
 def read_state(path: Path, header: Header, like: Arrays) -> dict[str, NDArray[Any]]:
     """Return the arrays of a file after checking that they fit; for a controller's ``restore``.
 
@@ -73,17 +84,8 @@ def read_state(path: Path, header: Header, like: Arrays) -> dict[str, NDArray[An
     Raises:
         KuwaError: naming the field that differs, what it is and what it would have to be.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise KuwaError(f"{path}: larger than {MAX_BYTES} bytes; no saved controller is")
-        with np.load(path, allow_pickle=False) as file:
-            found = json.loads(str(file[HEADER]))
-            arrays = {name: file[name] for name in file.files if name != HEADER}
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise KuwaError(f"{path} is no saved state of a controller: {error}") from None
+    found, arrays = _open(path)
     wanted = json.loads(json.dumps({"format": FORMAT, **header}))
-    if not isinstance(found, dict):
-        found = {}
     for key, value in wanted.items():
         if key not in found or found[key] != value:
             was = repr(found[key]) if key in found else "missing"
@@ -100,3 +102,16 @@ def read_state(path: Path, header: Header, like: Arrays) -> dict[str, NDArray[An
         if not np.isfinite(saved).all():
             raise KuwaError(f"{path}: {name} has values that are not finite")
     return {name: arrays[name] for name in like}
+
+
+def _open(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return header and arrays."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise KuwaError(f"{path}: larger than {MAX_BYTES} bytes; no saved controller is")
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(str(file[HEADER]))
+            arrays = {name: file[name] for name in file.files if name != HEADER}
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise KuwaError(f"{path} is no saved state of a controller: {error}") from None
+    return (header if isinstance(header, dict) else {}), arrays
