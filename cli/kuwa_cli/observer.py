@@ -21,20 +21,19 @@ from kuwa_ros.conversions import (
     JointStateReader,
     command_from,
     hydraulic_from,
-    odometry_from,
     safety_from,
     seconds,
-    terrain_from,
+    spikes_from,
     trajectory_from,
-    truth_from,
 )
+from kuwa_ros.world import odometry_from, terrain_from, truth_from
 
 DEPTH = 200
 """Messages that wait for the next look: two seconds of the fastest topics."""
 WATCHED = (
     topics.CLOCK, topics.TERRAIN_MAP, topics.TRAJECTORY, topics.JOINT_STATES, topics.ODOM,
     topics.PRESSURES, topics.REQUEST, topics.APPLIED, topics.PLAN_STATUS, topics.SAFETY,
-    topics.TERRAIN, topics.DIAGNOSTICS, topics.GROUND_TRUTH,
+    topics.TERRAIN, topics.DIAGNOSTICS, topics.GROUND_TRUTH, topics.SPIKES,
 )  # fmt: skip
 
 
@@ -150,6 +149,8 @@ class Observer:
                 t, h["pressure"][:, 0], h["pressure"][:, 1],
                 h["pump_pressure"], h["pump_flow"], h["pump_power"], h["tool_load"],
             )  # fmt: skip
+        elif topic is topics.SPIKES:
+            log.add_spikes(t, spikes_from(message, self._order))
         elif topic is topics.PLAN_STATUS:
             log.add_plan(t, Plan(None, message.phase, message.cycle, message.done))
             self.done = message.done

@@ -20,12 +20,18 @@ from kuwa_machines.contracts import (
     MachineState,
     Plan,
     SafetyState,
+    SpikeStats,
     Trajectory,
 )
 from kuwa_sim.lockstep import Tick
 from kuwa_sim.score.log import WorkLog
 
 MAX_EVENTS = 1000
+SPIKES = (
+    "neurons", "alive", "mean_rate", "max_rate", "isi_cv", "ei_correlation", "spikes",
+    "synaptic_operations", "weight_norm", "learning",
+)  # fmt: skip
+"""Fields of :class:`SpikeStats` that are one number."""
 FORMAT = 3
 """Counts up when a saved log changes in a way that older readers would misread."""
 
@@ -64,10 +70,14 @@ class RunLog:
         )
         self.plan = Stream({"phase": 1, "cycle": 1, "done": 1})
         self.safety = Stream({"mode": 1, "limited": n, "refused": 1})
+        # Empty where the controller has no neurons.
+        self.spikes = Stream({**dict.fromkeys(SPIKES, 1), "reason": 1, "error": n})
+        self.frozen: list[str] = []
         self._reasons: tuple[str, ...] = ()
 
     STREAMS = (
         "state", "reference", "request", "applied", "hydraulics", "base", "truth", "plan", "safety",
+        "spikes",
     )  # fmt: skip
 
     def add_tick(self, tick: Tick, wall: float) -> None:
@@ -82,6 +92,8 @@ class RunLog:
         self.add_truth(t, tick.truth)
         self.add_plan(t, tick.plan)
         self.add_safety(t, tick.output.safety)
+        if tick.spikes is not None:
+            self.add_spikes(t, tick.spikes)
 
     def add_reference(self, t: float, trajectory: Trajectory | None) -> None:
         """Take where the plan wanted the joints at ``t`` [s]."""
@@ -135,6 +147,12 @@ class RunLog:
                 self.add_event(t, reason)
         self._reasons = safety.reasons
 
+    def add_spikes(self, t: float, stats: SpikeStats) -> None:
+        """Take what the controller's neurons are doing, and why they do not learn."""
+        values = (getattr(stats, name) for name in SPIKES)
+        reason = _index(self.frozen, stats.reason)
+        self.spikes.append(t, *values, reason, stats.prediction_error)
+
     def add_event(self, t: float, text: str) -> None:
         """Note something in words."""
         if len(self.events) < MAX_EVENTS:
@@ -180,7 +198,7 @@ class RunLog:
         meta = {
             "format": FORMAT, "joints": self.joints, "phases": self.phases, "modes": self.modes,
             "events": self.events, "meta": self.meta, "terrain_noise": self.terrain.noise,
-            "points": self.points,
+            "points": self.points, "frozen": self.frozen,
         }  # fmt: skip
         ground = self.terrain
         if ground.start is not None and ground.newest is not None:
@@ -211,9 +229,11 @@ class RunLog:
             raise RunLogError(f"{path}: format {meta.get('format')}; this Kuwa reads {FORMAT}")
         log = cls(tuple(meta["joints"]), meta["terrain_noise"], meta["points"])
         log.phases, log.modes, log.meta = meta["phases"], meta["modes"], meta["meta"]
+        log.frozen = meta.get("frozen", [])
         log.events = [(float(t), str(text)) for t, text in meta["events"]]
         for name in cls.STREAMS:
-            getattr(log, name).set_rows(arrays[name])
+            if name in arrays or name != "spikes":  # they came later than the format
+                getattr(log, name).set_rows(arrays[name])
         if "terrain" in meta:
             ground, ends = log.terrain, np.cumsum(arrays["terrain_count"])[:-1]
             ground.start = HeightMap(arrays["terrain_start"].astype(float), *meta["terrain"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kuwa_machines.contracts import (
+    SPIKE_STATS_PERIOD,
     CommandKind,
     Controller,
     Gate,
@@ -19,6 +20,8 @@ from kuwa_machines.contracts import (
     Plan,
     Planner,
     SimulatedRobot,
+    SpikeStats,
+    Spiking,
     Task,
     TerrainMemory,
 )
@@ -27,13 +30,18 @@ from kuwa_machines.errors import KuwaError
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Everything that happened to one machine in one control period."""
+    """Everything that happened to one machine in one control period.
+
+    Args:
+        spikes: ten times a second, where the controller has neurons.
+    """
 
     state: MachineState
     truth: GroundTruth
     plan: Plan
     request: JointCommand
     output: GateOutput
+    spikes: SpikeStats | None = None
 
 
 class Stack:
@@ -65,6 +73,8 @@ class Stack:
         self.robot = robot
         self._planner, self._controller, self._gate = planner, controller, gate
         self._every = every
+        self._spiking = controller if isinstance(controller, Spiking) else None
+        self._spikes_every = max(round(SPIKE_STATS_PERIOD / robot.control_period), 1)
         self._terrain = TerrainMemory()
         self._names = robot.spec.joint_names
         self._applied = np.zeros(len(self._names))
@@ -93,7 +103,10 @@ class Stack:
         )
         output = self._gate.step(state.stamp, state, request)
         self._applied = robot.write(output.applied).ordered(self._names)
-        return Tick(state, robot.truth(), self.plan, request, output)
+        spikes = None
+        if self._spiking is not None and self._ticks % self._spikes_every == 0:
+            spikes = self._spiking.spike_stats()
+        return Tick(state, robot.truth(), self.plan, request, output, spikes)
 
 
 def run_lockstep(

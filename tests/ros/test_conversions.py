@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kuwa_machines import contracts as c
 from kuwa_machines.errors import CommandError
 from kuwa_ros import conversions as cv
-from kuwa_ros import topics
+from kuwa_ros import topics, world
 
 pytestmark = pytest.mark.ros
 
@@ -57,7 +57,7 @@ def test_a_state_survives_its_messages() -> None:
     back = cv.JointStateReader(NAMES)(cv.JointStateWriter(NAMES)(STATE))
     assert np.isnan(back.tool_load)
     parts = cv.hydraulic_from(cv.hydraulic_msg(STATE, NAMES), cv.JointOrder(NAMES))
-    parts |= cv.odometry_from(cv.odometry_msg(STATE))
+    parts |= world.odometry_from(world.odometry_msg(STATE))
     assert parts.pop("base_stamp") == pytest.approx(STATE.stamp)
     whole = replace(back, **parts)
     np.testing.assert_allclose(whole.base_velocity, STATE.base_velocity, atol=1e-12)
@@ -71,14 +71,14 @@ def test_what_the_instruments_add_survives() -> None:
         acceleration=np.array([0.1, -0.2, 9.7]),
         tool_force=np.array([1e4, -2e3, 5e3]),
     )
-    odom = cv.odometry_msg(measured)
+    odom = world.odometry_msg(measured)
     assert cv.seconds(odom.header.stamp) == pytest.approx(12.29, abs=1e-9)
-    parts = cv.odometry_from(odom)
+    parts = world.odometry_from(odom)
     assert parts["base_stamp"] == pytest.approx(12.29, abs=1e-9)
-    imu = cv.imu_msg(measured)
+    imu = world.imu_msg(measured)
     assert cv.seconds(imu.header.stamp) == pytest.approx(12.34, abs=1e-9)
-    parts |= cv.imu_from(imu, parts["base_velocity"])
-    parts |= cv.force_from(cv.force_msg(measured))
+    parts |= world.imu_from(imu, parts["base_velocity"])
+    parts |= world.force_from(world.force_msg(measured))
     back = replace(STATE, **parts)
     np.testing.assert_allclose(back.base_velocity, STATE.base_velocity, atol=1e-12)
     same(replace(back, base_velocity=STATE.base_velocity, base_stamp=12.29), measured)
@@ -90,30 +90,30 @@ def test_the_inertial_unit_turns_attitude_and_rate_but_not_the_speed() -> None:
         STATE, base_quaternion_wxyz=quarter, base_velocity=np.array([0, 0, 0, 0.3, 0, 2.0]),
         acceleration=np.array([0.0, 0.0, 9.81]),
     )  # fmt: skip
-    msg = cv.imu_msg(state)
+    msg = world.imu_msg(state)
     rate = msg.angular_velocity
     np.testing.assert_allclose([rate.x, rate.y, rate.z], [0.0, -0.3, 2.0], atol=1e-12)
     older = np.array([1.0, 2.0, 3.0, 9.0, 9.0, 9.0])
-    parts = cv.imu_from(msg, older)
+    parts = world.imu_from(msg, older)
     np.testing.assert_allclose(parts["base_velocity"], [1, 2, 3, 0.3, 0, 2.0], atol=1e-12)
     assert older[3] == 9.0
 
 
 def test_a_position_without_an_instant_has_the_stamp_of_the_state() -> None:
     assert np.isnan(STATE.base_stamp)
-    assert cv.seconds(cv.odometry_msg(STATE).header.stamp) == pytest.approx(12.34, abs=1e-9)
-    early = cv.odometry_msg(replace(STATE, base_stamp=-0.05))
-    assert cv.odometry_from(early)["base_stamp"] == pytest.approx(-0.05, abs=1e-9)
+    assert cv.seconds(world.odometry_msg(STATE).header.stamp) == pytest.approx(12.34, abs=1e-9)
+    early = world.odometry_msg(replace(STATE, base_stamp=-0.05))
+    assert world.odometry_from(early)["base_stamp"] == pytest.approx(-0.05, abs=1e-9)
 
 
 def test_a_picture_survives_and_another_encoding_is_refused() -> None:
     picture = RNG.integers(0, 256, (24, 32, 3)).astype(np.uint8)
-    msg = cv.image_msg(picture, 1.0, "cab")
+    msg = world.image_msg(picture, 1.0, "cab")
     assert (msg.encoding, msg.width, msg.height, msg.step) == ("rgb8", 32, 24, 96)
-    np.testing.assert_array_equal(cv.image_from(msg), picture)
+    np.testing.assert_array_equal(world.image_from(msg), picture)
     msg.encoding = "bgr8"
     with pytest.raises(CommandError, match="rgb8"):
-        cv.image_from(msg)
+        world.image_from(msg)
     assert topics.camera("cab").name == "camera/cab/image_raw"
 
 
@@ -122,7 +122,7 @@ def test_odometry_gives_the_velocity_in_the_body() -> None:
     state = replace(
         STATE, base_quaternion_wxyz=quarter, base_velocity=np.array([1.0, 0, 0, 0, 0, 2.0])
     )
-    twist = cv.odometry_msg(state).twist.twist
+    twist = world.odometry_msg(state).twist.twist
     np.testing.assert_allclose([twist.linear.x, twist.linear.y], [0.0, -1.0], atol=1e-12)
     assert twist.angular.z == pytest.approx(2.0)
 
@@ -165,19 +165,19 @@ def test_an_unknown_kind_is_refused() -> None:
 
 def test_terrain_survives_as_float32_with_its_grid() -> None:
     terrain = c.HeightMap(RNG.normal(size=(30, 20)), -2.5, -4.0, 0.05)
-    image = cv.terrain_msg(terrain, 1.0)
-    back = cv.terrain_from(image, cv.terrain_map_msg(terrain))
+    image = world.terrain_msg(terrain, 1.0)
+    back = world.terrain_from(image, world.terrain_map_msg(terrain))
     np.testing.assert_array_equal(back.height, terrain.height.astype(np.float32))
     assert back.cell == 0.05
     assert (back.x0, back.y0) == pytest.approx((-2.5, -4.0), abs=1e-12)
     assert back.index(-2.45, -4.0) == (1, 0)
     image.width = 31
     with pytest.raises(CommandError, match="terrain/map"):
-        cv.terrain_from(image, cv.terrain_map_msg(terrain))
+        world.terrain_from(image, world.terrain_map_msg(terrain))
     image.width = 30
     image.data = image.data[:-4]
     with pytest.raises(CommandError, match="bytes"):
-        cv.terrain_from(image, cv.terrain_map_msg(terrain))
+        world.terrain_from(image, world.terrain_map_msg(terrain))
 
 
 def trajectory() -> c.Trajectory:
@@ -216,14 +216,45 @@ def test_a_wrong_trajectory_is_refused(change: Any, why: str) -> None:
 
 def test_task_safety_and_plan_survive() -> None:
     task = c.Task("dig_trench", 6.5, 0.0, 0.1, 3.0, 1.0, 0.5, 1.0, 6.0, 0.05)
-    assert cv.task_from(cv.task_msg(task)) == task
+    assert world.task_from(world.task_msg(task)) == task
     way = c.Task("haul", path=((0.0, 1.0), (5.0, 2.5)), speed=1.5, volume=3.0)
-    assert cv.task_from(cv.task_msg(way)) == way
-    odd = cv.task_msg(way)
+    assert world.task_from(world.task_msg(way)) == way
+    odd = world.task_msg(way)
     odd.path = [1.0, 2.0, 3.0]
     with pytest.raises(CommandError, match="3 numbers"):
-        cv.task_from(odd)
+        world.task_from(odd)
     safety = c.SafetyState(c.Mode.AUTO, ("why",), (True, False, False, True), 7)
     assert cv.safety_from(cv.safety_msg(safety, 1.0)) == safety
     msg = cv.plan_msg(c.Plan(None, "dig", 3, False), 2.5)
     assert (msg.phase, msg.cycle, msg.done, msg.header.stamp.sec) == ("dig", 3, False, 2)
+
+
+SPIKES = c.SpikeStats(
+    200, 150, 12.5, 44.0, 0.95, float("nan"), 2**40, 2**50, 3.5, False, "the gate overrides",
+    np.array([0.1, -0.2, np.nan, 0.0]),
+)  # fmt: skip
+
+
+def test_spikes_survive_in_any_joint_order() -> None:
+    msg = cv.spikes_msg(SPIKES, 2.5, NAMES)
+    assert msg.header.stamp.sec == 2
+    same(cv.spikes_from(msg, cv.JointOrder(NAMES)), SPIKES)
+    mirrored = cv.spikes_from(msg, cv.JointOrder(NAMES[::-1]))
+    np.testing.assert_array_equal(mirrored.prediction_error, SPIKES.prediction_error[::-1])
+
+
+def test_numbers_of_a_network_need_not_be_plain() -> None:
+    stats = replace(SPIKES, spikes=np.int64(7), mean_rate=np.float32(0.5), learning=np.bool_(True))
+    msg = cv.spikes_msg(stats, 0.0, NAMES)
+    assert (msg.spikes, msg.mean_rate, msg.learning) == (7, 0.5, True)
+
+
+def test_spikes_of_other_joints_are_refused() -> None:
+    msg = cv.spikes_msg(SPIKES, 0.0, NAMES)
+    msg.joint_name = ["left", *NAMES[1:]]
+    with pytest.raises(CommandError, match="swing_joint"):
+        cv.spikes_from(msg, cv.JointOrder(NAMES))
+    msg = cv.spikes_msg(SPIKES, 0.0, NAMES)
+    msg.prediction_error = cv.doubles(np.zeros(3))
+    with pytest.raises(CommandError, match="3 errors for 4 joints"):
+        cv.spikes_from(msg, cv.JointOrder(NAMES))

@@ -92,6 +92,8 @@ kuwa_msgs/msg/PlanStatus
     7eb1e85f627d9d79291329ef771fead3e7157dc41f9162f350e025c6698dc272
 kuwa_msgs/msg/SafetyState
     9b6bc613b184b05842f9ada4840776a2a7513920dbbc5d47a400c35eded04e27
+kuwa_msgs/msg/SpikeStats
+    9c55c0f419d9dd06d2a31e3047f9a7202c79f7e2a6d143467588240b6e6c6bec
 kuwa_msgs/msg/Task
     095be7ba0ca3c5483b0f47b307e32518c96cf5aa20d8b581654c065645a842ed
 kuwa_msgs/srv/SetMode

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kuwa_cli.runlog import RunLog
 from kuwa_cli.streams import RunLogError, Stream, TerrainLog
-from kuwa_machines.contracts import GroundTruth, HeightMap, Mode, Plan, SafetyState
+from kuwa_machines.contracts import GroundTruth, HeightMap, Mode, Plan, SafetyState, SpikeStats
 
 JOINTS = ("swing_joint", "boom_joint", "arm_joint", "bucket_joint")
 
@@ -130,3 +130,26 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(RunLogError, match="is no run log"):
         RunLog.load(path)
+
+
+def test_spikes_survive_with_why_nothing_was_learnt(tmp_path: Path) -> None:
+    log = RunLog(JOINTS)
+    error = np.array([0.1, -0.2, np.nan, 0.0])
+    for k, reason in enumerate(("", "the gate overrides", "")):
+        stats = SpikeStats(200, 190 - k, 12.0, 40.0, np.nan, 0.97, 10**9 + k, 10**12, 0.5,
+                           not reason, reason, error)  # fmt: skip
+        log.add_spikes(0.1 * k, stats)
+    log.save(tmp_path / "log.npz")
+    back = RunLog.load(tmp_path / "log.npz")
+    np.testing.assert_array_equal(back.spikes.rows, log.spikes.rows)
+    assert back.spikes["spikes"][2] - back.spikes["spikes"][0] == 2
+    assert [back.frozen[int(k)] for k in back.spikes["reason"]] == ["", "the gate overrides", ""]
+    np.testing.assert_array_equal(back.spikes["learning"], [1, 0, 1])
+
+
+def test_a_log_from_before_there_were_spikes_is_read(tmp_path: Path) -> None:
+    RunLog(JOINTS).save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as file:
+        arrays = {name: file[name] for name in file.files if name != "spikes"}
+    np.savez(tmp_path / "old.npz", allow_pickle=False, **arrays)
+    assert len(RunLog.load(tmp_path / "old.npz").spikes) == 0

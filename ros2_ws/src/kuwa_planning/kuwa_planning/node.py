@@ -14,19 +14,15 @@ from kuwa_ros import topics
 from kuwa_ros.conversions import (
     JointOrder,
     JointStateReader,
-    force_from,
     hydraulic_from,
-    imu_from,
-    odometry_from,
     plan_msg,
-    task_from,
-    terrain_from,
     trajectory_msg,
 )
 from kuwa_ros.lifecycle import KuwaNode
 from kuwa_ros.loop import DeadlineLoop, Loop
 from kuwa_ros.main import run
 from kuwa_ros.parameters import parameter
+from kuwa_ros.world import force_from, imu_from, odometry_from, task_from, terrain_from
 
 POLL_PERIOD = 0.02
 """How often the clock of the states is looked at [s]: it may run faster than real time."""

@@ -11,11 +11,10 @@ from kuwa_machines.contracts import MachineState, Robot, SimulatedRobot
 from kuwa_machines.errors import CommandError
 from kuwa_robot.timing import Timing
 from kuwa_ros import topics
-from kuwa_ros.conversions import (
-    JointStateWriter,
-    command_from,
+from kuwa_ros.conversions import JointStateWriter, command_from, hydraulic_msg
+from kuwa_ros.lifecycle import KuwaNode
+from kuwa_ros.world import (
     force_msg,
-    hydraulic_msg,
     image_msg,
     imu_msg,
     odometry_msg,
@@ -24,7 +23,6 @@ from kuwa_ros.conversions import (
     terrain_msg,
     truth_msg,
 )
-from kuwa_ros.lifecycle import KuwaNode
 
 SLOW_EVERY = 2
 """``odom``, ``tool_force``, ``pressures`` and ``ground_truth`` go out every so many ticks."""

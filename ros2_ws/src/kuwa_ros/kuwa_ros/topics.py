@@ -10,7 +10,15 @@ from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import WrenchStamped
-from kuwa_msgs.msg import GroundTruth, HydraulicState, JointCommand, PlanStatus, SafetyState, Task
+from kuwa_msgs.msg import (
+    GroundTruth,
+    HydraulicState,
+    JointCommand,
+    PlanStatus,
+    SafetyState,
+    SpikeStats,
+    Task,
+)
 from kuwa_msgs.srv import SetMode
 from nav_msgs.msg import MapMetaData, Odometry
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -86,6 +94,9 @@ VELOCITY_REFERENCE: Final = Topic(
 )
 REQUEST: Final = Topic("joint_command/request", JointCommand, "100 Hz", "control", "safety")
 APPLIED: Final = Topic("joint_command/applied", JointCommand, "100 Hz", "safety", "robot, control")
+SPIKES: Final = Topic(
+    "spikes", SpikeStats, "10 Hz, of a spiking controller", "control", "record, console"
+)
 SAFETY: Final = Topic("safety", SafetyState, "latched + 10 Hz", "safety", "all", True)
 EMERGENCY_STOP: Final = Topic("emergency_stop", Bool, "latched", "anyone", "safety", True)
 DIAGNOSTICS: Final = Topic(
@@ -109,6 +120,7 @@ TOPICS: Final = (
     VELOCITY_REFERENCE,
     REQUEST,
     APPLIED,
+    SPIKES,
     SAFETY,
     EMERGENCY_STOP,
     DIAGNOSTICS,
