@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from kuwa_control.checks import YOUNG, checked_chunk, checked_state, checked_velocity
+from kuwa_control.warm import warm_up
 from kuwa_machines.contracts import (
+    SPIKE_STATS_PERIOD,
     Array,
     CommandKind,
     Controller,
@@ -17,6 +20,7 @@ from kuwa_machines.contracts import (
     Learner,
     MachineState,
     Mode,
+    Spiking,
     Trajectory,
 )
 from kuwa_machines.errors import CommandError, KuwaError
@@ -28,11 +32,10 @@ from kuwa_ros import topics
 from kuwa_ros.conversions import (
     JointOrder,
     JointStateReader,
-    JointStateWriter,
     command_from,
     command_msg,
+    spikes_msg,
     trajectory_from,
-    trajectory_msg,
 )
 from kuwa_ros.lifecycle import KuwaNode
 from kuwa_ros.loop import Loop, MessageLoop
@@ -42,11 +45,6 @@ from kuwa_ros.parameters import ParameterError, parameter
 SOURCE = {Mode.AUTO: "control", Mode.TELEOP: "teleop"}
 STATE_WAIT = 0.1
 """Without a joint state the loop wakes this often [s], and sends nothing."""
-YOUNG = 0.25
-"""A chunk that begins this near to a change of mode was made for the new mode [s]; one that ended
-longer ago than this was meant for another time."""
-EARLY = 1.0
-"""So is one that begins later than this [s]: clocks do not agree."""
 
 
 @dataclass(frozen=True)
@@ -106,26 +104,18 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._applied_commands = self.reader(topics.APPLIED)
         self._safety = self.reader(topics.SAFETY)
         self._request = self.writer(topics.REQUEST)
+        self._spikes = self.writer(topics.SPIKES)
+        self._spiking = self.core if isinstance(self.core, Spiking) else None
+        self._spikes_every = max(round(SPIKE_STATS_PERIOD / p.period), 1)
         # A restarted node must count on from above where it was: the gate refuses a step back.
         self._sequence = time.monotonic_ns() // 1_000_000
         self._mode = Mode.OFF
         self._stamp = -np.inf
         self._trajectory: Trajectory | None = None
         self._forget(0.0)
-        options = replace(options, saved="")
-        self._warm_up(make_controller(p.controller, spec, p.period, options), spec.home)
-
-    def _warm_up(self, core: Controller, home: Array) -> None:
-        """Compile what a core compiles at its first step now, not when the machine moves.
-
-        The core is another one of the same kind, so that the one in use learns nothing from it;
-        the arrays come out of messages as they will then.
-        """
-        rest = self._to_state(JointStateWriter(self._names)(at_rest(home)))
-        chunk = trajectory_from(trajectory_msg(hold(rest), self._names), self._order)
-        core.reset(rest)
-        for reference in (chunk, self._velocity, None):
-            core.step(rest, reference, self._applied)
+        # Another core of the same kind, so that the one in use learns nothing from it.
+        spare = make_controller(p.controller, spec, p.period, replace(options, saved=""))
+        warm_up(spare, self._names, spec.home)
 
     def _checked_file(self, name: str) -> Path | None:
         """Return where to save what was learnt, or None where nothing is."""
@@ -184,6 +174,8 @@ class ControlNode(KuwaNode[ControlParameters]):
             values,
         )
         self._request(command_msg(command))
+        if self._spiking is not None and self._sequence % self._spikes_every == 0:
+            self._spikes(spikes_msg(self._spiking.spike_stats(), state.stamp, self._names))
 
     def _reference(self, now: float) -> Trajectory | Array | None:
         if self._mode is Mode.AUTO:
@@ -212,75 +204,10 @@ class ControlNode(KuwaNode[ControlParameters]):
                 self._trajectory = checked_chunk(chunk, state.stamp)
             velocity = self._velocities.take()
             if velocity is not None:
-                self._velocity, self._velocity_at = self._checked(velocity), now
+                self._velocity = checked_velocity(command_from(velocity), self._names)
+                self._velocity_at = now
         except Exception as error:
             self.complain("reference", error)
-
-    def _checked(self, message: Any) -> Array:
-        command = command_from(message)
-        values = command.ordered(self._names)
-        if command.kind is not CommandKind.VELOCITY_FRACTION or not (np.abs(values) <= 1).all():
-            raise CommandError(
-                f"velocity reference is {command.kind.name} {values.tolist()}; "
-                f"expected VELOCITY_FRACTION with values in [-1, 1]"
-            )
-        return values
-
-
-def checked_state(state: MachineState) -> MachineState:
-    """Return a state whose joints are all measured.
-
-    Raises:
-        CommandError: a joint has a position or a velocity that is no number: what a core has once
-            learnt from it, it would not get rid of.
-    """
-    if not (np.isfinite(state.q).all() and np.isfinite(state.qd).all()):
-        raise CommandError(
-            f"joint state at {state.stamp:.3f} s has positions {state.q.tolist()} and velocities "
-            f"{state.qd.tolist()}; expected numbers"
-        )
-    return state
-
-
-def checked_chunk(chunk: Trajectory, now: float) -> Trajectory:
-    """Return a chunk that is about the time around ``now`` [s].
-
-    Raises:
-        CommandError: it is over, or begins long after now.
-    """
-    end = chunk.stamp + float(chunk.t[-1])
-    if end < now - YOUNG or chunk.stamp > now + EARLY:
-        raise CommandError(
-            f"trajectory from {chunk.stamp:.3f} to {end:.3f} s is refused in a state of "
-            f"{now:.3f} s: it is {'over' if end < now else 'too early'}"
-        )
-    return chunk
-
-
-def at_rest(q: Array) -> MachineState:
-    """Return a state at rest at these positions, shape (n,) [rad]."""
-    n = len(q)
-    zero = np.zeros(n)
-    return MachineState(
-        stamp=0.0,
-        q=q,
-        qd=zero,
-        effort=zero,
-        pressure=np.zeros((n, 2)),
-        pump_pressure=0.0,
-        pump_flow=0.0,
-        pump_power=0.0,
-        base_position=np.zeros(3),
-        base_quaternion_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
-        base_velocity=np.zeros(6),
-        tool_load=0.0,
-    )
-
-
-def hold(state: MachineState) -> Trajectory:
-    """Return a chunk that stays where the state is."""
-    q = np.tile(state.q, (2, 1))
-    return Trajectory(state.stamp, np.array([0.0, 1.0]), q, np.zeros_like(q))
 
 
 def main() -> None:

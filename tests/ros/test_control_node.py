@@ -1,0 +1,304 @@
+"""The control node with a controller that has neurons and learns: what it says, keeps, refuses."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from learner_double import ENTRY, NEURONS, LearnerDouble
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from kuwa_control.checks import EARLY, YOUNG, checked_chunk, checked_state
+from kuwa_control.node import ControlNode
+from kuwa_control.warm import at_rest, hold
+from kuwa_machines import load_machine
+from kuwa_machines.contracts import (
+    CommandKind,
+    JointCommand,
+    Mode,
+    SafetyState,
+    SpikeStats,
+    Trajectory,
+)
+from kuwa_machines.errors import CommandError
+from kuwa_policies.control.controllers import CONTROLLERS
+from kuwa_policies.control.options import ControllerOptions
+from kuwa_policies.control.saved import keep
+from kuwa_ros import topics
+from kuwa_ros.conversions import (
+    JointOrder,
+    JointStateWriter,
+    command_msg,
+    safety_msg,
+    spikes_from,
+    time_msg,
+    trajectory_msg,
+)
+from kuwa_ros.lifecycle import FAILURE, SUCCESS
+from kuwa_ros.loop import Reader
+from stack_rig import wait_for
+
+pytestmark = pytest.mark.ros
+
+SPEC = load_machine("zx200")
+NAMES = SPEC.joint_names
+REST = at_rest(SPEC.home)
+
+
+class Around:
+    """Plays robot, gate and planner, tick by tick."""
+
+    def __init__(self) -> None:
+        self.node = Node("around")
+        written = (topics.JOINT_STATES, topics.SAFETY, topics.TRAJECTORY, topics.VELOCITY_REFERENCE)
+        self.send = {
+            t.name: self.node.create_publisher(t.type, t.name, t.qos()).publish for t in written
+        }
+        self.requests = Reader(self.node, topics.REQUEST)
+        self.spikes = Reader(self.node, topics.SPIKES)
+        self.state = JointStateWriter(NAMES)(REST)
+        self.stamp = 0.0
+
+    def mode(self, mode: Mode) -> None:
+        self.send["safety"](safety_msg(SafetyState(mode), self.stamp))
+
+    def tick(self, **changes: Any) -> Any:
+        """Send a joint state; return the request that answers it, or None."""
+        self.stamp += 0.01
+        self.state.header.stamp = time_msg(self.stamp)
+        kept = {name: getattr(self.state, name) for name in changes}
+        for name, value in changes.items():
+            setattr(self.state, name, value)
+        self.send["joint_states"](self.state)
+        for name, value in kept.items():
+            setattr(self.state, name, value)
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            request = self.requests.take()
+            if request is not None and request.header.stamp == time_msg(self.stamp):
+                return request
+            time.sleep(0.001)
+        return None
+
+    def engage(self, mode: Mode) -> None:
+        """Tick until control answers in this mode."""
+        source = {Mode.AUTO: "control", Mode.TELEOP: "teleop"}[mode]
+
+        def answered() -> bool:
+            self.mode(mode)
+            request = self.tick()
+            return request is not None and request.source == source
+
+        wait_for(f"an answer in {mode}", answered)
+
+
+@pytest.fixture
+def node(ros_domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlNode]:
+    monkeypatch.setitem(CONTROLLERS, "pid", ENTRY)
+    rclpy.init()
+    node = ControlNode()
+    yield node
+    node.finish()
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def around(node: ControlNode) -> Iterator[Around]:
+    around = Around()
+    yield around
+    around.node.destroy_node()
+
+
+def configure(node: ControlNode, **values: Any) -> Any:
+    for name, value in values.items():
+        assert node.set_parameters([Parameter(name, value=value)])[0].successful
+    return node.trigger_configure()
+
+
+def core(node: ControlNode) -> LearnerDouble:
+    assert isinstance(node.core, LearnerDouble)
+    return node.core
+
+
+def activated(node: ControlNode, around: Around, mode: Mode, **values: Any) -> None:
+    assert configure(node, **values) == SUCCESS
+    assert node.trigger_activate() == SUCCESS
+    around.engage(mode)
+
+
+def test_it_says_ten_times_a_second_what_its_neurons_do(node: ControlNode, around: Around) -> None:
+    activated(node, around, Mode.AUTO)
+    seen: list[SpikeStats] = []
+    order = JointOrder(NAMES)
+    around.spikes.take()
+    for _ in range(45):
+        assert around.tick() is not None
+        if (message := around.spikes.take()) is not None:
+            seen.append(spikes_from(message, order))
+    assert len(seen) in (4, 5)
+    assert all(s.neurons == NEURONS and s.learning and s.reason == "" for s in seen)
+    assert np.all(np.diff([s.spikes for s in seen]) > 0)
+    assert seen[-1].prediction_error == pytest.approx(core(node).error, abs=0.2)
+
+
+def test_nothing_was_learnt_before_the_first_state(node: ControlNode, around: Around) -> None:
+    assert configure(node) == SUCCESS
+    assert (core(node).weights == 0.0).all()
+    node.trigger_activate()
+    for _ in range(3):
+        around.mode(Mode.READY)
+        assert around.tick() is None
+    assert (core(node).weights == 0.0).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"neuron_dt": 0.003}, "neuron_dt is 0.003 s and the control period 0.01 s"),
+        ({"period": 0.0125}, "neuron_dt is 0.001 s and the control period 0.0125 s"),
+        ({"controller": "pit"}, "did you mean 'pid'"),
+        ({"controller_state": "nowhere.npz"}, "there is no such file"),
+        ({"controller_state_out": "/no/such/folder/c.npz"}, "there is no such folder"),
+    ],
+)
+def test_what_makes_no_controller_is_refused_at_configuration(
+    node: ControlNode, values: dict[str, Any], why: str
+) -> None:
+    assert configure(node, **values) == FAILURE
+    assert why in node._problem
+    assert node.state_label == "unconfigured"
+
+
+def test_the_state_of_another_machine_is_refused_by_its_field(
+    node: ControlNode, tmp_path: Path
+) -> None:
+    other = LearnerDouble(load_machine("zx120"), 0.01, ControllerOptions())
+    keep(other, tmp_path / "c.npz")
+    assert configure(node, controller_state=str(tmp_path / "c.npz")) == FAILURE
+    assert "machine is 'zx120'; this controller needs 'zx200'" in node._problem
+    assert configure(node, controller_state="") == SUCCESS
+
+
+def test_what_was_learnt_is_kept_when_it_ends_and_taken_up_again(
+    node: ControlNode, around: Around, tmp_path: Path
+) -> None:
+    file = tmp_path / "controller.npz"
+    activated(node, around, Mode.AUTO, controller_state_out=str(file))
+    assert not file.exists()
+    assert node.trigger_deactivate() == SUCCESS
+    learnt = core(node).weights
+    assert (learnt > 0.0).all()
+    assert node.trigger_cleanup() == SUCCESS
+    assert configure(node, controller_state=str(file), learn=False, seed=5) == SUCCESS
+    np.testing.assert_array_equal(core(node).weights, learnt)
+    assert core(node).seed == 0
+    assert node.trigger_activate() == SUCCESS
+    around.engage(Mode.AUTO)
+    np.testing.assert_array_equal(core(node).weights, learnt)
+    assert [path.name for path in tmp_path.iterdir()] == ["controller.npz"]
+
+
+def test_a_file_that_cannot_be_written_does_not_keep_it_from_stopping(
+    node: ControlNode, around: Around, tmp_path: Path
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    activated(node, around, Mode.AUTO, controller_state_out=str(folder / "c.npz"))
+    folder.rmdir()
+    assert node.trigger_deactivate() == SUCCESS
+    assert around.tick() is None
+
+
+BAD_STATES: dict[str, dict[str, Any]] = {
+    "nan position": {"position": [math.nan, *SPEC.home[1:]]},
+    "infinite velocity": {"velocity": [0.0, math.inf, 0.0, 0.0]},
+    "a joint is missing": {"name": list(NAMES[:3])},
+    "too few positions": {"position": list(SPEC.home[:3])},
+}
+
+
+@pytest.mark.parametrize("bad", BAD_STATES.values(), ids=list(BAD_STATES))
+def test_a_bad_joint_state_is_not_answered_and_not_learnt_from(
+    node: ControlNode, around: Around, bad: dict[str, Any]
+) -> None:
+    activated(node, around, Mode.AUTO)
+    errors, before = node.errors, core(node).weights.copy()
+    assert around.tick(**bad) is None
+    assert node.errors == errors + 1
+    np.testing.assert_array_equal(core(node).weights, before)
+    assert around.tick() is not None
+
+
+def test_a_reference_that_is_no_good_is_refused_and_the_old_one_holds(
+    node: ControlNode, around: Around
+) -> None:
+    activated(node, around, Mode.AUTO)
+    good = Trajectory(around.stamp, *hold_now(0.0))
+    around.send["joint_trajectory"](trajectory_msg(good, NAMES))
+
+    def holds() -> bool:
+        around.tick()
+        return node._trajectory is not None
+
+    wait_for("the chunk", holds)
+    kept, errors = node._trajectory, node.errors
+    for k, stamp in enumerate((around.stamp - 60.0, around.stamp + 60.0, math.nan)):
+        t, q, qd = hold_now(math.nan if math.isnan(stamp) else 0.0)
+        chunk = Trajectory(around.stamp if math.isnan(stamp) else stamp, t, q, qd)
+        around.send["joint_trajectory"](trajectory_msg(chunk, NAMES))
+
+        def refused(count: int = errors + k + 1) -> bool:
+            around.tick()
+            return node.errors == count
+
+        wait_for("the refusal", refused)
+        assert node._trajectory is kept
+
+
+def hold_now(offset: float) -> tuple[Any, Any, Any]:
+    still = hold(REST)
+    return still.t, still.q + offset, still.qd
+
+
+def test_a_velocity_that_is_no_number_is_refused(node: ControlNode, around: Around) -> None:
+    activated(node, around, Mode.TELEOP)
+    errors = node.errors
+    command = JointCommand(
+        around.stamp, 1, "teleop", CommandKind.VELOCITY_FRACTION, NAMES, np.full(4, np.nan)
+    )
+    around.send["velocity_reference"](command_msg(command))
+
+    def refused() -> bool:
+        assert around.tick() is not None
+        return node.errors == errors + 1
+
+    wait_for("the refusal", refused)
+    assert (node._velocity == 0.0).all()
+
+
+def test_a_controller_that_asks_for_no_number_ends_its_loop(
+    node: ControlNode, around: Around
+) -> None:
+    activated(node, around, Mode.AUTO)
+    core(node).step = lambda *_: np.full(4, np.nan)  # type: ignore[method-assign]
+    assert around.tick() is None
+    wait_for("the problem", lambda: "asks for [nan" in node._problem)
+
+
+def test_a_chunk_is_about_now_or_refused() -> None:
+    chunk = hold(REST)
+    length = float(chunk.t[-1])
+    for now in (0.0, length, length + 0.9 * YOUNG, -0.9 * EARLY):
+        assert checked_chunk(chunk, now) is chunk
+    for now, why in ((length + 1.1 * YOUNG, "over"), (-1.1 * EARLY, "too early")):
+        with pytest.raises(CommandError, match=why):
+            checked_chunk(chunk, now)
+    assert checked_state(REST) is REST
