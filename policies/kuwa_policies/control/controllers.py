@@ -54,8 +54,31 @@ def pid(spec: MachineSpec, period: float, options: ControllerOptions = OPTIONS) 
     return TrackingController(spec, period)
 
 
+def pid_adaptive(
+    spec: MachineSpec, period: float, options: ControllerOptions = OPTIONS
+) -> Controller:
+    """Make the conventional controller with a learner whose regressor is written down."""
+    from kuwa_policies.control.adaptive.tracking import linear_tracking
+
+    return linear_tracking(spec, period)
+
+
+def ebn(spec: MachineSpec, period: float, options: ControllerOptions = OPTIONS) -> Controller:
+    """Make the spiking controller in floating point."""
+    from kuwa_policies.control.adaptive.tracking import SpikingTracking
+    from kuwa_policies.ebn.network import Ebn
+
+    return SpikingTracking(spec, period, "ebn", Ebn, options)
+
+
 CONTROLLERS: Final[dict[str, Entry]] = {
     "pid": Entry(pid, "feed-forward with preview, Smith predictor, position feedback"),
+    "pid_adaptive": Entry(
+        pid_adaptive, "pid, and a written-down regressor learns the machine's own", learns=True
+    ),
+    "ebn": Entry(
+        ebn, "pid, and spiking networks learn the machine's own", spiking=True, learns=True
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from numba import njit
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.spec import MachineSpec
+from kuwa_policies.control.adaptive.oil import OilLearning
 from kuwa_policies.control.chunk import NEUTRAL, TRACK, VELOCITY, interpolate, push, sample
 from kuwa_policies.control.drive import DriveModel, displacement_at, spool_command, spool_flow
 from kuwa_policies.control.gains import Gains
@@ -25,10 +26,14 @@ class OilControl:
         spec: the machine.
         period: of control [s].
         gains: tuning.
+        learning: what learns the machine's own, for these joints; none if None.
     """
 
-    def __init__(self, spec: MachineSpec, period: float, gains: Gains) -> None:
+    def __init__(
+        self, spec: MachineSpec, period: float, gains: Gains, learning: OilLearning | None = None
+    ) -> None:
         drive = DriveModel(spec)
+        self.learning = learning
         self.index = drive.index
         """Which of the machine's joints these are, shape (n,)."""
         n = len(self.index)
@@ -47,11 +52,22 @@ class OilControl:
         self._memory = np.zeros((4, n))
         """Rows: flow behind the lag now, g, whether the joint rests, how long its reference has
         been at rest [s]."""
+        self._learned = np.zeros(n)
+        """Velocity that the joints are expected to make beyond the model's, one dead time and one
+        lag from now [rad/s]; written by what learns it, taken at every step."""
+        ahead = np.maximum(np.rint((drive.dead_time + drive.lag) / period).astype(np.int64), delay)
+        self._expected = np.zeros((n, int(ahead.max(initial=0)) + 1))
+        """Those velocities, newest last."""
+        self._late = np.zeros(n)
+        """Mean velocity over the last dead time beyond what was predicted [rad/s]."""
+        self._moving = np.zeros(n)
+        """1 where a joint was commanded to move at the last step."""
         self._nothing: Knots = (np.zeros(1), np.zeros((1, n)), np.zeros((1, n)), np.zeros((1, n)))
         self._knots = self._nothing
         slewing = self.index == (self._give.chain or [-1])[0]
         share = np.where(slewing, gains.k_p_slewing, gains.k_p)
         self._bound = (
+            self._learned, self._expected, ahead, self._late, self._moving,
             self.command, self._pipe, self._promise, self._travel, self._memory, delay,
             drive.lag, 1.0 - np.exp(-period / drive.lag), drive.dead_band, drive.curve,
             drive.max_flow,
@@ -71,7 +87,13 @@ class OilControl:
         self._memory[:] = 0.0
         self._memory[1:3] = 1.0
         self.command[:] = 0.0
+        self._learned[:] = 0.0
+        self._expected[:] = 0.0
+        self._late[:] = 0.0
+        self._moving[:] = 0.0
         self._knots = self._nothing
+        if self.learning is not None:
+            self.learning.forget()
 
     def take(self, t: Array, q: Array, qd: Array, load: float) -> None:
         """Bind a chunk's knots as the oil has to move, which is ahead of the joints by ``lead``.
@@ -92,7 +114,7 @@ class OilControl:
 
     def step(
         self, mode: int, start: float, ticks: int, pressure: float, q: Array, applied: Array,
-        velocity: Array,
+        velocity: Array, pressures: Array,
     ) -> Array:  # fmt: skip
         """Return the commands of these joints, shape (n,).
 
@@ -102,9 +124,15 @@ class OilControl:
             ticks: control periods since the last call.
             pressure: of the pump [Pa]; without a reading the whole flow is taken to be there.
             q, applied, velocity: of all the machine's joints, shape (joints,).
+            pressures: of their drives, shape (joints, 2) [Pa].
         """
         available = min(self._pump_flow, self._pump_power / (pressure if pressure > 0.0 else 1.0))
         at = self.index
+        if self.learning is not None:
+            self._learned[:] = self.learning.step(
+                mode, start, ticks, velocity[at], pressures[at], *self._knots[:3],
+                self._late, self._moving, self.command, applied[at],
+            )  # fmt: skip
         step_oil(
             mode, start, ticks, available, q[at], applied[at], velocity[at], *self._knots,
             *self._bound,
@@ -119,6 +147,7 @@ class OilControl:
 def step_oil(
     mode: Any, start: Any, ticks: Any, available: Any, q: Any, applied: Any, velocity: Any,
     chunk_t: Any, chunk_q: Any, chunk_qd: Any, lead: Any,
+    learned: Any, expected: Any, lead_ticks: Any, surplus: Any, moving: Any,
     command: Any, pipe: Any, promise: Any, travel: Any, memory: Any, delay: Any,
     lag: Any, blend: Any, band: Any, curve: Any, max_flow: Any,
     table: Any, grid_start: Any, grid_step: Any,
@@ -145,6 +174,7 @@ def step_oil(
         due = depth - delay[j]
         far = travel[j, due]
         late = q[j] - promise[j, due]
+        surplus[j] = late / (delay[j] * period)
         if abs(late) < 0.3 * abs(far):
             share = k_g * ticks / delay[j]
             g[j] *= 1.0 + share * late * far / (far * far + 0.05**2)
@@ -164,7 +194,8 @@ def step_oil(
             if i < delay[j]:
                 side = 1 if x[j] > 0.0 else 0
                 D = displacement_at(table[j, side], grid_start[j], grid_step[j], ahead[j])
-                ahead[j] += g[j] * x[j] * share / D * period
+                more = expected[j, expected.shape[1] - lead_ticks[j] + i]
+                ahead[j] += (g[j] * x[j] * share / D + more) * period
 
     for j in range(n):
         T = delay[j] * period
@@ -178,6 +209,9 @@ def step_oil(
             push(travel[j], come - q[j])
         before = command[j]
         command[j] = 0.0
+        moving[j] = 0.0
+        for _ in range(ticks):
+            push(expected[j], 0.0)
         if mode == NEUTRAL:
             resting[j] = 0.0
             continue
@@ -200,7 +234,9 @@ def step_oil(
                 resting[j] = waited[j] = 0.0
                 e -= min(max(e, -give[j]), give[j])
             v += k_p[j] * e
-        v /= g[j]
+        moving[j] = 1.0
+        expected[j, expected.shape[1] - 1] = learned[j]
+        v = (v - learned[j]) / g[j]
         side = 1 if v > 0.0 else 0
         D = displacement_at(table[j, side], grid_start[j], grid_step[j], hat)
         u = spool_command(v * D, band[j], curve[j], max_flow[j], soft)

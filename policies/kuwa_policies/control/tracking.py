@@ -22,6 +22,7 @@ import numpy as np
 from kuwa_machines.contracts import Array, MachineState, Trajectory
 from kuwa_machines.errors import CommandError
 from kuwa_machines.spec import MachineSpec
+from kuwa_policies.control.adaptive.oil import OilLearning
 from kuwa_policies.control.chunk import NEUTRAL, TRACK, VELOCITY
 from kuwa_policies.control.gains import Gains
 from kuwa_policies.control.oil import OilControl
@@ -37,14 +38,21 @@ class TrackingController:
         spec: the machine.
         period: of control [s].
         gains: tuning.
+        learning: what learns the machine's own, for the joints with oil drives; none if None.
     """
 
-    def __init__(self, spec: MachineSpec, period: float, gains: Gains | None = None) -> None:
+    def __init__(
+        self,
+        spec: MachineSpec,
+        period: float,
+        gains: Gains | None = None,
+        learning: OilLearning | None = None,
+    ) -> None:
         gains = gains or Gains()
         self._period = period
         self._n = len(spec.joint_names)
         self._qd_max = spec.qd_max
-        self._oil = OilControl(spec, period, gains)
+        self._oil = OilControl(spec, period, gains, learning)
         self._travel = TravelControl(spec, period, gains)
         self._velocity = np.zeros(self._n)
         self._chunk: Trajectory | None = None
@@ -57,7 +65,7 @@ class TrackingController:
         zero = np.zeros(n)
         rest = Trajectory(0.0, np.array([0.0, 0.1, 0.2]), np.zeros((3, n)), np.zeros((3, n)))
         self._take(rest, 0.0)
-        self._commands(NEUTRAL, 0.0, 1, 0.0, zero, zero, zero)
+        self._commands(NEUTRAL, 0.0, 1, 0.0, zero, zero, zero, np.zeros((n, 2)))
         self._forget(zero)
 
     def _forget(self, q: Array) -> None:
@@ -94,16 +102,18 @@ class TrackingController:
         if math.isfinite(self._stamp):
             ticks = min(max(round((state.stamp - self._stamp) / self._period), 0), 1000)
         self._stamp = state.stamp
-        return self._commands(mode, start, ticks, state.pump_pressure, state.q, state.qd, applied)
+        return self._commands(
+            mode, start, ticks, state.pump_pressure, state.q, state.qd, applied, state.pressure
+        )
 
     def _commands(
         self, mode: int, start: float, ticks: int, pressure: float, q: Array, qd: Array,
-        applied: Array,
+        applied: Array, pressures: Array,
     ) -> Array:  # fmt: skip
         out = np.zeros(self._n)
         oil, travel, v = self._oil, self._travel, self._velocity
         if oil.index.size:
-            out[oil.index] = oil.step(mode, start, ticks, pressure, q, applied, v)
+            out[oil.index] = oil.step(mode, start, ticks, pressure, q, applied, v, pressures)
         if travel.index.size:
             out[travel.index] = travel.step(mode, start, ticks, qd, applied, v)
         return out

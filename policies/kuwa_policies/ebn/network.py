@@ -189,8 +189,7 @@ def step_ebn(
             a = theta[m]
             for j in range(J):
                 a += M[m, j] * x_hat[j]
-            phi = np.tanh(a) if dendrite == 0 else min(max(a, -1.0), 1.0)
-            psi[m] += slow * (phi - psi[m])
+            psi[m] += slow * (_phi(dendrite, a) - psi[m])
         # The slow connections, summed where they meet the membrane: `noise` holds their current.
         noise[:] = 0
         for m in range(K):
@@ -232,6 +231,15 @@ def step_ebn(
             for i in range(N):
                 w = Omega_s[m, i] * (1 - forget * steps) + p * feedback[i]
                 Omega_s[m, i] = min(max(w, -w_max), w_max)
+
+
+@njit(cache=True)
+def _phi(dendrite: Any, a: Any) -> Any:
+    if dendrite == 0:
+        return np.tanh(a)
+    if dendrite == 1:
+        return min(max(a, -1.0), 1.0)
+    return min(max(a, 0.0), 2.0)
 
 
 @njit(cache=True)

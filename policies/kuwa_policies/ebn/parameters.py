@@ -9,8 +9,9 @@ import numpy as np
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
 
-DENDRITES = ("tanh", "clip")
-"""φ by name: the hyperbolic tangent, or its straight-line form min(max(a, −1), 1)."""
+DENDRITES = ("tanh", "clip", "rectify")
+"""φ by name: the hyperbolic tangent; its straight-line form min(max(a, −1), 1); min(max(a, 0), 2),
+which is silent below its offset, so that what it has learnt stays where it was learnt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kuwa_machines.contracts import Array
 from kuwa_policies.ebn.network import Activity
 
 ENOUGH = 5
@@ -30,14 +30,14 @@ class Figures:
     ei_correlation: float
 
 
-def figures(activity: Activity, dt: float, alive: Array | None = None) -> Figures:
+def figures(activity: Activity, dt: float, alive: NDArray[np.bool_] | None = None) -> Figures:
     """Return the figures of what a network did since its last reset.
 
     Args:
         dt: neuron step [s].
         alive: neurons that count, shape (N,).
     """
-    spikes = activity.spikes if alive is None else activity.spikes[alive.astype(bool)]
+    spikes = activity.spikes if alive is None else activity.spikes[alive]
     time = max(float(activity.steps[0]) * dt, dt)
     n, mean, square = activity.isi
     seen = n >= ENOUGH
