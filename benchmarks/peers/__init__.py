@@ -1,0 +1,1 @@
+"""Other simulators, each run in its own interpreter."""

@@ -1,0 +1,165 @@
+"""Runs a peer in its own interpreter: ``KUWA_PEERS_LAVA=/path/to/python`` and the like.
+
+Every peer answers the same question: a network and its inputs in, spikes and states of every step
+out, so that each is compared with the profile that is named after it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuwa_machines.errors import KuwaError
+from kuwa_policies.emulator.network import Network, Recording
+from kuwa_policies.emulator.rules import TARGETS, LearningRule
+from peers.protocol import read, write
+
+FOLDER = Path(__file__).parent
+MODULES = {"lava": "lava", "nengo-loihi": "nengo_loihi", "brian2-loihi": "brian2_loihi"}
+
+
+def interpreter(profile: str) -> str | None:
+    """Return the Python that has the reference of a profile, None where there is none."""
+    module = MODULES[profile]
+    given = os.environ.get(f"KUWA_PEERS_{module.upper()}")
+    if given:
+        return given
+    return sys.executable if importlib.util.find_spec(module) else None
+
+
+class Peer:
+    """The reference of a profile, running in its own process."""
+
+    def __init__(self, profile: str) -> None:
+        python = interpreter(profile)
+        if python is None:
+            raise KuwaError(
+                f"peer {profile} is not installed; see docs/how-to/compare-with-peers.md"
+            )
+        script = FOLDER / f"{MODULES[profile]}_peer.py"
+        self._process = subprocess.Popen(
+            [python, str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": str(FOLDER.parent), "PYTHONWARNINGS": "ignore"},
+        )
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def ask(
+        self, meta: dict[str, Any], arrays: dict[str, NDArray[Any]] | None = None
+    ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Send a question, return the answer."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        write(self._process.stdin, meta, arrays or {})
+        answer = read(self._process.stdout)
+        if answer is None:
+            raise KuwaError(f"the peer ended with status {self._process.wait()}")
+        if "error" in answer[0]:
+            raise KuwaError(f"the peer failed: {answer[0]['error']}")
+        return answer
+
+    def run(
+        self,
+        network: Network,
+        raster: NDArray[np.uint8],
+        u: NDArray[Any] | None = None,
+        v: NDArray[Any] | None = None,
+        how: str = "models",
+    ) -> dict[str, NDArray[Any]]:
+        """Return ``spikes``, ``u``, ``v`` of every step and what learning has left.
+
+        Args:
+            raster: spikes of all inputs side by side, shape (steps, inputs).
+            u, v: states to start from, shape (N,).
+            how: which of a peer's ways, where it has several.
+        """
+        meta, arrays = encode(network, raster, u, v)
+        return self.ask(meta | {"question": "run", "how": how}, arrays)[1]
+
+
+def encode(
+    network: Network,
+    raster: NDArray[np.uint8],
+    u: NDArray[Any] | None = None,
+    v: NDArray[Any] | None = None,
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return a network as plain data and arrays."""
+    arrays: dict[str, NDArray[Any]] = {"raster": raster}
+    size = sum(group.size for group in network.neurons.values())
+    arrays["u"] = np.zeros(size, np.int64) if u is None else u
+    arrays["v"] = np.zeros(size, np.int64) if v is None else v
+    for name, group in network.neurons.items():
+        for key in ("decay_u", "decay_v", "threshold", "bias", "bias_exponent", "refractory",
+                    "v_min", "v_max"):  # fmt: skip
+            value = np.broadcast_to(np.asarray(getattr(group, key)), (group.size,))
+            arrays[f"{key}:{name}"] = value.astype(np.int64)
+    connections = []
+    for index, dense in enumerate(network.connections):
+        weights = np.asarray(dense.weights)
+        arrays[f"weights:{index}"] = weights
+        arrays[f"delays:{index}"] = np.broadcast_to(np.asarray(dense.delays), weights.shape).copy()
+        connections.append(
+            {
+                "source": dense.source,
+                "target": dense.target,
+                "exponent": dense.exponent,
+                "bits": dense.bits,
+                "sign_mode": dense.sign_mode,
+                "learning": None if dense.learning is None else _rule(dense.learning),
+            }
+        )
+    meta = {
+        "inputs": dict(network.inputs),
+        "neurons": {name: group.size for name, group in network.neurons.items()},
+        "connections": connections,
+    }
+    return meta, arrays
+
+
+def _rule(rule: LearningRule) -> dict[str, Any]:
+    traces = {
+        f"{name}{k + 1}_{key}": getattr(trace, key)
+        for name, group in (("x", rule.x), ("y", rule.y))
+        for k, trace in enumerate(group)
+        for key in ("impulse", "tau")
+    }
+    equations = {target: rule.text(target) for target in TARGETS}
+    return traces | equations | {"t_epoch": rule.epoch, "rng_seed": rule.seed}
+
+
+def joined(groups: dict[str, NDArray[Any]] | None) -> NDArray[Any]:
+    """Return a recording's groups side by side."""
+    assert groups is not None
+    return np.concatenate(list(groups.values()), axis=1)
+
+
+def differing_bits(ours: Recording, theirs: dict[str, NDArray[Any]]) -> int:
+    """Return in how many bits spikes, currents and voltages of all steps differ."""
+    wrong = 0
+    for name in ("spikes", "u", "v"):
+        a = np.ascontiguousarray(joined(getattr(ours, name)))
+        b = np.ascontiguousarray(theirs[name]).astype(a.dtype)
+        if not np.array_equal(a, b):
+            wrong += int(np.bitwise_count((a ^ b).view(np.uint8)).sum())
+    return wrong

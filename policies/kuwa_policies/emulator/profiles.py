@@ -1,0 +1,147 @@
+"""Which reference an emulation is exact to, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kuwa_machines.errors import KuwaError, choices
+from kuwa_policies.emulator.arithmetic import ALIGN
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How one reference counts.
+
+    Args:
+        name: as people write it.
+        reference: package, version and what of it.
+        decay_u_offset: added to the decay register of the current.
+        decay_u_max: the largest register value of it. decay_v_max: of the voltage's.
+        u_after_v: the current decays after the voltage has taken it, not before.
+        synaptic_bits: the sum of synapses wraps at so many bits, sign included; 0: it does not.
+        u_overflow: of the current: ``"once"`` (``wrap_once``), ``"wrap"``, or not at all.
+        bias: there is one. bias_wraps: current and bias together wrap before the voltage takes
+            them.
+        v_limits: of the voltage: held within ±(2²³ − 1), within the neuron's own limits, or free.
+        refractory: there are refractory periods.
+        state_bits: of an integer that holds a current or a voltage; what overflows it wraps.
+        weight_rounding: how the low bits of a weight are cut off: ``"floor"``, ``"nearest"`` (ties
+            to even) or ``"zero"``.
+        weight_ranges: least and most weight by sign mode. weights_clip: what is outside is held at
+            the end rather than refused.
+        exponent_on_sum: the weight exponent shifts the sum of a step, not each weight.
+        aligned_late: sums are shifted by 6 at the neuron; otherwise each weight is, after its
+            exponent, and cut to whole multiples of 64.
+        effective_limit: of a shifted weight; 0: none.
+        input_delay: steps from a spike of an input to the neurons.
+        delay_max: the longest delay; 0: none are possible.
+    """
+
+    name: str
+    reference: str
+    decay_u_offset: int
+    decay_u_max: int
+    decay_v_max: int
+    u_after_v: bool
+    synaptic_bits: int
+    u_overflow: Literal["once", "wrap", "none"]
+    bias: bool
+    bias_wraps: bool
+    v_limits: Literal["24 bits", "own", "none"]
+    refractory: bool
+    state_bits: Literal[32, 64]
+    weight_rounding: Literal["floor", "nearest", "zero"]
+    weight_ranges: dict[str, tuple[int, int]]
+    weights_clip: bool
+    exponent_on_sum: bool
+    aligned_late: bool
+    effective_limit: int
+    exponent_range: tuple[int, int]
+    input_delay: int
+    delay_max: int
+
+
+LAVA = Profile(
+    name="lava",
+    reference="lava-nc 0.10.0: PyLifModelBitAcc, PyDenseModelBitAcc, PyDelayDenseModelBitAcc, "
+    "PyLearningDenseModelBitApproximate",
+    decay_u_offset=1,
+    decay_u_max=4095,
+    decay_v_max=4095,
+    u_after_v=False,
+    synaptic_bits=0,
+    u_overflow="once",
+    bias=True,
+    bias_wraps=False,
+    v_limits="24 bits",
+    refractory=False,
+    state_bits=32,
+    weight_rounding="floor",
+    weight_ranges={"mixed": (-256, 255), "excitatory": (0, 255), "inhibitory": (-255, 0)},
+    weights_clip=True,
+    exponent_on_sum=True,
+    aligned_late=True,
+    effective_limit=0,
+    exponent_range=(-8, 7),
+    input_delay=1,
+    delay_max=63,
+)
+NENGO_LOIHI = Profile(
+    name="nengo-loihi",
+    reference="nengo-loihi 1.1.0: EmulatorInterface, discretize_weights",
+    decay_u_offset=1,
+    decay_u_max=4095,
+    decay_v_max=4095,
+    u_after_v=False,
+    synaptic_bits=22,
+    u_overflow="wrap",
+    bias=True,
+    bias_wraps=True,
+    v_limits="own",
+    refractory=True,
+    state_bits=32,
+    weight_rounding="nearest",
+    weight_ranges={"mixed": (-255, 255), "excitatory": (0, 255), "inhibitory": (-255, 0)},
+    weights_clip=False,
+    exponent_on_sum=False,
+    aligned_late=False,
+    effective_limit=0,
+    exponent_range=(-6, 7),
+    input_delay=1,
+    delay_max=0,
+)
+BRIAN2_LOIHI = Profile(
+    name="brian2-loihi",
+    reference="brian2-loihi 0.5.2 on Brian2 2.9.0: LoihiNeuronGroup, LoihiSynapses",
+    decay_u_offset=0,
+    decay_u_max=4096,
+    decay_v_max=4096,
+    u_after_v=True,
+    synaptic_bits=0,
+    u_overflow="none",
+    bias=False,
+    bias_wraps=False,
+    v_limits="none",
+    refractory=True,
+    state_bits=64,
+    weight_rounding="zero",
+    weight_ranges={"mixed": (-256, 254), "excitatory": (0, 255), "inhibitory": (-256, 0)},
+    weights_clip=False,
+    exponent_on_sum=False,
+    aligned_late=False,
+    effective_limit=2**21 - (1 << ALIGN),
+    exponent_range=(-8, 7),
+    input_delay=0,
+    delay_max=62,
+)
+PROFILES = {profile.name: profile for profile in (LAVA, NENGO_LOIHI, BRIAN2_LOIHI)}
+
+
+def profile_of(name: str | Profile) -> Profile:
+    """Return a profile by its name."""
+    if isinstance(name, Profile):
+        return name
+    if name not in PROFILES:
+        raise KuwaError(f"no profile {name!r}; {choices(name, PROFILES)}")
+    return PROFILES[name]
