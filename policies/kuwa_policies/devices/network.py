@@ -11,6 +11,8 @@ beside the array; a device with few levels would otherwise forget what is less t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,11 +58,11 @@ class NoisyEbn(Ebn):
                 f"slow weights have shape {self.program.slow.shape}; this network's are "
                 f"({p.dendrites}, {p.neurons})"
             )
-        self._kernel: tuple[Any, ...] = ()
+        self._advance: Callable[..., None] | None = None
         super().__init__(p, seed)
         self.Omega_s[:] = self.program.slow
 
-    def _bind(self) -> None:
+    def _bound_kernel(self) -> Callable[..., None]:
         p, device, flaws = self.p, self.device, self.device.flaws
         J, N, K = p.signals, p.neurons, p.dendrites
         self.alive[:] = device.alive
@@ -80,7 +82,8 @@ class NoisyEbn(Ebn):
         self._age = flaws.age
         self._computed = 0.0
         a = self.activity
-        self._kernel = (
+        return partial(
+            step_on_device,
             self._c, self._e, self._drive, self._feedback, self._noise, np.zeros(N), self.rng,
             self.V, self.r, self.x_hat, self.psi, self.Omega_s, self.alive,
             self._F, self._S, self._E, self._gains, self.Omega_held,
@@ -127,8 +130,8 @@ class NoisyEbn(Ebn):
         presynaptic: Array | None = None,
     ) -> Array:
         """Advance as :meth:`kuwa_policies.ebn.network.Ebn.step` does."""
-        if not self._kernel:
-            self._bind()
+        if self._advance is None:
+            self._advance = self._bound_kernel()
         if self._computed == 0.0 or (
             self.device.flaws.drift > 0.0 and self._age > AGEING * self._computed
         ):
@@ -136,8 +139,7 @@ class NoisyEbn(Ebn):
         self._c[:] = c
         self._e[:] = e
         earned = self.psi if presynaptic is None else presynaptic
-        rest = (steps, learn and self.p.eta > 0.0, earned)
-        step_on_device(*self._kernel, *rest)
+        self._advance(steps, learn and self.p.eta > 0.0, earned)
         self._age += steps * self.p.dt
         return self.x_hat
 
