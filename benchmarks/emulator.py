@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from peers import random_networks
 from peers.client import Peer, differing_bits, interpreter, joined
 
-NEURON_STEPS = {"lava": 1_000_000_000, "nengo-loihi": 10_000_000, "brian2-loihi": 100_000}
+NEURON_STEPS = {"lava": 1_000_000_000, "nengo-loihi": 10_000_000, "brian2-loihi": 1_000_000}
 SPEED_GOALS = {100: "<= 1", 1000: "<= 50"}
 RUNS = 20
 
@@ -159,7 +159,7 @@ def _cases(name: str) -> Iterator[tuple[int, random_networks.Case]]:
         rng = np.random.default_rng(seed)
         profile = PROFILES[name]
         if name == "brian2-loihi":
-            yield seed, random_networks.network(rng, profile, 12, (30, 40), 100, seed % 2 == 1)
+            yield seed, random_networks.network(rng, profile, 12, (100, 150), 300, seed % 2 == 1)
         elif seed % 4 == 0:
             yield seed, random_networks.network(rng, profile, 20, (60, 80), 200, delays=True)
         elif seed % 4 == 1 or name != "lava":

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,11 +19,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuwa_machines.errors import KuwaError
+from kuwa_policies.emulator.dense import Dense
 from kuwa_policies.emulator.network import Network, Recording
-from kuwa_policies.emulator.rules import TARGETS, LearningRule
+from kuwa_policies.emulator.neurons import Neurons
+from kuwa_policies.emulator.rules import TARGETS, Factor, LearningRule, Product, Trace
 from peers.protocol import read, write
 
 FOLDER = Path(__file__).parent
+NUMBERS = (
+    "decay_u",
+    "decay_v",
+    "threshold",
+    "bias",
+    "bias_exponent",
+    "refractory",
+    "v_min",
+    "v_max",
+)
 MODULES = {"lava": "lava", "nengo-loihi": "nengo_loihi", "brian2-loihi": "brian2_loihi"}
 
 
@@ -110,8 +123,7 @@ def encode(
     arrays["u"] = np.zeros(size, np.int64) if u is None else u
     arrays["v"] = np.zeros(size, np.int64) if v is None else v
     for name, group in network.neurons.items():
-        for key in ("decay_u", "decay_v", "threshold", "bias", "bias_exponent", "refractory",
-                    "v_min", "v_max"):  # fmt: skip
+        for key in NUMBERS:
             value = np.broadcast_to(np.asarray(getattr(group, key)), (group.size,))
             arrays[f"{key}:{name}"] = value.astype(np.int64)
     connections = []
@@ -137,6 +149,28 @@ def encode(
     return meta, arrays
 
 
+def decode(meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Network:
+    """Return the network that :func:`encode` wrote."""
+    groups = {
+        name: Neurons(size, **{key: arrays[f"{key}:{name}"] for key in NUMBERS})
+        for name, size in meta["neurons"].items()
+    }
+    denses = [
+        Dense(
+            c["source"],
+            c["target"],
+            arrays[f"weights:{index}"],
+            c["exponent"],
+            c["bits"],
+            c["sign_mode"],
+            arrays[f"delays:{index}"],
+            None if c["learning"] is None else _rule_of(c["learning"]["rule"]),
+        )
+        for index, c in enumerate(meta["connections"])
+    ]
+    return Network(meta["inputs"], groups, denses)
+
+
 def _rule(rule: LearningRule) -> dict[str, Any]:
     traces = {
         f"{name}{k + 1}_{key}": getattr(trace, key)
@@ -145,7 +179,20 @@ def _rule(rule: LearningRule) -> dict[str, Any]:
         for key in ("impulse", "tau")
     }
     equations = {target: rule.text(target) for target in TARGETS}
-    return traces | equations | {"t_epoch": rule.epoch, "rng_seed": rule.seed}
+    more = {"t_epoch": rule.epoch, "rng_seed": rule.seed, "rule": asdict(rule)}
+    return traces | equations | more
+
+
+def _rule_of(values: dict[str, Any]) -> LearningRule:
+    products = {
+        target: tuple(
+            Product(**p | {"factors": tuple(Factor(**f) for f in p["factors"])})
+            for p in values[target]
+        )
+        for target in TARGETS
+    }
+    traces = {name: tuple(Trace(**t) for t in values[name]) for name in ("x", "y")}
+    return LearningRule(**values | products | traces)
 
 
 def joined(groups: dict[str, NDArray[Any]] | None) -> NDArray[Any]:

@@ -50,7 +50,7 @@ def neurons(rng: np.random.Generator, size: int, profile: Profile, alike: bool =
         threshold=pick(0, 2**17 - 1),
         bias=some(rng, -4095, 4095, size) if profile.bias else 0,
         bias_exponent=rng.integers(0, 8, size) if profile.bias else 0,
-        refractory=rng.integers(1, 9, size) if profile.refractory else 1,
+        refractory=rng.integers(1, 9, None if alike else size) if profile.refractory else 1,
         **({"v_min": -(2 ** rng.integers(0, 24, size)) + 1,
             "v_max": 2 ** (9 + 2 * rng.integers(0, 8, size)) - 1} if own else {}),
     )  # fmt: skip
@@ -75,6 +75,7 @@ def network(
     alike: bool = False,
 ) -> Case:
     """Return two groups, driven, connected forth and back, with inputs and states to start from."""
+    alike = alike or profile.name == "brian2-loihi"
     groups = {name: neurons(rng, n, profile, alike) for name, n in zip("ab", sizes, strict=True)}
     network_sizes = {"in": inputs, "a": sizes[0], "b": sizes[1]}
     connections = []
@@ -86,7 +87,8 @@ def network(
         least, most = profile.exponent_range
         late: Any = 0
         if delays and profile.delay_max:
-            late = rng.integers(0, rng.integers(1, profile.delay_max + 1) + 1, shape)
+            longest = rng.integers(1, profile.delay_max + 1)
+            late = rng.integers(0, longest + 1, shape if profile.delay_each else None)
         w = weights(rng, shape, profile, mode)
         if mode is None and not profile.weights_clip:
             # Ranges differ with the mode, which the weights themselves decide here.
@@ -97,7 +99,7 @@ def network(
                 target,
                 w,
                 exponent=int(rng.integers(least, most + 1)),
-                bits=int(rng.integers(1, 9)),
+                bits=int(rng.choice(profile.weight_bits)),
                 sign_mode=mode,  # type: ignore[arg-type]
                 delays=late,
             )
@@ -105,6 +107,8 @@ def network(
     raster = (rng.random((steps, inputs)) < rng.uniform(0.05, 0.9)).astype(np.uint8)
     total = sum(sizes)
     u, v = some(rng, -(2**23) + 1, 2**23 - 1, total), some(rng, -(2**23) + 1, 2**23 - 1, total)
+    if profile.name == "brian2-loihi":
+        u[:] = 0  # its current has decayed already when a step begins
     return Network({"in": inputs}, groups, connections), raster, u, v
 
 

@@ -96,8 +96,13 @@ def synapses(dense: Dense, size: tuple[int, int], profile: Profile) -> Synapses:
     least, most = profile.exponent_range
     if not least <= dense.exponent <= most:
         raise KuwaError(f"exponent {what} is {dense.exponent}; expected {least} to {most}")
+    if dense.bits not in profile.weight_bits:
+        valid = ", ".join(map(str, profile.weight_bits))
+        raise KuwaError(f"weights {what} have {dense.bits} bits; valid: {valid}")
     kept = effective(weights, dense.bits, mode, dense.exponent, profile, what)
     delays = integers(f"a delay {what}", dense.delays, size, 0, profile.delay_max)
+    if not profile.delay_each and (delays != delays.flat[0]).any():
+        raise KuwaError(f"delays {what} differ; expected one for all synapses of a connection")
     if dense.learning is not None:
         if profile.name != "lava":
             raise KuwaError(f"learning {what}: only profile lava learns")

@@ -131,7 +131,6 @@ def modes(profile: Profile) -> NDArray[np.int64]:
             {"24 bits": BITS24, "own": OWN, "none": FREE}[profile.v_limits],
             profile.bias_wraps,
             profile.refractory,
-            profile.u_after_v,
         ],
         np.int64,
     )
@@ -152,13 +151,13 @@ def update(a: Any, u: Any, v: Any, left: Any, spikes: Any, rows: Any, modes: Any
         spikes: 0 or 1, uint8.
     """
     n = len(u)
-    align, synaptic_bits, u_overflow, v_limits, bias_wraps, refractory, u_after_v = modes
+    align, synaptic_bits, u_overflow, v_limits, bias_wraps, refractory = modes
     if synaptic_bits:
         for i in range(n):
             a[i] = wrap(a[i], synaptic_bits)
-    if u_after_v:
+    if u_overflow == FREE:
         for i in range(n):
-            u[i] += a[i]
+            u[i] = decay(u[i], rows[KEEP_U, i]) + (np.int64(a[i]) << align)
     else:
         for i in range(n):
             # What does not fit into 32 bits wraps there, before the overflow of the chip is looked
@@ -182,9 +181,6 @@ def update(a: Any, u: Any, v: Any, left: Any, spikes: Any, rows: Any, modes: Any
     elif v_limits == OWN:
         for i in range(n):
             v[i] = min(max(v[i], rows[LOW, i]), rows[HIGH, i])
-    if u_after_v:
-        for i in range(n):
-            u[i] = decay(u[i], rows[KEEP_U, i])
     if refractory:
         for i in range(n):
             if left[i] > 0:

@@ -13,12 +13,14 @@ from kuwa_policies.emulator.arithmetic import ALIGN
 class Profile:
     """How one reference counts.
 
+    The current that is meant is the one that the voltage takes: Brian2-Loihi lets it decay at the
+    end of a step rather than at the start of the next, which is the same.
+
     Args:
         name: as people write it.
         reference: package, version and what of it.
         decay_u_offset: added to the decay register of the current.
         decay_u_max: the largest register value of it. decay_v_max: of the voltage's.
-        u_after_v: the current decays after the voltage has taken it, not before.
         synaptic_bits: the sum of synapses wraps at so many bits, sign included; 0: it does not.
         u_overflow: of the current: ``"once"`` (``wrap_once``), ``"wrap"``, or not at all.
         bias: there is one. bias_wraps: current and bias together wrap before the voltage takes
@@ -26,6 +28,7 @@ class Profile:
         v_limits: of the voltage: held within ±(2²³ − 1), within the neuron's own limits, or free.
         refractory: there are refractory periods.
         state_bits: of an integer that holds a current or a voltage; what overflows it wraps.
+        weight_bits: which precisions there are.
         weight_rounding: how the low bits of a weight are cut off: ``"floor"``, ``"nearest"`` (ties
             to even) or ``"zero"``.
         weight_ranges: least and most weight by sign mode. weights_clip: what is outside is held at
@@ -35,7 +38,8 @@ class Profile:
             exponent, and cut to whole multiples of 64.
         effective_limit: of a shifted weight; 0: none.
         input_delay: steps from a spike of an input to the neurons.
-        delay_max: the longest delay; 0: none are possible.
+        delay_max: the longest delay; 0: none are possible. delay_each: every synapse may have its
+            own.
     """
 
     name: str
@@ -43,7 +47,6 @@ class Profile:
     decay_u_offset: int
     decay_u_max: int
     decay_v_max: int
-    u_after_v: bool
     synaptic_bits: int
     u_overflow: Literal["once", "wrap", "none"]
     bias: bool
@@ -51,6 +54,7 @@ class Profile:
     v_limits: Literal["24 bits", "own", "none"]
     refractory: bool
     state_bits: Literal[32, 64]
+    weight_bits: tuple[int, ...]
     weight_rounding: Literal["floor", "nearest", "zero"]
     weight_ranges: dict[str, tuple[int, int]]
     weights_clip: bool
@@ -60,6 +64,7 @@ class Profile:
     exponent_range: tuple[int, int]
     input_delay: int
     delay_max: int
+    delay_each: bool
 
 
 LAVA = Profile(
@@ -69,7 +74,6 @@ LAVA = Profile(
     decay_u_offset=1,
     decay_u_max=4095,
     decay_v_max=4095,
-    u_after_v=False,
     synaptic_bits=0,
     u_overflow="once",
     bias=True,
@@ -77,6 +81,7 @@ LAVA = Profile(
     v_limits="24 bits",
     refractory=False,
     state_bits=32,
+    weight_bits=(1, 2, 3, 4, 5, 6, 7, 8),
     weight_rounding="floor",
     weight_ranges={"mixed": (-256, 255), "excitatory": (0, 255), "inhibitory": (-255, 0)},
     weights_clip=True,
@@ -86,6 +91,7 @@ LAVA = Profile(
     exponent_range=(-8, 7),
     input_delay=1,
     delay_max=63,
+    delay_each=True,
 )
 NENGO_LOIHI = Profile(
     name="nengo-loihi",
@@ -93,7 +99,6 @@ NENGO_LOIHI = Profile(
     decay_u_offset=1,
     decay_u_max=4095,
     decay_v_max=4095,
-    u_after_v=False,
     synaptic_bits=22,
     u_overflow="wrap",
     bias=True,
@@ -101,6 +106,7 @@ NENGO_LOIHI = Profile(
     v_limits="own",
     refractory=True,
     state_bits=32,
+    weight_bits=(1, 2, 3, 4, 5, 6, 8),
     weight_rounding="nearest",
     weight_ranges={"mixed": (-255, 255), "excitatory": (0, 255), "inhibitory": (-255, 0)},
     weights_clip=False,
@@ -110,6 +116,7 @@ NENGO_LOIHI = Profile(
     exponent_range=(-6, 7),
     input_delay=1,
     delay_max=0,
+    delay_each=False,
 )
 BRIAN2_LOIHI = Profile(
     name="brian2-loihi",
@@ -117,7 +124,6 @@ BRIAN2_LOIHI = Profile(
     decay_u_offset=0,
     decay_u_max=4096,
     decay_v_max=4096,
-    u_after_v=True,
     synaptic_bits=0,
     u_overflow="none",
     bias=False,
@@ -125,6 +131,7 @@ BRIAN2_LOIHI = Profile(
     v_limits="none",
     refractory=True,
     state_bits=64,
+    weight_bits=(1, 2, 3, 4, 5, 6, 7, 8),
     weight_rounding="zero",
     weight_ranges={"mixed": (-256, 254), "excitatory": (0, 255), "inhibitory": (-256, 0)},
     weights_clip=False,
@@ -134,6 +141,7 @@ BRIAN2_LOIHI = Profile(
     exponent_range=(-8, 7),
     input_delay=0,
     delay_max=62,
+    delay_each=False,
 )
 PROFILES = {profile.name: profile for profile in (LAVA, NENGO_LOIHI, BRIAN2_LOIHI)}
 
