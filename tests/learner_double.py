@@ -36,12 +36,16 @@ class LearnerDouble:
         self.error = np.zeros(self.n)
         self.frozen = ""
 
+    seen: MachineState
+    """The state of the last step."""
+
     def reset(self, state: MachineState) -> None:
         self.network.reset(keep_weights=True)
 
     def step(
         self, state: MachineState, reference: Trajectory | Array | None, applied: Array
     ) -> Array:
+        self.seen = state
         x_hat = self.network.step(20.0 * state.q, np.zeros(self.n), self.steps)
         self.error = state.q - x_hat
         if not self.frozen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from kuwa_ros.conversions import (
     JointOrder,
     JointStateWriter,
     command_msg,
+    hydraulic_msg,
     safety_msg,
     spikes_from,
     time_msg,
@@ -57,7 +59,10 @@ class Around:
 
     def __init__(self) -> None:
         self.node = Node("around")
-        written = (topics.JOINT_STATES, topics.SAFETY, topics.TRAJECTORY, topics.VELOCITY_REFERENCE)
+        written = (
+            topics.JOINT_STATES, topics.SAFETY, topics.TRAJECTORY, topics.VELOCITY_REFERENCE,
+            topics.PRESSURES,
+        )  # fmt: skip
         self.send = {
             t.name: self.node.create_publisher(t.type, t.name, t.qos()).publish for t in written
         }
@@ -266,6 +271,37 @@ def test_a_reference_that_is_no_good_is_refused_and_the_old_one_holds(
 def hold_now(offset: float) -> tuple[Any, Any, Any]:
     still = hold(REST)
     return still.t, still.q + offset, still.qd
+
+
+def test_pressures_reach_the_controller_while_they_are_young(
+    node: ControlNode, around: Around
+) -> None:
+    activated(node, around, Mode.AUTO)
+    assert np.isnan(core(node).seen.pressure).all()
+    n = len(NAMES)
+    full = replace(REST, pressure=1e6 * np.arange(2.0 * n).reshape(n, 2), tool_load=800.0)
+    around.send["pressures"](hydraulic_msg(replace(full, stamp=around.stamp), NAMES))
+
+    def known() -> bool:
+        around.tick()
+        return core(node).seen.tool_load == 800.0
+
+    wait_for("the pressures", known)
+    np.testing.assert_array_equal(core(node).seen.pressure, full.pressure)
+    around.stamp += 10.0
+    around.tick()
+    assert np.isnan(core(node).seen.pressure).all() and np.isnan(core(node).seen.tool_load)
+    broken = hydraulic_msg(replace(full, stamp=around.stamp), NAMES)
+    broken.joint_name = ["left", *NAMES[1:]]
+    errors = node.errors
+    around.send["pressures"](broken)
+
+    def refused() -> bool:
+        assert around.tick() is not None
+        return node.errors == errors + 1
+
+    wait_for("the refusal", refused)
+    assert np.isnan(core(node).seen.tool_load)
 
 
 def test_a_velocity_that_is_no_number_is_refused(node: ControlNode, around: Around) -> None:

@@ -34,6 +34,8 @@ from kuwa_ros.conversions import (
     JointStateReader,
     command_from,
     command_msg,
+    hydraulic_from,
+    seconds,
     spikes_msg,
     trajectory_from,
 )
@@ -43,6 +45,8 @@ from kuwa_ros.main import run
 from kuwa_ros.parameters import ParameterError, parameter
 
 SOURCE = {Mode.AUTO: "control", Mode.TELEOP: "teleop"}
+PRESSURES_AGE = 0.1
+"""Pressures older than this say nothing of now [s]."""
 STATE_WAIT = 0.1
 """Without a joint state the loop wakes this often [s], and sends nothing."""
 
@@ -99,6 +103,7 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._to_state = JointStateReader(self._names)
         self._order = JointOrder(self._names)
         self._states = self.reader(topics.JOINT_STATES)
+        self._hydraulics = self.reader(topics.PRESSURES)
         self._trajectories = self.reader(topics.TRAJECTORY)
         self._velocities = self.reader(topics.VELOCITY_REFERENCE)
         self._applied_commands = self.reader(topics.APPLIED)
@@ -109,6 +114,8 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._spikes_every = max(round(SPIKE_STATS_PERIOD / p.period), 1)
         # A restarted node must count on from above where it was: the gate refuses a step back.
         self._sequence = time.monotonic_ns() // 1_000_000
+        self._pressures: dict[str, Any] = {}
+        self._pressures_at = -np.inf
         self._mode = Mode.OFF
         self._stamp = -np.inf
         self._trajectory: Trajectory | None = None
@@ -151,7 +158,7 @@ class ControlNode(KuwaNode[ControlParameters]):
         if message is None:
             return
         try:
-            state = checked_state(self._to_state(message))
+            state = self._with_pressures(checked_state(self._to_state(message)))
         except Exception as error:
             self.complain("joint state", error)
             return
@@ -176,6 +183,19 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._request(command_msg(command))
         if self._spiking is not None and self._sequence % self._spikes_every == 0:
             self._spikes(spikes_msg(self._spiking.spike_stats(), state.stamp, self._names))
+
+    def _with_pressures(self, state: MachineState) -> MachineState:
+        """Return the state with the newest pressures; without any that are young they stay NaN."""
+        try:
+            message = self._hydraulics.take()
+            if message is not None:
+                self._pressures = hydraulic_from(message, self._order)
+                self._pressures_at = seconds(message.header.stamp)
+        except Exception as error:
+            self.complain("pressures", error)
+        if abs(state.stamp - self._pressures_at) > PRESSURES_AGE:
+            return state
+        return replace(state, **self._pressures)
 
     def _reference(self, now: float) -> Trajectory | Array | None:
         if self._mode is Mode.AUTO:

@@ -79,7 +79,9 @@ TOOL_FORCE: Final = Topic(
 CAMERA: Final = Topic(
     "camera/<name>/image_raw", Image, "the camera's own, where pictures are on", "robot", "anyone"
 )
-PRESSURES: Final = Topic("pressures", HydraulicState, "50 Hz", "robot", "planning", depth=5)
+PRESSURES: Final = Topic(
+    "pressures", HydraulicState, "50 Hz", "robot", "planning, control", depth=5
+)
 GROUND_TRUTH: Final = Topic(
     "ground_truth", GroundTruth, "50 Hz", "robot (simulated)", "scores and pictures", depth=5
 )
