@@ -18,6 +18,7 @@ import numpy as np
 
 from kuwa_cli.runlog import RunLog
 from kuwa_cli.settings import Settings
+from kuwa_cli.spikes import summary
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
 from kuwa_sim.score.judge import Score, score_run
@@ -114,6 +115,7 @@ def _machine(log: RunLog, name: str, asked: Settings) -> dict[str, Any]:
         "task": None if station.task is None else station.task.kind,
         "success_if": {name: bound.model_dump() for name, bound in station.success.items()},
         "score": None if score is None else score.as_dict(),
+        "spiking": summary(log),
         "note": why,
     }
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kuwa_cli.outcome import Outcome, finite, result, write_result
-from kuwa_cli.report import figures, ground, ways
+from kuwa_cli.report import figures, ground, spiking, ways
 from kuwa_cli.report.drawing import thin
 from kuwa_cli.report.film import FilmPlan, Swath
 from kuwa_cli.report.page import work_drawings, write_page
@@ -21,8 +21,17 @@ from kuwa_cli.report.video import VideoError, _run, join
 from kuwa_cli.runfolder import MARK, RunFolderError, prepare
 from kuwa_cli.runlog import RunLog
 from kuwa_cli.settings import settings
+from kuwa_cli.spikes import not_learning, rates, summary
 from kuwa_machines import load_machine
-from kuwa_machines.contracts import GroundTruth, HeightMap, Mode, Plan, SafetyState, Task
+from kuwa_machines.contracts import (
+    GroundTruth,
+    HeightMap,
+    Mode,
+    Plan,
+    SafetyState,
+    SpikeStats,
+    Task,
+)
 from kuwa_sim.mounts import tool_points
 from kuwa_sim.scenario import load_scenario
 from kuwa_sim.score.earthwork import footprint
@@ -75,6 +84,61 @@ def test_every_figure_is_a_drawing_of_modest_size() -> None:
     for svg in drawings:
         ElementTree.fromstring(svg.encode())
         assert len(svg) < 600_000
+
+
+def fired(log: RunLog, seconds: float = 40.0, dying: float = 30.0) -> RunLog:
+    """Neurons that never were: 100 at 10 Hz; half die; for 10 s the gate overrides."""
+    spikes = 0
+    for k in range(round(seconds * 10)):
+        t = 0.1 * k
+        alive = 100 if t < dying else 50
+        spikes += alive
+        frozen = "the gate overrides" if 10.0 <= t < 20.0 else ""
+        stats = SpikeStats(100, alive, 10.0, 25.0, np.nan if k < 5 else 1.0, 0.96, spikes,
+                           200 * spikes, 0.01 * k, not frozen, frozen,
+                           np.array([0.01, -0.01, 0.0, np.nan]))  # fmt: skip
+        log.add_spikes(t, stats)
+    return log
+
+
+def test_neurons_of_a_run_are_drawn_and_counted(tmp_path: Path) -> None:
+    log = fired(made_up_log())
+    t, rate = rates(log)
+    assert t[0] == pytest.approx(0.1) and rate == pytest.approx(10.0)
+    assert not_learning(log) == {"the gate overrides": pytest.approx(0.25)}
+    svg = spiking.spiking_figure(log)
+    ElementTree.fromstring(svg.encode())
+    assert "50 of 100 neurons alive" in svg and len(svg) < 600_000
+    assert "the gate overrides (25 % of the time)" in spiking.spiking_caption(log)
+    figures_of_run = summary(log)
+    assert figures_of_run is not None
+    assert figures_of_run["synaptic_operations_hz"] == pytest.approx(200_000, rel=0.3)
+    assert figures_of_run["learning_share"] == pytest.approx(0.75)
+    values = made_up_result(log)
+    assert values["machines"]["zx200"]["spiking"]["neurons"] == 100
+    write_page(tmp_path / "r.html", values, {"zx200": MachineRun("zx200", SPEC, TASK, log)}, [])
+    text = (tmp_path / "r.html").read_text()
+    assert "<h2>Spiking controller</h2>" in text and "<b>Neurons</b>" in text
+
+
+def test_a_reset_of_the_controller_is_no_burst() -> None:
+    log = RunLog(SPEC.joint_names)
+    for k, spikes in enumerate((10, 20, 5, 15)):
+        stats = SpikeStats(10, 10, 1.0, 2.0, 1.0, 1.0, spikes, spikes, 0.0, True, "", np.zeros(4))
+        log.add_spikes(0.1 * k, stats)
+    np.testing.assert_allclose(rates(log)[1], [10.0, np.nan, 10.0])
+
+
+@pytest.mark.parametrize("known", [1, 25])
+def test_neurons_of_which_little_is_known_are_drawn_all_the_same(known: int) -> None:
+    log = RunLog(SPEC.joint_names)
+    for k in range(known):
+        nothing = np.full(4, np.nan)
+        log.add_spikes(
+            0.1 * k, SpikeStats(9, 0, 0.0, 0.0, np.nan, np.nan, 0, 0, 0.0, False, "off", nothing)
+        )
+    ElementTree.fromstring(spiking.spiking_figure(log).encode())
+    assert summary(log) is not None and summary(RunLog(SPEC.joint_names)) is None
 
 
 def driven(machine: str, task: Task) -> MachineRun:

@@ -87,8 +87,12 @@ def numbers(result: dict[str, Any], log: RunLog) -> str:
         (f"Score of {name}" if several else "Score", machine["score"] or {})
         for name, machine in result["machines"].items()
     ]
+    spiking = [
+        (f"Neurons of {name}" if several else "Neurons", _flat(machine.get("spiking") or {}))
+        for name, machine in result["machines"].items()
+    ]
     tables = [
-        *scores, ("Timing", timing),
+        *scores, *spiking, ("Timing", timing),
         ("Run", {k: result[k] for k in RUN}),
         ("Computer and versions", result["computer"] | result["versions"]),
     ]  # fmt: skip

@@ -13,6 +13,7 @@ from kuwa_cli.report.drawing import phase_legend
 from kuwa_cli.report.ground import error_figure, ground_figure, load_figure, section_figure
 from kuwa_cli.report.numbers import numbers, tiles
 from kuwa_cli.report.runs import MachineRun, Runs
+from kuwa_cli.report.spiking import spiking_caption, spiking_figure
 from kuwa_cli.report.ways import along_figure, furrow_figure, haul_figure, heap_figure, way_figure
 from kuwa_machines.contracts import Array
 from kuwa_machines.spec import Plough
@@ -119,6 +120,10 @@ def _inside(run: MachineRun, whose: str) -> str:
         parts.append(_section(whose + "Commands", [
             (figures.command_figure(log), "Valve commands, 1 is full spool; positive moves the "
              "joint positively."),
+        ]))  # fmt: skip
+    if len(log.spikes) >= ENOUGH:
+        parts.append(_section(whose + "Spiking controller", [
+            (spiking_figure(log), spiking_caption(log)),
         ]))  # fmt: skip
     if len(log.hydraulics):
         parts.append(_section(whose + "Hydraulics", [(figures.hydraulics_figure(log), "")]))
