@@ -10,6 +10,7 @@ import pytest
 from kuwa_cli.docs import BEGIN, END, figures_table, generated
 from kuwa_cli.figure import load
 from kuwa_machines.errors import KuwaError
+from kuwa_policies.control.controllers import CONTROLLERS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("machines/*/*.md")])
@@ -33,6 +34,14 @@ def test_every_page_can_be_found_from_the_index() -> None:
     for page in (ROOT / "docs").rglob("*.md"):
         if page.name != "index.md":
             assert f"({page.relative_to(ROOT / 'docs')})" in index
+
+
+def test_every_controller_is_explained() -> None:
+    page = (ROOT / "docs" / "how-to" / "choose-a-controller.md").read_text()
+    for name, entry in CONTROLLERS.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        can = ["yes" if it else "no" for it in (entry.spiking, entry.learns)]
+        assert [cell.strip() for cell in row.split("|")[3:5]] == can
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")))
