@@ -86,7 +86,8 @@ class Ebn:
         self.psi = np.zeros(K, real)
         """Activity of the dendrites behind their slow synapses, shape (K,)."""
         self.Omega_s = np.zeros((K, N), real)
-        """Slow connections, shape (K, N)."""
+        """Slow connections, shape (K, N), in ``weight_unit``."""
+        self.weight_unit = 1.0
         self.alive = np.ones(N, np.bool_)
         """Neurons that can spike, shape (N,)."""
         self.D = np.ascontiguousarray(p.D, real)
@@ -150,11 +151,15 @@ class Ebn:
             learn: whether the slow connections change.
             presynaptic: activity that has earned the error, shape (K,), where it is not that of
                 now: behind a dead time the error of now belongs to the activity of then.
+
+        Raises:
+            KuwaError: a value that is not finite; nothing has changed then.
         """
         self._c[:] = c
         self._e[:] = e
         earned = self.psi if presynaptic is None else presynaptic
-        step_ebn(*self._bound, steps, learn and self.p.eta > 0.0, earned)
+        if not step_ebn(*self._bound, steps, learn and self.p.eta > 0.0, earned):
+            raise KuwaError(f"drive {c}, error {e}, or activity has values that are not finite")
         return self.x_hat
 
 
@@ -169,8 +174,13 @@ def step_ebn(
     max_spikes: Any,
     now: Any, spikes: Any, last: Any, isi: Any, currents: Any, moments: Any,
     steps: Any, learn: Any, earned: Any,
-) -> None:  # fmt: skip
-    """Advance ``steps`` neuron steps; the arrays are those of an :class:`Ebn`."""
+) -> bool:  # fmt: skip
+    """Advance ``steps`` neuron steps; the arrays are those of an :class:`Ebn`.
+
+    Returns whether drive, error and activity were finite; nothing changes where they were not.
+    """
+    if not (_finite(c) and _finite(e) and (not learn or _finite(earned))):
+        return False
     leak, dt, mu, slow, k, eta, w_max, forget, sigma = numbers
     J, N = D.shape
     K = psi.shape[0]
@@ -231,6 +241,15 @@ def step_ebn(
             for i in range(N):
                 w = Omega_s[m, i] * (1 - forget * steps) + p * feedback[i]
                 Omega_s[m, i] = min(max(w, -w_max), w_max)
+    return True
+
+
+@njit(cache=True)
+def _finite(values: Any) -> bool:
+    bad = 0
+    for v in values:
+        bad += not np.isfinite(v)
+    return bad == 0
 
 
 @njit(cache=True)

@@ -1,0 +1,148 @@
+"""Networks that cannot be are refused by name; what is drawn is as it says; files are checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ebn_backends import parameters
+from kuwa_machines.errors import KuwaError
+from kuwa_policies.ebn.decoders import random_decoders, random_dendrites
+from kuwa_policies.ebn.fixed import FixedEbn
+from kuwa_policies.ebn.network import Ebn
+from kuwa_policies.ebn.parameters import EbnParameters
+from kuwa_policies.ebn.save import restore, save
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"D": np.ones(3)}, "decoders D have shape"),
+        ({"D": np.full((3, 40), np.nan)}, "D has values"),
+        ({"D": np.zeros((3, 40))}, "all zeros"),
+        ({"M": np.ones((12, 4))}, "dendrites M have shape"),
+        ({"theta": np.ones(11)}, "dendrites M have shape"),
+        ({"dendrite": "sigmoid"}, "no dendrite 'sigmoid'"),
+        ({"max_spikes": 0}, "max_spikes"),
+        ({"leak": -1.0}, "leak is -1"),
+        ({"leak": np.nan}, "leak is nan"),
+        ({"leak": 1000.0}, "dt 0.001 s times leak 1000"),
+        ({"dt": 0.0}, "dt 0 s times leak"),
+        ({"mu": np.inf}, "mu is inf"),
+        ({"noise": -0.1}, "noise is"),
+        ({"eta": np.inf}, "eta is inf"),
+        ({"w_max": np.nan}, "w_max is nan"),
+        ({"slow_tau": 1e-4}, "slow_tau 0.0001 s"),
+    ],
+)
+def test_a_bad_parameter_is_named(change: dict, says: str) -> None:
+    with pytest.raises(KuwaError, match=says):
+        dataclasses.replace(parameters(), **change)
+
+
+def test_thresholds_are_where_a_spike_pays() -> None:
+    p = dataclasses.replace(parameters(), mu=0.02, nu=0.03)
+    np.testing.assert_allclose(p.thresholds, 0.5 * (0.05 + (p.D**2).sum(axis=0)))
+
+
+@pytest.mark.parametrize(("J", "N"), [(1, 2), (3, 7), (5, 200)])
+def test_decoders_are_of_one_length_and_point_everywhere(J: int, N: int) -> None:
+    D = random_decoders(J, N, 0.3, seed=4)
+    assert D.shape == (J, N)
+    np.testing.assert_allclose(np.linalg.norm(D, axis=0), 0.3)
+    # Opposite pairs, so every direction has a neuron that can move x̂ along it.
+    directions = np.random.default_rng(0).standard_normal((100, J))
+    assert ((directions @ D).max(axis=1) > 0.0).all()
+    with pytest.raises(KuwaError, match="cannot carry"):
+        random_decoders(4, 7, 0.3, seed=4)
+
+
+def test_dendrites_read_their_own_group() -> None:
+    M, theta = random_dendrites(5, [(0, 1), (3,)], 20, seed=0, gain=2.0, offset=0.5)
+    assert M.shape == (40, 5) and theta.shape == (40,)
+    assert not M[:20, 2:].any() and not M[20:, [0, 1, 2, 4]].any() and M[:, 4].sum() == 0.0
+    assert np.abs(theta).max() <= 1.0
+
+
+def tampered(path: Path, **changes: object) -> Path:
+    """Write the file again with another header or other weights."""
+    with np.load(path) as file:
+        header, weights = json.loads(str(file["header"])), file["Omega_s"]
+    weights = changes.pop("Omega_s", weights)
+    other = path.with_name("other.npz")
+    np.savez(other, header=np.array(json.dumps(header | changes)), Omega_s=weights)
+    return other
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"version": 2}, "version is 2; expected 1"),
+        ({"signals": 4}, "signals is 4; expected 3"),
+        ({"neurons": 41}, "neurons is 41; expected 40"),
+        ({"dendrites": 13}, "dendrites is 13; expected 12"),
+        ({"drawn": "0"}, "drawn is '0'; expected '"),
+        ({"weight_unit": "x"}, "weight_unit is 'x'; expected a number"),
+        ({"Omega_s": np.zeros((12, 41))}, r"shape \(12, 41\); expected \(12, 40\)"),
+        ({"Omega_s": np.full((12, 40), np.nan)}, "not finite"),
+    ],
+)
+def test_a_file_of_another_network_is_refused(tmp_path: Path, changes: dict, says: str) -> None:
+    net = Ebn(parameters())
+    net.Omega_s[:] = 0.25
+    save(tmp_path / "net.npz", net)
+    with pytest.raises(KuwaError, match=says):
+        restore(tampered(tmp_path / "net.npz", **changes), net)
+    assert (net.Omega_s == 0.25).all()
+
+
+def test_other_decoders_are_another_network(tmp_path: Path) -> None:
+    save(tmp_path / "net.npz", Ebn(parameters()))
+    p = dataclasses.replace(parameters(), D=random_decoders(3, 40, 0.1, seed=1))
+    with pytest.raises(KuwaError, match="drawn is"):
+        restore(tmp_path / "net.npz", Ebn(p))
+
+
+def test_weights_pass_between_back_ends(tmp_path: Path) -> None:
+    a, b, c = Ebn(parameters()), FixedEbn(parameters()), Ebn(parameters())
+    a.Omega_s[:] = np.random.default_rng(0).uniform(-0.9, 0.9, (12, 40))
+    save(tmp_path / "a.npz", a)
+    restore(tmp_path / "a.npz", b)
+    np.testing.assert_allclose(b.Omega_s * b.weight_unit, a.Omega_s, atol=0.51 * b.weight_unit)
+    save(tmp_path / "b.npz", b)
+    restore(tmp_path / "b.npz", c)
+    np.testing.assert_allclose(c.Omega_s, b.Omega_s * b.weight_unit, rtol=1e-12)
+    a.Omega_s[0, 0] = 1.5
+    save(tmp_path / "a.npz", a)
+    with pytest.raises(KuwaError, match=r"reaches 1\.49606; expected at most 1,"):
+        restore(tmp_path / "a.npz", b)
+
+
+def test_what_is_no_file_of_ours_is_refused(tmp_path: Path) -> None:
+    net = Ebn(parameters())
+    (tmp_path / "text.npz").write_text("no archive")
+    np.savez(tmp_path / "bare.npz", x=np.zeros(3))
+    np.savez(tmp_path / "objects.npz", header=np.array([{}], object), Omega_s=np.zeros(1))
+    for name in ("text.npz", "bare.npz", "objects.npz", "missing.npz"):
+        with pytest.raises(KuwaError, match=name):
+            restore(tmp_path / name, net)
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
+    net = Ebn(parameters())
+    net.Omega_s[3, 3] = np.nan
+    with pytest.raises(KuwaError, match="not finite"):
+        save(tmp_path / "net.npz", net)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_needs_its_parameters_only() -> None:
+    p = EbnParameters(random_decoders(2, 20, 0.1, 0))
+    for net in (Ebn(p), FixedEbn(p)):
+        for _ in range(200):
+            net.step(np.array([10.0, -6.0]), np.zeros(2))
+        assert np.abs(net.x_hat - [0.5, -0.3]).max() < 0.1
