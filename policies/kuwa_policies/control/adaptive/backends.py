@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError, choices
+from kuwa_policies.ebn.fixed import FixedEbn
 from kuwa_policies.ebn.network import Activity, Ebn
 from kuwa_policies.ebn.parameters import EbnParameters
 
@@ -51,7 +52,7 @@ def _float32(p: EbnParameters, seed: int) -> Network:
     return Ebn(p, seed, "float32")
 
 
-BACKENDS: dict[str, NetworkMaker] = {"float64": _float64, "float32": _float32}
+BACKENDS: dict[str, NetworkMaker] = {"float64": _float64, "float32": _float32, "fixed": FixedEbn}
 
 
 def make_network(backend: str | NetworkMaker, p: EbnParameters, seed: int) -> Network:
