@@ -1,7 +1,7 @@
 """Brian2-Loihi, asked for a network: run by the interpreter that has brian2-loihi 0.5.2.
 
 The current is recorded when the neurons are about to take it: after the synapses have added to it
-and before it decays.
+and before it decays; what a run starts from is therefore decayed once.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ def run(meta, arrays):
             decay_I=one["decay_u"],
         )
         group.v = arrays["v"][start : start + size]
+        u = arrays["u"][start : start + size].astype(np.int64)
+        group.I = np.sign(u) * (np.abs(u) * (4096 - one["decay_u"]) >> 12)
         start += size
         sources[name] = group
         # After the synapses of the same moment, whatever their names.

@@ -107,8 +107,6 @@ def network(
     raster = (rng.random((steps, inputs)) < rng.uniform(0.05, 0.9)).astype(np.uint8)
     total = sum(sizes)
     u, v = some(rng, -(2**23) + 1, 2**23 - 1, total), some(rng, -(2**23) + 1, 2**23 - 1, total)
-    if profile.name == "brian2-loihi":
-        u[:] = 0  # its current has decayed already when a step begins
     return Network({"in": inputs}, groups, connections), raster, u, v
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from kuwa_cli import docs_envs, docs_scenarios
+from kuwa_cli import docs_emulator, docs_envs, docs_scenarios
 from kuwa_cli import main as cli
 from kuwa_cli.figure import load
 from kuwa_machines.datafile import quantities, read_yaml
@@ -57,6 +57,11 @@ SHOWN = (
     ("soil", "soil.step.max", "the same, longest", "{:.2f} ms"),
     ("envs", "envs.dig_trench.steps", "gymnasium steps of 10 ms, one core", "{:.0f} a second"),
     ("envs", "envs.two_workers.speed_up", "two workers over one", "{:.2f} ×"),
+    ("emulator", "emulator.lava.differing_bits",
+     "spiking emulator against Lava, 10⁹ neuron-steps, differing bits", "{:.0f}"),
+    ("emulator", "emulator.step.100", "emulator, 100 + 100 neurons dense, a step", "{:.2f} µs"),
+    ("emulator", "emulator.step.1000", "emulator, 1000 + 1000 neurons dense, a step", "{:.1f} µs"),
+    ("emulator", "emulator.trip.p99", "emulator, set + step + get, 99th percentile", "{:.1f} µs"),
     ("setup", "setup.fresh", "fresh set-up", "{:.1f} min"),
     ("setup", "setup.second_start", "second start", "{:.1f} s"),
 )  # fmt: skip
@@ -95,6 +100,7 @@ def generated(root: Path) -> Iterator[tuple[str, str]]:
     yield "docs/reference/machines.md", machines_page(root / "machines")
     yield "docs/reference/scenarios.md", docs_scenarios.page(NOTE)
     yield "docs/reference/environments.md", docs_envs.page(NOTE)
+    yield "docs/reference/emulator.md", docs_emulator.page(NOTE)
     readme = (root / "README.md").read_text("utf-8")
     yield "README.md", with_figures(readme, root / "benchmarks" / "results")
 

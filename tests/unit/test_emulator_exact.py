@@ -14,6 +14,8 @@ from emulator_rig import (
     interpreter,
     random_networks,
 )
+from kuwa_policies.emulator.disagreements import CASES as CASES_OF_THE_TABLE
+from kuwa_policies.emulator.disagreements import REFUSED, answer, network_of, outcome
 from kuwa_policies.emulator.network import Emulator
 from kuwa_policies.emulator.profiles import PROFILES
 
@@ -95,3 +97,26 @@ def test_lava_as_a_whole_does_what_its_models_do() -> None:
             emulator.u[:], emulator.v[:] = u, v
             ours = emulator.run({"in": raster}, states=True)
             assert differing_bits(ours, peer.run(network, raster, u, v, "runtime")) == 0
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_references_disagree_as_the_table_says(name: str) -> None:
+    if interpreter(name) is None:
+        pytest.skip(f"{name} is not installed; see docs/how-to/compare-with-peers.md")
+    with Peer(name) as peer:
+        for case in CASES_OF_THE_TABLE:
+            said = answer(case, PROFILES[name])
+            if said != REFUSED:
+                network, raster = network_of(case, PROFILES[name])
+                states = peer.run(network, raster, np.array([case.u]), np.array([case.v]))
+                assert outcome(case, states) == said, case.title
+
+
+def test_the_public_emulators_differ_where_others_have_found_them_to() -> None:
+    found = {
+        case.title: [answer(case, profile) for profile in PROFILES.values()]
+        for case in CASES_OF_THE_TABLE
+    }
+    assert found["current rises to 2²³"][:2] == [2**23, -(2**23)]
+    assert found["weight −127, signs mixed"] == [-128, -128, -126]
+    assert len(found) == len(CASES_OF_THE_TABLE)

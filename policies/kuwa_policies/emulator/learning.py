@@ -127,8 +127,11 @@ def learn(
     generators: Any, weights: Any, mode: Any, x: Any, tx: Any, y: Any, ty: Any, tag_1: Any,
     tag_2: Any, parts: Any, keep: Any, numbers: Any, factors: Any, epoch: Any, decimate: Any,
     x_history: Any, y_history: Any,
-) -> None:  # fmt: skip
+) -> Any:  # fmt: skip
     """Take the spikes of a step and, at the end of an epoch, change traces, weights and tags.
+
+    Returns:
+        synapses at which the rule was evaluated.
 
     Args:
         step: 1 for the first one.
@@ -155,7 +158,7 @@ def learn(
     x_lost, x_random = x_decay.random(), x_impulse.integers(0, 128)
     y_lost, y_random = y_decay.random(), y_impulse.integers(0, 128)
     if within < epoch:
-        return
+        return 0
     up = rounding.random()
     _fill(x, tx, x_history, keep[:2], parts[:, :2], x_lost, x_random)
     _fill(y, ty, y_history, keep[2:], parts[:, 2:], y_lost, y_random)
@@ -163,10 +166,12 @@ def learn(
     values = np.zeros(10, np.int64)
     sums = np.zeros(3, np.int64)
     uses_x, uses_y, uses_u = _used(numbers)
+    evaluated = 0
     for i in range(len(tx)):
         for j in range(len(ty)):
             if not ((uses_x and tx[i] > 0) or (uses_y and ty[j] > 0) or (uses_u and u)):
                 continue
+            evaluated += 1
             values[X0], values[Y0] = tx[i] > 0, ty[j] > 0
             values[W], values[D], values[T] = weights[i, j], tag_2[i, j], tag_1[i, j]
             for k in range(3):
@@ -182,6 +187,7 @@ def learn(
             tag_1[i, j] = min(max(_rounded(sums[2], up), -257), 255)
     tx[:] = 0
     ty[:] = 0
+    return evaluated
 
 
 @njit(cache=True)

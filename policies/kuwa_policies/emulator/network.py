@@ -116,6 +116,8 @@ class Emulator:
             if c.learning is not None
         }
         """State of the connections that learn, by their index."""
+        self.weight_updates = 0
+        """Synapses at which a learning rule was evaluated."""
         self._raster = np.zeros((1, self.inputs), np.uint8)
         self._ring = np.zeros((packed.slots, padded), np.int32)
         widest = k.padded(max((c.weights.shape[1] for c in self.connections), default=1))
@@ -142,8 +144,13 @@ class Emulator:
             self._clock, self._ring, self._raster,
         ):  # fmt: skip
             array[:] = 0
+        self.weight_updates = 0
         for index, state in self.learning.items():
             state.reset(self.connections[index].weights)
+
+    def span(self, name: str) -> slice:
+        """Return where a group lies in ``spikes`` and ``spike_counts``."""
+        return self._slices[name]
 
     @property
     def steps(self) -> int:
@@ -246,7 +253,7 @@ class Emulator:
                 self.spikes[self._slices[dense.source]],
                 self.spikes[self._slices[dense.target]],
             )
-            learn(int(self._clock[0]), pre, post, *state.bound)
+            self.weight_updates += learn(int(self._clock[0]), pre, post, *state.bound)
 
     def _neurons(self, name: str) -> slice:
         part = self._slices.get(name)
