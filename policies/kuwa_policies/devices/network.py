@@ -21,8 +21,9 @@ from numba import njit
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.devices.device import Device, Program, plain_program
-from kuwa_policies.ebn.network import Ebn, _count, _phi, _remember, _watch_input, _watch_spike
+from kuwa_policies.ebn.network import Ebn, add_noise, phi_of
 from kuwa_policies.ebn.parameters import DENDRITES, EbnParameters
+from kuwa_policies.ebn.watch import count, remember, watch_input, watch_spike
 
 LATEST = 4.0
 """The latest spikes that are told apart, in standard deviations of the jitter."""
@@ -85,6 +86,7 @@ class NoisyEbn(Ebn):
         return partial(
             step_on_device,
             self._c, self._e, self._drive, self._feedback, self._noise, np.zeros(N), self.rng,
+            self.random,
             self.V, self.r, self.x_hat, self.psi, self.Omega_s, self.alive,
             self._F, self._S, self._E, self._gains, self.Omega_held,
             1.0 - p.leak * p.dt / device.tau_factors,
@@ -149,7 +151,7 @@ class NoisyEbn(Ebn):
 
 @njit(cache=True)
 def step_on_device(
-    c: Any, e: Any, drive: Any, feedback: Any, slow_in: Any, variance: Any, rng: Any,
+    c: Any, e: Any, drive: Any, feedback: Any, slow_in: Any, variance: Any, rng: Any, random: Any,
     V: Any, r: Any, x_hat: Any, psi: Any, Omega_s: Any, alive: Any,
     F: Any, S: Any, E: Any, gains: Any, H: Any, keep_V: Any, keep_x: Any,
     late: Any, owed: Any, d: Any, thresholds: Any, M: Any, theta: Any, dendrite: Any,
@@ -178,18 +180,17 @@ def step_on_device(
             a = theta[m]
             for j in range(J):
                 a += M[m, j] * x_hat[j]
-            psi[m] += slow * (_phi(dendrite, a) - psi[m])
+            psi[m] += slow * (phi_of(dendrite, a) - psi[m])
         slow_in[:] = 0
         for m in range(K):
             p = psi[m]
             for i in range(N):
                 slow_in[i] += p * H[m, i]
-        _watch_input(drive, slow_in, leak, currents)
+        watch_input(drive, slow_in, leak, currents)
         for i in range(N):
             V[i] = keep_V[i] * V[i] + dt * (drive[i] + slow_in[i])
         if sigma > 0.0:
-            for i in range(N):
-                V[i] += sigma * rng.standard_normal()
+            add_noise(V, sigma, random)
         if read > 0.0:
             # Independent errors of all devices of a column add up to one normal number.
             for i in range(N):
@@ -217,7 +218,7 @@ def step_on_device(
                 d[j] = E[best, j]
                 if read > 0.0:
                     d[j] *= 1.0 + read * rng.standard_normal()
-            _watch_spike(S, d, best, leak / dt, currents)
+            watch_spike(S, d, best, leak / dt, currents)
             delay = 0
             if jitter > 0.0:
                 delay = min(int(abs(jitter * rng.standard_normal()) + 0.5), late.shape[0] - 1)
@@ -242,8 +243,8 @@ def step_on_device(
                     V[i] += read * np.sqrt(square) * rng.standard_normal()
             V[best] -= mu
             r[best] += 1
-            _count(best, now[0], spikes, last, isi)
-        _remember(dt, currents, moments)
+            count(best, now[0], spikes, last, isi)
+        remember(dt, currents, moments)
     if learn:
         for m in range(K):
             p = eta * steps * earned[m]

@@ -15,8 +15,8 @@ from kuwa_policies.ebn import fixed_kernel as kernel
 from kuwa_policies.ebn.fixed_kernel import PSI_BITS, RATE_BITS
 from kuwa_policies.ebn.fixed_plan import GAIN_BITS, lay_out
 from kuwa_policies.ebn.fixed_report import Loss, losses
-from kuwa_policies.ebn.network import WATCHED, Activity
 from kuwa_policies.ebn.parameters import EbnParameters
+from kuwa_policies.ebn.watch import WATCHED, Activity
 from kuwa_policies.emulator.arithmetic import seeded
 
 LOG = 32

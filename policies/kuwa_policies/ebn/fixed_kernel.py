@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from kuwa_policies.ebn.network import _count, _remember, _watch_input, _watch_spike
+from kuwa_policies.ebn.watch import count, remember, watch_input, watch_spike
 from kuwa_policies.emulator.arithmetic import STATE_LIMIT, UNITY, decay, next_random, saturate
 
 # Cached kernels know of changes in their own file only, so what is compiled in is written here.
@@ -199,9 +199,9 @@ def watch(
         now[0] += 1
         for i in range(W):
             slow[i] = watched[t, i] * slow_unit
-        _watch_input(inputs, slow, leak, currents)
+        watch_input(inputs, slow, leak, currents)
         for n in range(how_many[t]):
             best = spiked[t, n]
-            _watch_spike(D, DT[best], best, leak / dt, currents)
-            _count(best, now[0], spikes, last, isi)
-        _remember(dt, currents, moments)
+            watch_spike(D, DT[best], best, leak / dt, currents)
+            count(best, now[0], spikes, last, isi)
+        remember(dt, currents, moments)

@@ -34,7 +34,7 @@ from kuwa_policies.ebn.fixed_kernel import (
     TABLE_RANGE,
     TAG_BITS,
 )
-from kuwa_policies.ebn.network import _phi as phi_of
+from kuwa_policies.ebn.network import FOUR_BYTES_SD, phi_of
 from kuwa_policies.ebn.parameters import DENDRITES, EbnParameters
 from kuwa_policies.emulator.arithmetic import STATE_LIMIT, UNITY
 
@@ -44,8 +44,6 @@ PSI_MOST = 2
 """No φ is larger."""
 X_SHORT_BITS = 15
 """Dendrites read x̂ rounded to so many bits and sign."""
-NOISE_SD = float(np.sqrt(4 * (256**2 - 1) / 12))
-"""Of the sum of four random bytes."""
 GAIN_BITS = 12
 SLOW_BITS = 15
 HALF_WORD = 1 << 30
@@ -188,7 +186,7 @@ def lay_out(p: EbnParameters) -> Layout:
     squares = (d.astype(np.int64) ** 2 << (F + 2 * row_shift)[:, None]).sum(axis=0)
     thresholds = (squares + round(p.mu / unit_v) + round(p.nu / unit_v) + 1) >> 1
     sigma = p.noise * float(p.thresholds.mean()) * np.sqrt(2.0 * p.leak * p.dt) / unit_v
-    noise = round(sigma / NOISE_SD * 2**NOISE_BITS)
+    noise = round(sigma / FOUR_BYTES_SD * 2**NOISE_BITS)
     if noise * 512 >= HALF_WORD:
         raise KuwaError(f"noise is {p.noise:g}; it would fill 24-bit voltages")
     return Layout(

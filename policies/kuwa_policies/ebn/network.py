@@ -11,52 +11,19 @@ feedback (Dᵀe)_i that its own neuron receives, and by nothing else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.ebn.parameters import DENDRITES, EbnParameters
+from kuwa_policies.ebn.watch import WATCHED, Activity, count, remember, watch_input, watch_spike
+from kuwa_policies.emulator.arithmetic import next_random, seeded
 
-WATCHED = 16
-"""Neurons whose currents are recorded for the E/I balance: all of them would cost more than the
-network."""
-MEMORY = 5.0
-"""Correlations of currents fade with this time constant [s]."""
-ISIS = 100
-"""Intervals over which a neuron's irregularity is averaged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """What the neurons have done; see :mod:`kuwa_policies.ebn.stats` for figures from it.
-
-    Args:
-        steps: neuron steps since the last reset.
-        spikes: of each neuron since then, shape (N,).
-        last: step of its last spike, shape (N,); −1 before the first.
-        isi: rows: intervals seen, their mean and mean square [steps], shape (3, N).
-        currents: excitation and inhibition of the watched neurons, filtered as their membrane does,
-            shape (2, W).
-        moments: rows: weight, E, I, E², I², EI of them, fading, shape (6, W).
-    """
-
-    steps: NDArray[np.int64]
-    spikes: NDArray[np.int64]
-    last: NDArray[np.int64]
-    isi: Array
-    currents: Array
-    moments: Array
-
-    def reset(self) -> None:
-        """Forget everything."""
-        for array in (self.steps, self.spikes, self.isi, self.currents, self.moments):
-            array[:] = 0
-        self.last[:] = -1
+FOUR_BYTES_MEAN = 2 * 255
+FOUR_BYTES_SD = float(np.sqrt(4 * (256**2 - 1) / 12))
 
 
 class Ebn:
@@ -97,6 +64,8 @@ class Ebn:
         self._drive = np.zeros(N, real)
         self._feedback = np.zeros(N, real)
         self._noise = np.zeros(N, real)
+        self.random = np.array([seeded(seed)], np.int64)
+        """State of the generator of noise."""
         self.rng = np.random.default_rng(seed)
         sigma = p.noise * float(p.thresholds.mean()) * np.sqrt(2.0 * p.leak * p.dt)
         slow = 1.0 if p.slow_tau == 0.0 else p.dt / p.slow_tau
@@ -111,7 +80,7 @@ class Ebn:
         )  # fmt: skip
         a = self.activity
         self._bound = (
-            self._c, self._e, self._drive, self._feedback, self._noise, self.rng,
+            self._c, self._e, self._drive, self._feedback, self._noise, self.random,
             self.V, self.r, self.x_hat, self.psi, self.Omega_s, self.alive,
             self.D, np.ascontiguousarray(self.D.T), self.thresholds,
             np.ascontiguousarray(p.M, real), np.ascontiguousarray(p.theta, real),
@@ -131,6 +100,7 @@ class Ebn:
             array[:] = 0
         if not keep_weights:
             self.Omega_s[:] = 0
+        self.random[0] = seeded(self._seed)
         self.rng.bit_generator.state = np.random.default_rng(self._seed).bit_generator.state
         self.activity.reset()
 
@@ -168,7 +138,7 @@ class Ebn:
 
 @njit(cache=True)
 def step_ebn(
-    c: Any, e: Any, drive: Any, feedback: Any, noise: Any, rng: Any,
+    c: Any, e: Any, drive: Any, feedback: Any, noise: Any, random: Any,
     V: Any, r: Any, x_hat: Any, psi: Any, Omega_s: Any, alive: Any,
     D: Any, DT: Any, thresholds: Any, M: Any, theta: Any, dendrite: Any, numbers: Any,
     max_spikes: Any,
@@ -199,19 +169,18 @@ def step_ebn(
             a = theta[m]
             for j in range(J):
                 a += M[m, j] * x_hat[j]
-            psi[m] += slow * (_phi(dendrite, a) - psi[m])
+            psi[m] += slow * (phi_of(dendrite, a) - psi[m])
         # The slow connections, summed where they meet the membrane: `noise` holds their current.
         noise[:] = 0
         for m in range(K):
             p = psi[m]
             for i in range(N):
                 noise[i] += p * Omega_s[m, i]
-        _watch_input(drive, noise, leak, currents)
+        watch_input(drive, noise, leak, currents)
         for i in range(N):
             V[i] = keep * V[i] + dt * (drive[i] + noise[i])
         if sigma > 0.0:
-            for i in range(N):
-                V[i] += sigma * rng.standard_normal()
+            add_noise(V, sigma, random)
         for i in range(N):
             r[i] *= keep
         for j in range(J):
@@ -225,7 +194,7 @@ def step_ebn(
                     most, best = over, i
             if best < 0:
                 break
-            _watch_spike(D, DT[best], best, leak / dt, currents)
+            watch_spike(D, DT[best], best, leak / dt, currents)
             for j in range(J):
                 d = DT[best, j]
                 for i in range(N):
@@ -233,8 +202,8 @@ def step_ebn(
                 x_hat[j] += d
             V[best] -= mu
             r[best] += 1
-            _count(best, now[0], spikes, last, isi)
-        _remember(dt, currents, moments)
+            count(best, now[0], spikes, last, isi)
+        remember(dt, currents, moments)
     if learn:
         for m in range(K):
             p = eta * steps * earned[m]
@@ -242,6 +211,18 @@ def step_ebn(
                 w = Omega_s[m, i] * (1 - forget * steps) + p * feedback[i]
                 Omega_s[m, i] = min(max(w, -w_max), w_max)
     return True
+
+
+@njit(cache=True)
+def add_noise(V: Any, sigma: Any, random: Any) -> None:
+    """Add nearly normal numbers, each the sum of four random bytes: normal ones cost a network."""
+    scale = V.dtype.type(sigma / FOUR_BYTES_SD)
+    state = random[0]
+    for i in range(len(V)):
+        state = next_random(state)
+        four = (state & 255) + (state >> 8 & 255) + (state >> 16 & 255) + (state >> 24)
+        V[i] += (four - FOUR_BYTES_MEAN) * scale
+    random[0] = state
 
 
 @njit(cache=True)
@@ -253,56 +234,9 @@ def _finite(values: Any) -> bool:
 
 
 @njit(cache=True)
-def _phi(dendrite: Any, a: Any) -> Any:
+def phi_of(dendrite: Any, a: Any) -> Any:
     if dendrite == 0:
         return np.tanh(a)
     if dendrite == 1:
         return min(max(a, -1.0), 1.0)
     return min(max(a, 0.0), 2.0)
-
-
-@njit(cache=True)
-def _count(i: Any, now: Any, spikes: Any, last: Any, isi: Any) -> None:
-    spikes[i] += 1
-    if last[i] >= 0:
-        gap = now - last[i]
-        isi[0, i] += 1
-        share = 1.0 / min(isi[0, i], ISIS)
-        isi[1, i] += share * (gap - isi[1, i])
-        isi[2, i] += share * (gap * gap - isi[2, i])
-    last[i] = now
-
-
-@njit(cache=True)
-def _watch_input(drive: Any, slow: Any, share: Any, currents: Any) -> None:
-    """Let the watched currents fade and add what came through external and slow synapses."""
-    for i in range(currents.shape[1]):
-        total = drive[i] + slow[i]
-        currents[0, i] += share * (max(total, 0.0) - currents[0, i])
-        currents[1, i] += share * (max(-total, 0.0) - currents[1, i])
-
-
-@njit(cache=True)
-def _watch_spike(D: Any, d: Any, source: Any, rate: Any, currents: Any) -> None:
-    """Add one spike's currents; a neuron's own reset is not a synapse."""
-    for i in range(currents.shape[1]):
-        if i == source:
-            continue
-        w = 0.0
-        for j in range(D.shape[0]):
-            w -= D[j, i] * d[j]
-        currents[0, i] += max(w, 0.0) * rate
-        currents[1, i] += max(-w, 0.0) * rate
-
-
-@njit(cache=True)
-def _remember(dt: Any, currents: Any, moments: Any) -> None:
-    share = dt / MEMORY
-    for i in range(currents.shape[1]):
-        E, I = currents[0, i], currents[1, i]  # noqa: E741
-        moments[0, i] += share * (1.0 - moments[0, i])
-        moments[1, i] += share * (E - moments[1, i])
-        moments[2, i] += share * (I - moments[2, i])
-        moments[3, i] += share * (E * E - moments[3, i])
-        moments[4, i] += share * (I * I - moments[4, i])
-        moments[5, i] += share * (E * I - moments[5, i])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kuwa_policies.ebn.network import Activity
+from kuwa_policies.ebn.watch import Activity
 
 ENOUGH = 5
 """Intervals without which a neuron's irregularity says nothing."""

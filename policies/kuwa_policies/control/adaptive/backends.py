@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_policies.ebn.fixed import FixedEbn
-from kuwa_policies.ebn.network import Activity, Ebn
+from kuwa_policies.ebn.network import Ebn
 from kuwa_policies.ebn.parameters import EbnParameters
+from kuwa_policies.ebn.watch import Activity
 
 
 class Network(Protocol):
