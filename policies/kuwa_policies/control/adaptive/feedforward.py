@@ -52,7 +52,9 @@ class FeedforwardSettings:
         norm: length of the decoders: what one spike adds to the signals.
         mu, nu: costs of squared rates and of rates, as shares of norm².
         noise: of the voltages, see :class:`~kuwa_policies.ebn.parameters.EbnParameters`.
-        constant: of a signal that is always there; it keeps neurons near their thresholds.
+        constant: of a signal that is always there and that all neurons carry with the same sign;
+            it keeps them near their thresholds.
+        lift: share of that signal in a decoder's length, where there is one.
         max_spikes: in one neuron step.
         rate: of learning: ŷ̇ for an error of one while all dendrites are fully active [1/s].
         bound: of what one dendrite can add to an output, in its scale.
@@ -77,6 +79,7 @@ class FeedforwardSettings:
     nu: float = 0.0
     noise: float = 0.1
     constant: float = 0.0
+    lift: float = 0.5
     max_spikes: int = 8
     rate: float = 1.0
     bound: float = 1.0
@@ -96,6 +99,8 @@ class FeedforwardSettings:
         inputs = range(len(self.input_scale))
         if any(i not in inputs for group in self.groups for i in group):
             raise KuwaError(f"groups {self.groups} name inputs beyond 0 … {len(inputs) - 1}")
+        if not 0.0 < self.lift < 1.0:
+            raise KuwaError(f"lift is {self.lift}; expected above 0 and below 1")
         for name in ("rate", "bound", "forget", "dead_zone", "constant", "norm", "gain", "offset"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0.0):
@@ -112,7 +117,7 @@ class FeedforwardSettings:
         )
         # Ω_s = D_yᵀW and ŷ = Wᵀψ̄/λ, so ŷ̇ = (η/λ)|ψ̄|² e, and |ψ̄|² ≤ K.
         return EbnParameters(
-            D=random_decoders(J, self.neurons, self.norm, self.seed),
+            D=self._decoders(J),
             leak=self.leak,
             mu=self.mu * self.norm**2,
             nu=self.nu * self.norm**2,
@@ -125,6 +130,16 @@ class FeedforwardSettings:
             w_max=self.bound * self.leak * self.norm,
             forget=self.forget,
         )
+
+    def _decoders(self, J: int) -> Array:
+        """Return D, shape (J, N); where there is a constant signal, its row is positive."""
+        D = random_decoders(J, self.neurons, self.norm, self.seed)
+        if self.constant > 0.0:
+            row = len(self.input_scale)
+            D[row] = 0.0
+            D *= self.norm * np.sqrt(1.0 - self.lift**2) / np.linalg.norm(D, axis=0)
+            D[row] = self.lift * self.norm
+        return D
 
 
 def neuron_steps(period: float, dt: float) -> int:
