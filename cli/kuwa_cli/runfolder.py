@@ -36,13 +36,21 @@ def default_folder(scenario: str, seed: int) -> Path:
     return path
 
 
-def prepare(path: Path) -> Path:
+def prepare(path: Path, needed: str = "") -> Path:
     """Make the folder, or clear what an earlier run wrote into it; return it absolute.
 
+    Args:
+        needed: a file that this run reads, and that must not be cleared; empty: none.
+
     Raises:
-        RunFolderError: it holds something else, or cannot be written.
+        RunFolderError: it holds something else or what is needed, or cannot be written.
     """
     path = path.expanduser().absolute()
+    if needed and Path(needed).resolve().parent == path.resolve():
+        raise RunFolderError(
+            f"--out {path}: would be cleared, and {needed} with it, from which this run starts; "
+            "give another folder"
+        )
     try:
         if path.exists() and not path.is_dir():
             raise RunFolderError(f"--out {path}: this is a file; give a folder")

@@ -61,7 +61,8 @@ def command(
             scenario, machine, seed, lockstep, speed, duration, view, parameters,
             controller, controller_state,
         )  # fmt: skip
-        folder = runfolder.prepare(out or runfolder.default_folder(scenario, seed))
+        folder = out or runfolder.default_folder(scenario, seed)
+        folder = runfolder.prepare(folder, asked.controller_state)
         sys.exit(simulate(asked, folder, lockstep, as_json, report))
     except KeyboardInterrupt:
         print("kuwa: interrupted", file=sys.stderr)

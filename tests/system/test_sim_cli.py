@@ -62,6 +62,8 @@ def test_the_same_seed_gives_the_same_numbers(tmp_path: Path) -> None:
         (["--lockstep", "--speed", "2"], "--speed is for real time"),
         (["--out", "/proc/nothing"], "cannot be written"),
         (["missing.yaml"], "no scenario 'missing.yaml'"),
+        (["--controller", "ebm"], "no controller 'ebm'; did you mean 'ebn'"),
+        (["--controller", "ebn", "--controller-state", "c.npz"], "there is no such file"),
     ],
 )
 def test_a_mistake_is_named_and_nothing_starts(
@@ -94,6 +96,30 @@ def test_the_scenarios_are_listed() -> None:
     listed = {row["name"]: row for row in json.loads(kuwa("scenarios", "--json").stdout)}
     assert listed["dig_trench"]["machines"]["zx200"]["task"] == "dig_trench"
     assert list(listed["load_truck"]["machines"]) == ["zx200", "ic120"]
+
+
+@pytest.mark.ros
+def test_neurons_are_watched_through_ros_and_go_on_from_a_run_in_lockstep(tmp_path: Path) -> None:
+    if "KUWA_ROOT" not in os.environ:
+        pytest.skip("needs Kuwa's environment: ./kuwa test")
+    first, then = tmp_path / "first", tmp_path / "then"
+    common = ["--controller", "ebn", "--no-report", "--json"]
+    done = kuwa("sim", "--lockstep", "--duration", "6", *common, "--out", str(first))
+    assert done.returncode == 3, done.stderr
+    state = ["--controller-state", str(first / "controller.npz"), "--seed", "5"]
+    done = kuwa("sim", "--duration", "6", *common, *state, "--out", str(then))
+    assert done.returncode == 3, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["ended_by"], result["controller"], result["restored"]) == (
+        "duration", "ebn", True,
+    )  # fmt: skip
+    before, after = (RunLog.load(folder / "log.npz").spikes for folder in (first, then))
+    assert len(before) == 60 and len(after) == pytest.approx(60, abs=4)
+    assert before["weight_norm"][-1] > 0.0
+    assert after["weight_norm"][0] == pytest.approx(before["weight_norm"][-1], rel=0.2)
+    assert result["machines"]["zx200"]["spiking"]["mean_rate_hz"] > 0.0
+    with np.load(first / "controller.npz") as one, np.load(then / "controller.npz") as other:
+        assert set(one.files) == set(other.files)
 
 
 @pytest.mark.ros

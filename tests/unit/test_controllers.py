@@ -185,6 +185,9 @@ def test_a_run_keeps_what_its_controller_has_learnt_and_goes_on_from_it(
     runs = {n: MachineRun(n, asked.specs[n], asked.tasks[n], log) for n, log in logs.items()}
     write_page(folder / "report.html", values, runs, outcome.panels)
     assert "controller double with what it learnt before" in (folder / "report.html").read_text()
+    with pytest.raises(KuwaError, match="from which this run starts"):
+        prepare(folder, str(saved))
+    assert saved.exists()
     assert not (prepare(folder) / "controller.npz").exists()
 
 
