@@ -71,6 +71,14 @@ def ebn(spec: MachineSpec, period: float, options: ControllerOptions = OPTIONS) 
     return SpikingTracking(spec, period, "ebn", Ebn, options)
 
 
+def ebn_fixed(spec: MachineSpec, period: float, options: ControllerOptions = OPTIONS) -> Controller:
+    """Make the spiking controller in the integers of a neuromorphic chip."""
+    from kuwa_policies.control.adaptive.tracking import SpikingTracking
+    from kuwa_policies.ebn.fixed import FixedEbn
+
+    return SpikingTracking(spec, period, "ebn_fixed", FixedEbn, options)
+
+
 CONTROLLERS: Final[dict[str, Entry]] = {
     "pid": Entry(pid, "feed-forward with preview, Smith predictor, position feedback"),
     "pid_adaptive": Entry(
@@ -78,6 +86,9 @@ CONTROLLERS: Final[dict[str, Entry]] = {
     ),
     "ebn": Entry(
         ebn, "pid, and spiking networks learn the machine's own", spiking=True, learns=True
+    ),
+    "ebn_fixed": Entry(
+        ebn_fixed, "ebn with 8-bit weights and 24-bit voltages", spiking=True, learns=True
     ),
 }
 

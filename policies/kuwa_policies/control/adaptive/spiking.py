@@ -16,6 +16,7 @@ from kuwa_machines.contracts import Array
 from kuwa_policies.control.adaptive.foresight import INPUTS
 from kuwa_policies.control.adaptive.learner import BENDS, Rule
 from kuwa_policies.ebn.decoders import random_decoders
+from kuwa_policies.ebn.fixed import FixedEbn
 from kuwa_policies.ebn.network import Ebn
 from kuwa_policies.ebn.parameters import EbnParameters
 
@@ -104,7 +105,7 @@ class SpikingLearner:
         period: of control [s], a whole number of neuron steps.
     """
 
-    def __init__(self, network: Ebn, period: float, rule: Rule) -> None:
+    def __init__(self, network: Ebn | FixedEbn, period: float, rule: Rule) -> None:
         self.network = network
         self.psi = network.psi
         self.weights = network.Omega_s

@@ -23,6 +23,7 @@ from kuwa_policies.control.gains import Gains
 from kuwa_policies.control.options import ControllerOptions
 from kuwa_policies.control.saved import read_state, write_state
 from kuwa_policies.control.tracking import TrackingController
+from kuwa_policies.ebn.fixed import FixedEbn
 from kuwa_policies.ebn.network import Ebn
 from kuwa_policies.ebn.parameters import EbnParameters
 from kuwa_policies.ebn.stats import figures
@@ -30,7 +31,7 @@ from kuwa_policies.ebn.stats import figures
 GAINS = Gains(k_g=0.0, held=0.0035, give=0.002, k_p_slewing=1.2)
 """The learners take over what g learns, and know what the slewing oil gives: so the front is led
 closer."""
-NetworkMaker = Callable[[EbnParameters, int], Ebn]
+NetworkMaker = Callable[[EbnParameters, int], Ebn | FixedEbn]
 """From parameters and the seed of the noise."""
 
 
@@ -104,7 +105,7 @@ class SpikingTracking(AdaptiveTracking):
         rule = rule or Rule()
         options.neuron_steps(period)
         neurons = replace(population or Population(), dt=options.neuron_dt)
-        self.networks: list[Ebn] = []
+        self.networks: list[Ebn | FixedEbn] = []
 
         def learner(delay: float) -> OutputLearner:
             seed = options.seed + len(self.networks)
@@ -144,7 +145,12 @@ class SpikingTracking(AdaptiveTracking):
                 s * n.p.neurons for s, n in zip(spikes, self.networks, strict=True)
             ),
             weight_norm=float(
-                np.sqrt(sum((n.Omega_s.astype(float) ** 2).sum() for n in self.networks))
+                np.sqrt(
+                    sum(
+                        ((n.weight_unit * n.Omega_s.astype(float)) ** 2).sum()
+                        for n in self.networks
+                    )
+                )
             ),
             learning=not self.learning.reason,
             reason=self.learning.reason,
