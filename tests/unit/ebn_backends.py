@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -81,3 +82,27 @@ BACKENDS = {
     "float32": Backend(lambda p, seed=0: Ebn(p, seed, "float32"), 1e-4, 1e-5, 1e-5),
     "fixed": Backend(FixedEbn, 0.02, 5e-4, 0.02, 127),
 }
+
+
+class OneOfTorch:
+    """The only network of a batch of one; its arrays share the tensors' memory."""
+
+    def __init__(self, p: EbnParameters, seed: int = 0) -> None:
+        from kuwa_policies.ebn.torch_backend import TorchEbn
+
+        self.batch = TorchEbn(p, seed, device="cpu", dtype="float64")
+        self.p, self.weight_unit = p, 1.0
+        for name in ("V", "r", "x_hat", "psi", "Omega_s", "alive"):
+            setattr(self, name, getattr(self.batch, name)[0].numpy())
+        self.D, self.thresholds = self.batch.D.numpy(), self.batch.thresholds.numpy()
+        a = self.batch.activity
+        self.activity = SimpleNamespace(
+            steps=a.steps.numpy(), spikes=a.spikes[0].numpy(), last=a.last[0].numpy()
+        )
+        self.reset = self.batch.reset
+
+    def step(self, *args: Any, **kwargs: Any) -> np.ndarray:
+        return self.batch.step(*args, **kwargs)[0].numpy()
+
+
+BACKENDS["torch"] = Backend(OneOfTorch, 1e-9, 1e-12, 1e-9, needs="torch")

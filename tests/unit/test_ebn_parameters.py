@@ -11,7 +11,7 @@ import pytest
 
 from ebn_backends import parameters
 from kuwa_machines.errors import KuwaError
-from kuwa_policies.ebn.decoders import random_decoders, random_dendrites
+from kuwa_policies.ebn.decoders import random_decoders, random_dendrites, with_constant
 from kuwa_policies.ebn.fixed import FixedEbn
 from kuwa_policies.ebn.network import Ebn
 from kuwa_policies.ebn.parameters import EbnParameters
@@ -59,6 +59,14 @@ def test_decoders_are_of_one_length_and_point_everywhere(J: int, N: int) -> None
     assert ((directions @ D).max(axis=1) > 0.0).all()
     with pytest.raises(KuwaError, match="cannot carry"):
         random_decoders(4, 7, 0.3, seed=4)
+
+
+def test_a_constant_signal_is_raised_by_all() -> None:
+    D = random_decoders(3, 20, 0.3, seed=4)
+    E = with_constant(D, 0.5)
+    np.testing.assert_allclose(np.linalg.norm(E, axis=0), 0.3)
+    np.testing.assert_allclose(E[-1], 0.5 * 0.3 / np.sqrt(1.25))
+    np.testing.assert_allclose(E[:3] / np.linalg.norm(E[:3], axis=0), D / 0.3)
 
 
 def test_dendrites_read_their_own_group() -> None:

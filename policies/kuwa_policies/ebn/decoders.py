@@ -9,6 +9,13 @@ import numpy as np
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
 
+BALANCED_MU = 0.2
+"""μ, as a share of |D|², and noise that make neurons as irregular as in cortex (ISI CV about 1) and
+share the work, at a few spikes a second each. Without μ the few neurons that fit best spike in
+bursts, and noise makes opposite ones spike against each other; docs/explanation/ebn.md has curves.
+"""
+BALANCED_NOISE = 0.2
+
 
 def random_decoders(signals: int, neurons: int, norm: float, seed: int) -> Array:
     """Return decoders that point in random directions, shape (J, N), each of length ``norm``.
@@ -25,6 +32,20 @@ def random_decoders(signals: int, neurons: int, norm: float, seed: int) -> Array
     half = rng.standard_normal((signals, (neurons + 1) // 2))
     D = np.concatenate([half, -half], axis=1)[:, :neurons]
     return norm * D / np.linalg.norm(D, axis=0)
+
+
+def with_constant(D: Array, share: float) -> Array:
+    """Return decoders of one more signal, which every neuron raises: shape (J + 1, N).
+
+    A constant of it, c = λ·constant, keeps neurons at work while the other signals rest. Opposite
+    neurons are then no longer opposite.
+
+    Args:
+        share: of the old length, the size of the new component.
+    """
+    length = np.linalg.norm(D, axis=0)
+    grown = np.vstack([D, share * length])
+    return grown * (length / np.linalg.norm(grown, axis=0))
 
 
 def random_dendrites(
