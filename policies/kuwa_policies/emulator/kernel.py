@@ -7,7 +7,16 @@ from typing import Any
 from numba import njit
 
 from kuwa_policies.emulator.dense import add_delayed, add_narrow, add_wide
-from kuwa_policies.emulator.neurons import update
+from kuwa_policies.emulator.neurons import (
+    ALIGN_MODE,
+    BIAS,
+    KEEP_U,
+    KEEP_V,
+    PLAIN_MODE,
+    THRESHOLD,
+    update,
+    update_24_bits,
+)
 
 # Columns of the table of connections.
 (
@@ -59,6 +68,9 @@ def advance(
     """
     slots = len(ring)
     inputs = raster.shape[1]
+    fired = spikes[inputs:]
+    keep_u, keep_v, threshold, bias = rows[KEEP_U], rows[KEEP_V], rows[THRESHOLD], rows[BIAS]
+    align = modes[ALIGN_MODE]
     for t in range(len(raster)):
         now = clock[0] % slots
         for i in range(inputs):
@@ -68,7 +80,10 @@ def advance(
                 if table[c, INPUT]:
                     _send(table[c], c, now, spikes, ring, narrow, wide, delays, fanout, active,
                           scratch, totals, synapse_counts)  # fmt: skip
-        update(ring[now], u, v, left, spikes[inputs:], rows, modes)
+        if modes[PLAIN_MODE]:
+            update_24_bits(ring[now], u, v, fired, keep_u, keep_v, threshold, bias, align)
+        else:
+            update(ring[now], u, v, left, fired, rows, modes)
         for c in range(len(table)):
             if not (early and table[c, INPUT]):
                 _send(table[c], c, now + 1, spikes, ring, narrow, wide, delays, fanout, active,
@@ -76,7 +91,8 @@ def advance(
         for i in range(len(spike_counts)):
             spike_counts[i] += spikes[i]
         if record >= SPIKES:
-            out_spikes[t] = spikes[inputs : inputs + out_spikes.shape[1]]
+            for i in range(out_spikes.shape[1]):
+                out_spikes[t, i] = fired[i]
         if record >= STATES:
             out_u[t] = u[: out_u.shape[1]]
             out_v[t] = v[: out_v.shape[1]]
@@ -95,9 +111,8 @@ def _send(
     fan = fanout[row[FANOUT] : row[FANOUT] + row[SOURCES]]
     for i in range(len(pre)):
         active[count] = i
-        if pre[i]:
-            count += 1
-            synapses += fan[i]
+        count += pre[i]
+        synapses += pre[i] * fan[i]
     if count == 0:
         return
     synapse_counts[c] += synapses

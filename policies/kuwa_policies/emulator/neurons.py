@@ -105,6 +105,7 @@ KEEP_U, KEEP_V, THRESHOLD, BIAS, REFRACTORY, LOW, HIGH = range(7)
 ROWS = 7
 
 # What a profile makes of them, as integers for the kernel.
+ALIGN_MODE, PLAIN_MODE = 0, 6
 ONCE, WRAP, FREE = range(3)
 BITS24, OWN = range(2)
 
@@ -121,6 +122,12 @@ def table(numbers: dict[str, NDArray[np.int32]], profile: Profile) -> NDArray[np
     return rows
 
 
+def plain(profile: Profile) -> bool:
+    """Return whether :func:`update_24_bits` is all that a profile needs."""
+    more = (profile.synaptic_bits, profile.bias_wraps, profile.refractory)
+    return profile.u_overflow == "once" and profile.v_limits == "24 bits" and not any(more)
+
+
 def modes(profile: Profile) -> NDArray[np.int64]:
     """Return what :func:`update` must know of a profile."""
     return np.array(
@@ -131,13 +138,33 @@ def modes(profile: Profile) -> NDArray[np.int64]:
             {"24 bits": BITS24, "own": OWN, "none": FREE}[profile.v_limits],
             profile.bias_wraps,
             profile.refractory,
+            plain(profile),
         ],
         np.int64,
     )
 
 
-# Numba leaves decorated functions untyped: the annotations are for readers. Each loop does one
-# thing, so that it becomes vector instructions; the state stays in the nearest cache between them.
+# Numba leaves decorated functions untyped: the annotations are for readers. Each loop does little,
+# so that it becomes vector instructions; the state stays in the nearest cache between them.
+
+
+@njit(cache=True, error_model="numpy")
+def update_24_bits(
+    a: Any, u: Any, v: Any, spikes: Any, keep_u: Any, keep_v: Any, threshold: Any, bias: Any,
+    align: Any,
+) -> None:  # fmt: skip
+    """Do as :func:`update` where the current wraps once, the voltage is held, and no more.
+
+    Few arrays in few loops: this is profile ``lava``, which has to be fast.
+    """
+    for i in range(len(u)):
+        current = np.int32(decay(u[i], keep_u[i]) + (np.int64(a[i]) << align))
+        u[i] = wrap_once(current)
+        a[i] = 0
+    for i in range(len(v)):
+        voltage = saturate(np.int32(decay(v[i], keep_v[i]) + u[i] + bias[i]))
+        v[i] = 0 if voltage > threshold[i] else voltage
+        spikes[i] = voltage > threshold[i]
 
 
 @njit(cache=True, error_model="numpy")
@@ -151,7 +178,7 @@ def update(a: Any, u: Any, v: Any, left: Any, spikes: Any, rows: Any, modes: Any
         spikes: 0 or 1, uint8.
     """
     n = len(u)
-    align, synaptic_bits, u_overflow, v_limits, bias_wraps, refractory = modes
+    align, synaptic_bits, u_overflow, v_limits, bias_wraps, refractory, _ = modes
     if synaptic_bits:
         for i in range(n):
             a[i] = wrap(a[i], synaptic_bits)
