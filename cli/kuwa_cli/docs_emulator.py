@@ -58,7 +58,7 @@ def _row(p: Profile) -> dict[str, str]:
         "sum of synapses": sums,
         "overflow of the current": overflow + (", and with the bias" if p.bias_wraps else ""),
         "limits of the voltage": limits,
-        "bias": "mantissa and exponent" if p.bias else "none",
+        "bias": "mantissa and exponent" if p.biased else "none",
         "refractory period": "1 … 64 steps" if p.refractory else "none",
         "weights": ranges + ("; beyond: held there" if p.weights_clip else "; beyond: refused"),
         "bits cut off": cut[p.weight_rounding] + ("; not 7 bits" if 7 not in p.weight_bits else ""),
@@ -67,7 +67,7 @@ def _row(p: Profile) -> dict[str, str]:
         "an input's spike arrives after": f"{p.input_delay} step" + "s" * (p.input_delay != 1),
         "delays": delays,
         "learning": "traces, sums of products, stochastic rounding"
-        if p.name == "lava"
+        if p.learning
         else "not emulated",
     }
 

@@ -63,7 +63,7 @@ def worst(compiled: Compiled, rng: np.random.Generator, steps: int) -> np.ndarra
 def test_whatever_comes_in_nothing_overflows(seed: int, name: str) -> None:
     """The same integers in a profile without limits and with 64 bits do the same."""
     profile = PROFILES[name]
-    compiled = compile_network(drawn(seed, bias=profile.bias), name)
+    compiled = compile_network(drawn(seed, bias=profile.biased), name)
     free = replace(
         profile, u_overflow="none", v_limits="none", synaptic_bits=0, bias_wraps=False,
         state_bits=64,

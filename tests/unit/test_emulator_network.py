@@ -214,6 +214,9 @@ def test_bad_spikes_and_names_are_refused_and_change_nothing() -> None:
         (lambda: emulator.run({"in": np.zeros((3, 2), int)}, steps=4), "one number of steps"),
         (lambda: emulator.run({"in": np.zeros((3, 3), int)}), r"expected \(3, 2\)"),
         (lambda: emulator.run({}), "one number of steps"),
+        (lambda: emulator.step(2.5), "2.5 steps; expected a whole number"),  # type: ignore[arg-type]
+        (lambda: emulator.step(0), "0 steps"),
+        (lambda: emulator.run({}, 0), "0 steps"),
     ):
         with pytest.raises(KuwaError, match=message):
             call()

@@ -120,7 +120,7 @@ def _fit(
     """Return scale, neurons, connections and loss of one group."""
     group = network.neurons[name]
     leak_u, leak_v, threshold, bias = group.checked(name)
-    if not profile.bias and bias.any():
+    if not profile.biased and bias.any():
         raise KuwaError(f"neurons {name!r} have a bias; profile {profile.name} has none")
     decay_u = _decay(leak_u, network.dt, profile.decay_u_offset, profile.decay_u_max)
     decay_v = _decay(leak_v, network.dt, 0, profile.decay_v_max)

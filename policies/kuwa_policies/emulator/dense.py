@@ -104,7 +104,7 @@ def synapses(dense: Dense, size: tuple[int, int], profile: Profile) -> Synapses:
     if not profile.delay_each and (delays != delays.flat[0]).any():
         raise KuwaError(f"delays {what} differ; expected one for all synapses of a connection")
     if dense.learning is not None:
-        if profile.name != "lava":
+        if not profile.learning:
             raise KuwaError(f"learning {what}: only profile lava learns")
         if delays.any():
             raise KuwaError(f"learning {what}: its connections have no delays")

@@ -192,7 +192,9 @@ class Emulator:
 
     def step(self, steps: int = 1) -> None:
         """Advance; spikes that were set go in at the first of the steps."""
-        for _ in range(steps):
+        if steps != int(steps) or steps < 1:
+            raise KuwaError(f"{steps:g} steps; expected a whole number of at least 1")
+        for _ in range(int(steps)):
             k.advance(self._raster, k.NOTHING, *self._none, *self._bound)
             self._raster[:] = 0
             if self.learning:
@@ -222,6 +224,8 @@ class Emulator:
         """
         raster = self._rasters(inputs, steps)
         count = len(raster)
+        if count < 1:
+            raise KuwaError("a run of 0 steps; expected at least 1")
         spikes = np.zeros((count, self.size), np.uint8)
         shape = (count, self.size) if states else (1, 0)
         u, v = np.zeros(shape, self.u.dtype), np.zeros(shape, self.u.dtype)

@@ -58,16 +58,13 @@ class Neurons:
         """
         if self.size < 1:
             raise KuwaError(f"neurons {name!r} have size {self.size}; expected at least 1")
-        bias = BIAS_MAX if profile.bias else 0
-        # Lava has the asymmetric range of 13 bits.
-        bias_min = -bias - (profile.name == "lava")
         own = profile.v_limits == "own"
         ranges = {
             "decay_u": (0, profile.decay_u_max),
             "decay_v": (0, profile.decay_v_max),
             "threshold": (0, THRESHOLD_MAX),
-            "bias": (bias_min, bias),
-            "bias_exponent": (0, 7 if profile.bias else 0),
+            "bias": profile.bias_range,
+            "bias_exponent": (0, 7 if profile.biased else 0),
             "refractory": (1, REFRACTORY_MAX if profile.refractory else 1),
             "v_min": (-(2**31) + 1, 0) if own else (V_MIN, V_MIN),
             "v_max": (0, 2**23 - 1) if own else (V_MAX, V_MAX),

@@ -23,8 +23,8 @@ class Profile:
         decay_u_max: the largest register value of it. decay_v_max: of the voltage's.
         synaptic_bits: the sum of synapses wraps at so many bits, sign included; 0: it does not.
         u_overflow: of the current: ``"once"`` (``wrap_once``), ``"wrap"``, or not at all.
-        bias: there is one. bias_wraps: current and bias together wrap before the voltage takes
-            them.
+        bias_range: of its mantissa; 0 to 0: there is none. bias_wraps: current and bias together
+            wrap before the voltage takes them.
         v_limits: of the voltage: held within ±(2²³ − 1), within the neuron's own limits, or free.
         refractory: there are refractory periods.
         state_bits: of an integer that holds a current or a voltage; what overflows it wraps.
@@ -40,6 +40,7 @@ class Profile:
         input_delay: steps from a spike of an input to the neurons.
         delay_max: the longest delay; 0: none are possible. delay_each: every synapse may have its
             own.
+        learning: connections can learn.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Profile:
     decay_v_max: int
     synaptic_bits: int
     u_overflow: Literal["once", "wrap", "none"]
-    bias: bool
+    bias_range: tuple[int, int]
     bias_wraps: bool
     v_limits: Literal["24 bits", "own", "none"]
     refractory: bool
@@ -65,6 +66,12 @@ class Profile:
     input_delay: int
     delay_max: int
     delay_each: bool
+    learning: bool
+
+    @property
+    def biased(self) -> bool:
+        """Whether neurons have a bias."""
+        return self.bias_range != (0, 0)
 
 
 LAVA = Profile(
@@ -76,7 +83,7 @@ LAVA = Profile(
     decay_v_max=4095,
     synaptic_bits=0,
     u_overflow="once",
-    bias=True,
+    bias_range=(-4096, 4095),
     bias_wraps=False,
     v_limits="24 bits",
     refractory=False,
@@ -92,6 +99,7 @@ LAVA = Profile(
     input_delay=1,
     delay_max=63,
     delay_each=True,
+    learning=True,
 )
 NENGO_LOIHI = Profile(
     name="nengo-loihi",
@@ -101,7 +109,7 @@ NENGO_LOIHI = Profile(
     decay_v_max=4095,
     synaptic_bits=22,
     u_overflow="wrap",
-    bias=True,
+    bias_range=(-4095, 4095),
     bias_wraps=True,
     v_limits="own",
     refractory=True,
@@ -117,6 +125,7 @@ NENGO_LOIHI = Profile(
     input_delay=1,
     delay_max=0,
     delay_each=False,
+    learning=False,
 )
 BRIAN2_LOIHI = Profile(
     name="brian2-loihi",
@@ -126,7 +135,7 @@ BRIAN2_LOIHI = Profile(
     decay_v_max=4096,
     synaptic_bits=0,
     u_overflow="none",
-    bias=False,
+    bias_range=(0, 0),
     bias_wraps=False,
     v_limits="none",
     refractory=True,
@@ -142,6 +151,7 @@ BRIAN2_LOIHI = Profile(
     input_delay=0,
     delay_max=62,
     delay_each=False,
+    learning=False,
 )
 PROFILES = {profile.name: profile for profile in (LAVA, NENGO_LOIHI, BRIAN2_LOIHI)}
 
