@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from kuwa_cli import docs_emulator, docs_envs, docs_scenarios
+from kuwa_cli import docs_devices, docs_emulator, docs_envs, docs_scenarios
 from kuwa_cli import main as cli
 from kuwa_cli.figure import load
 from kuwa_machines.datafile import quantities, read_yaml
@@ -55,6 +55,10 @@ SHOWN = (
     ("soil", "soil.volume.error", "soil lost in 10⁵ random tool strokes", "{:.0e}"),
     ("soil", "soil.step.mean", "soil step on 161² cells while digging, mean", "{:.2f} ms"),
     ("soil", "soil.step.max", "the same, longest", "{:.2f} ms"),
+    ("devices", "devices.mismatch_20.increase.adapted",
+     "20 % device mismatch, learning on the device: error over the ideal network's", "{:+.1f} %"),
+    ("devices", "devices.mismatch_20.increase.without", "the same without that learning",
+     "{:+.0f} %"),
     ("envs", "envs.dig_trench.steps", "gymnasium steps of 10 ms, one core", "{:.0f} a second"),
     ("envs", "envs.two_workers.speed_up", "two workers over one", "{:.2f} ×"),
     ("emulator", "emulator.lava.differing_bits",
@@ -101,6 +105,7 @@ def generated(root: Path) -> Iterator[tuple[str, str]]:
     yield "docs/reference/scenarios.md", docs_scenarios.page(NOTE)
     yield "docs/reference/environments.md", docs_envs.page(NOTE)
     yield "docs/reference/emulator.md", docs_emulator.page(NOTE)
+    yield "docs/reference/devices.md", docs_devices.page(NOTE)
     readme = (root / "README.md").read_text("utf-8")
     yield "README.md", with_figures(readme, root / "benchmarks" / "results")
 

@@ -37,7 +37,7 @@ TABLE = (
     NonIdeality(
         "mismatch", OF_CROSSBARS, "g = ĝ f, f log-normal, mean 1, fixed at manufacture",
         "σ, coefficient of variation", "1", (0.0, 1.0), (0.05, 0.1, 0.2, 0.4),
-        "Büchel et al. 2021: about 0.2 on a mixed-signal chip",
+        "Büchel et al. 2021, mixed-signal chips; 0.2 is what Kuwa promises to bear",
     ),
     NonIdeality(
         "bits", OF_CROSSBARS, "g = round(ĝ (2ᵇ⁻¹ − 1)) / (2ᵇ⁻¹ − 1), ĝ as a share of the largest",
@@ -62,12 +62,13 @@ TABLE = (
     NonIdeality(
         "drift", OF_CROSSBARS, "g(t) = g(1 s) (t / 1 s)^−n, n = ν (1 + 0.3 ξ) of each device",
         "ν", "1", (0.0, 0.2), (0.01, 0.03, 0.06, 0.1),
-        "Joshi et al. 2020: 0.03 for phase-change memory, up to 0.1 for amorphous states",
+        "Joshi et al. 2020, phase-change memory: ν 0.049 to 0.1 and its spread 0.008 to 0.045, as "
+        "modelled in aihwkit",
     ),
     NonIdeality(
         "read_noise", OF_CROSSBARS, "g (1 + σ ξ), drawn anew in every neuron step and spike",
         "σ", "1", (0.0, 1.0), (0.02, 0.05, 0.1, 0.3),
-        "Joshi et al. 2020: a few per cent",
+        "Joshi et al. 2020, phase-change memory: a few per cent",
     ),
     NonIdeality(
         "ir_drop", "every line of every crossbar",
@@ -79,13 +80,13 @@ TABLE = (
     NonIdeality(
         "threshold_spread", "thresholds", "T (1 + σ ξ), not below T/10, fixed at manufacture",
         "σ", "1", (0.0, 0.5), (0.05, 0.1, 0.2, 0.4),
-        "Büchel et al. 2021: about 0.2",
+        "Büchel et al. 2021",
     ),
     NonIdeality(
         "tau_spread", "time constants of membranes and of the lines that hold x̂",
         "τ f, f log-normal, mean 1, fixed at manufacture",
         "σ, coefficient of variation", "1", (0.0, 0.5), (0.05, 0.1, 0.2, 0.4),
-        "Büchel et al. 2021: about 0.2",
+        "Büchel et al. 2021",
     ),
     NonIdeality(
         "jitter", "spikes on their way to others", "late by |σ ξ|, in whole neuron steps",
