@@ -62,14 +62,15 @@ def test_foresight_is_the_reference_when_the_command_acts() -> None:
     q = np.stack([0.2 * np.sin(t), 0.1 * np.cos(2 * t)], axis=1)
     qd = np.stack([0.2 * np.cos(t), -0.2 * np.sin(2 * t)], axis=1)
     qdd = np.stack([-0.2 * np.sin(t), -0.4 * np.cos(2 * t)], axis=1)
-    ahead = Foresight(horizon, qd_max, PERIOD)
+    dead_time = np.array([0.2, 0.5])
+    ahead = Foresight(horizon, dead_time, qd_max, PERIOD)
     pressure = np.array([[3e7, 1e7], [np.nan, 0.0]])
     z = ahead.step(TRACK, 1.0, 1, np.zeros(2), pressure, t, q, qd)
     for j in range(2):
         at = 1.0 + horizon[j]
         half = 0.5 * qd_max[j]
         assert z[j, 0] == pytest.approx(np.interp(at, t, qd[:, j]) / half, abs=2e-3)
-        assert z[j, 2] == pytest.approx(0.25 * np.interp(at, t, qdd[:, j]) / half, abs=5e-3)
+        assert z[j, 2] == pytest.approx(dead_time[j] * np.interp(at, t, qdd[:, j]) / half, abs=5e-3)
         assert np.sign(z[j, 1]) == np.sign(z[j, 0])
     assert z[:, 3].tolist() == [1.0, 0.0]
     # A stick is not known ahead: what it asks for is what will be asked for.

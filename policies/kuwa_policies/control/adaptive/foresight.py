@@ -12,7 +12,7 @@ from kuwa_policies.control.chunk import TRACK, VELOCITY, sample
 
 INPUTS: Final = ("speed", "direction", "acceleration", "load")
 """Of each joint, in units of about one: speed over ½ q̇_max; its direction, −1 to 1; acceleration
-times ¼ s over ½ q̇_max; difference of the pressures over LOAD."""
+times the dead time over ½ q̇_max; difference of the pressures over LOAD."""
 LOAD: Final = 20e6
 CROSSING: Final = 0.03
 """Share of q̇_max over which a direction changes: below it the spool is within its dead band."""
@@ -27,15 +27,16 @@ class Foresight:
 
     Args:
         horizon: how far ahead, shape (n,) [s].
+        dead_time: shape (n,) [s].
         qd_max: shape (n,) [rad/s].
         period: of control [s].
     """
 
-    def __init__(self, horizon: Array, qd_max: Array, period: float) -> None:
+    def __init__(self, horizon: Array, dead_time: Array, qd_max: Array, period: float) -> None:
         self.z = np.zeros((len(horizon), len(INPUTS)))
         """Shape (n, inputs)."""
         self._stick = np.zeros((2, len(horizon)))
-        self._bound = horizon, qd_max, period, self._stick, self.z
+        self._bound = horizon, dead_time, qd_max, period, self._stick, self.z
 
     def forget(self) -> None:
         """Nothing was asked for so far."""
@@ -60,7 +61,7 @@ class Foresight:
 @njit(cache=True)
 def _foresee(
     mode: Any, start: Any, ticks: Any, velocity: Any, pressure: Any, t: Any, q: Any, qd: Any,
-    horizon: Any, qd_max: Any, period: Any, stick: Any, z: Any,
+    horizon: Any, dead_time: Any, qd_max: Any, period: Any, stick: Any, z: Any,
 ) -> None:  # fmt: skip
     for j in range(z.shape[0]):
         v = a = 0.0
@@ -77,7 +78,7 @@ def _foresee(
         half = 0.5 * qd_max[j]
         z[j, 0] = v / half
         z[j, 1] = np.tanh(v / (CROSSING * qd_max[j]))
-        z[j, 2] = 0.25 * a / half
+        z[j, 2] = dead_time[j] * a / half
         load = (pressure[j, 0] - pressure[j, 1]) / LOAD
         z[j, 3] = load if np.isfinite(load) else 0.0
         for i in range(z.shape[1]):

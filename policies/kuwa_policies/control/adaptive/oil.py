@@ -54,7 +54,7 @@ class OilLearning:
         self._unit = SCALE * qd_max
         self._worst = STALLED / SCALE
         act = drive.dead_time + drive.lag
-        self._foresight = Foresight(act + lag, qd_max, period)
+        self._foresight = Foresight(act + lag, drive.dead_time, qd_max, period)
         self.learners = [make(act[j] + drive.dead_time[j] / 2) for j in range(n)]
         lead = np.maximum(np.rint(act / period).astype(int), 1)
         window = np.maximum(np.rint(drive.dead_time / period).astype(int), 1)

@@ -63,7 +63,7 @@ def valve_dendrites() -> tuple[Array, Array]:
     for sign in (-1.0, 1.0):
         dendrite(0.0, direction=sign)
         dendrite(0.0, speed=sign)
-        dendrite(0.0, acceleration=sign)
+        dendrite(0.0, acceleration=2.0 * sign)
         for bend in BENDS:
             dendrite(-2.0 * bend, speed=2.0 * sign)
         for load in (-1.0, 1.0):
