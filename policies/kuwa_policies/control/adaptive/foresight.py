@@ -14,7 +14,7 @@ INPUTS: Final = ("speed", "direction", "acceleration", "load")
 """Of each joint, in units of about one: speed over ½ q̇_max; its direction, −1 to 1; acceleration
 times the dead time over ½ q̇_max; difference of the pressures over LOAD."""
 LOAD: Final = 20e6
-CROSSING: Final = 0.03
+CROSSING: Final = 0.008
 """Share of q̇_max over which a direction changes: below it the spool is within its dead band."""
 SPAN: Final = 0.05
 """Half the time over which an acceleration is taken [s]."""
