@@ -63,11 +63,7 @@ class Case:
         )
         site = load_scenario(SITE)
         still = site.randomise.model_copy(update={"roughness_m": 0.0})
-        site = site.model_copy(
-            update={"randomise": still, "machines": {self.spec.name: station}, "seed": seed}
-            if "seed" in type(site).model_fields
-            else {"randomise": still, "machines": {self.spec.name: station}}
-        )
+        site = site.model_copy(update={"randomise": still, "machines": {self.spec.name: station}})
         world = World(site, seed=seed, specs={self.spec.name: plant})
         self.robot = SimRobot(world=world, maps=False)
         self.seed = seed

@@ -39,8 +39,8 @@ class Population:
 
     neurons: int = 50
     leak: float = 20.0
-    norm: float = 0.08
-    mu: float = 1e-5
+    norm: float = 0.12
+    mu: float = 3e-4
     nu: float = 1e-5
     noise: float = 0.05
     dt: float = 1e-3

@@ -1,0 +1,99 @@
+"""Figures of the excavator's tip: every controller on the same twenty worn machines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _excavator import DEAD_TIME, Case
+
+from kuwa_cli.figure import Figure
+from kuwa_machines.contracts import Array, Controller, Spiking
+from kuwa_machines.spec import MachineSpec
+from kuwa_policies.control.controllers import make_controller
+from kuwa_policies.control.gains import Gains
+from kuwa_policies.control.tracking import TrackingController
+
+SEEDS = 20
+PERIOD = 0.01
+TUNED = Gains(
+    k_p=2.83, k_p_slewing=2.44, held=0.00335, give=0.00111, k_p_max=4.85, k_g=0.254, g_max=1.05
+)
+"""Best of 25 trials of benchmarks/_tuning.py for ``pid``. What learns runs as it is shipped, with
+no trial at all."""
+BASELINE = "pid_tuned"
+NAMES = (BASELINE, "pid", "pid_adaptive", "ebn", "ebn_fixed")
+
+
+def measure_excavator() -> Iterator[Figure]:
+    """Run every controller on every machine, on all cores."""
+    rmse: dict[str, list[float]] = {name: [] for name in NAMES}
+    peak: dict[str, list[float]] = {name: [] for name in NAMES}
+    stats: dict[str, list[tuple[float, float, float]]] = {name: [] for name in NAMES}
+    with ProcessPoolExecutor() as pool:
+        for seed, found in enumerate(pool.map(_trial, range(SEEDS))):
+            for name, (error, most, activity) in found.items():
+                rmse[name].append(error)
+                peak[name].append(most)
+                if activity is not None:
+                    stats[name].append(activity)
+            print(f"machine {seed + 1} of {SEEDS}", file=sys.stderr)
+    base = np.array(rmse[BASELINE])
+    head = "control.excavator"
+    yield Figure(f"{head}.dead_time", DEAD_TIME, "s")
+    for name in NAMES:
+        errors, peaks = np.array(rmse[name]), np.array(peak[name])
+        ours = name.startswith("ebn")
+        yield Figure(f"{head}.{name}.rmse", float(errors.mean()), "m")
+        yield from _interval(f"{head}.{name}.rmse", errors, np.ones(SEEDS), 1.0, "m")
+        yield Figure(f"{head}.{name}.peak_median", float(np.median(peaks)), "m")
+        goal = "<= 0.1" if ours else ""
+        yield Figure(f"{head}.{name}.peak_worst", float(peaks.max()), "m", goal)
+        if name != BASELINE:
+            less = 100.0 * (1.0 - errors.mean() / base.mean())
+            yield Figure(f"{head}.{name}.less_than_tuned_pid", less, "%", ">= 40" if ours else "")
+            yield from _interval(f"{head}.{name}.less_than_tuned_pid", errors, base, 100.0, "%")
+        if stats[name]:
+            rate, cv, balance = np.mean(stats[name], axis=0)
+            yield Figure(f"{head}.{name}.mean_rate", float(rate), "Hz", "<= 20")
+            yield Figure(f"{head}.{name}.isi_cv", float(cv), "1")
+            yield Figure(f"{head}.{name}.ei_correlation", float(balance), "1", ">= 0.95")
+    ratio = np.mean(rmse["ebn_fixed"]) / np.mean(rmse["ebn"])
+    yield Figure(f"{head}.fixed_over_float", float(ratio), "1", "<= 1.2")
+
+
+def _trial(seed: int) -> dict[str, tuple[float, float, tuple[float, float, float] | None]]:
+    """Return tip RMSE and peak [m] of each controller on one machine, and what its neurons did."""
+    case = Case(seed)
+    out = {}
+    for name in NAMES:
+        controller = _make(name, case.spec)
+        run = case.run(controller)
+        activity = None
+        if isinstance(controller, Spiking):
+            s = controller.spike_stats()
+            activity = s.mean_rate, s.isi_cv, s.ei_correlation
+        out[name] = run.rmse(), run.peak(), activity
+    return out
+
+
+def _make(name: str, spec: MachineSpec) -> Controller:
+    if name == BASELINE:
+        return TrackingController(spec, PERIOD, TUNED)
+    return make_controller(name, spec, PERIOD)
+
+
+def _interval(name: str, ours: Array, base: Array, scale: float, unit: str) -> Iterator[Figure]:
+    """Bootstrap over machines: 95 % interval of a mean, or of what is saved against a base."""
+    rng = np.random.default_rng(0)
+    pick = rng.integers(len(ours), size=(10_000, len(ours)))
+    ratio = ours[pick].mean(axis=1) / base[pick].mean(axis=1)
+    values = scale * (ratio if unit == "m" else 1.0 - ratio)
+    for end, share in (("low", 2.5), ("high", 97.5)):
+        yield Figure(f"{name}.ci_{end}", float(np.percentile(values, share)), unit)
