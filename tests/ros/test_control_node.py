@@ -29,7 +29,7 @@ from kuwa_machines.contracts import (
     Trajectory,
 )
 from kuwa_machines.errors import CommandError
-from kuwa_policies.control.controllers import CONTROLLERS
+from kuwa_policies.control.controllers import CONTROLLERS, DEFAULT
 from kuwa_policies.control.options import ControllerOptions
 from kuwa_policies.control.saved import keep
 from kuwa_ros import topics
@@ -106,7 +106,7 @@ class Around:
 
 @pytest.fixture
 def node(ros_domain: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlNode]:
-    monkeypatch.setitem(CONTROLLERS, "pid", ENTRY)
+    monkeypatch.setitem(CONTROLLERS, DEFAULT, ENTRY)
     rclpy.init()
     node = ControlNode()
     yield node

@@ -200,7 +200,7 @@ def test_each_machine_of_a_site_has_a_file_of_its_own(tmp_path: Path) -> None:
     ("controller", "state", "why"),
     [
         ("ebm", None, "no controller 'ebm'"),
-        (None, "controller.npz", "learns nothing that could be restored"),
+        ("pid", "controller.npz", "learns nothing that could be restored"),
         ("double", "controller.npz", "no such file"),
     ],
 )

@@ -16,7 +16,7 @@ from kuwa_machines.spec import MachineSpec
 from kuwa_policies.control.options import ControllerOptions
 from kuwa_policies.control.saved import seed_of
 
-DEFAULT: Final = "pid"
+DEFAULT: Final = "ebn"
 """The controller of who names none."""
 OPTIONS: Final = ControllerOptions()
 
