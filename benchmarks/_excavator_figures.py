@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from _excavator import DEAD_TIME, Case
 
 from kuwa_cli.figure import Figure
-from kuwa_machines.contracts import Array, Controller, Spiking
+from kuwa_machines.contracts import Array, Controller, MachineState, Spiking, Trajectory
 from kuwa_machines.spec import MachineSpec
 from kuwa_policies.control.controllers import make_controller
 from kuwa_policies.control.gains import Gains
@@ -29,6 +30,35 @@ TUNED = Gains(
 no trial at all."""
 BASELINE = "pid_tuned"
 NAMES = (BASELINE, "pid", "pid_adaptive", "ebn", "ebn_fixed")
+
+
+def measure_controllers() -> Iterator[Figure]:
+    """Time whole steps of each controller at work, in processor time."""
+    for name in NAMES[1:]:
+        case = Case(0, seconds=60.0)
+        timed = _Timed(_make(name, case.spec))
+        case.run(timed)
+        p50, p99 = 1e6 * np.percentile(timed.seconds[200:], [50, 99])
+        yield Figure(f"control.step.{name}.p50", float(p50), "µs")
+        yield Figure(f"control.step.{name}.p99", float(p99), "µs", "<= 200")
+
+
+class _Timed:
+    """A controller whose steps are timed."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self.reset = controller.reset
+        self.seconds: list[float] = []
+
+    def step(
+        self, state: MachineState, reference: Trajectory | Array | None, applied: Array
+    ) -> Array:
+        """Step and note how long it took."""
+        began = time.thread_time()
+        values = self._controller.step(state, reference, applied)
+        self.seconds.append(time.thread_time() - began)
+        return values
 
 
 def measure_excavator() -> Iterator[Figure]:
