@@ -1,0 +1,24 @@
+"""Adaptive control with spikes: an arm with an unknown payload; 20 trials, every method on each.
+
+Every method was tuned with the same budget (benchmarks/_arm_tuning.py) on other trials. Nengo runs
+where KUWA_PEERS_NENGO names an interpreter that has it (docs/how-to/compare-with-peers.md).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _arm_figures import measure_arm, measure_step
+
+from kuwa_cli.figure import Figure
+
+
+def measure() -> Iterator[Figure]:
+    """Time a step while the computer is cool, then run the arm."""
+    yield from measure_step()
+    yield from measure_arm()
+    # Here come the figures of the excavator, control.excavator.*, from benchmarks/_excavator.py.
