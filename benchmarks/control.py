@@ -1,6 +1,6 @@
-"""Adaptive control with spikes: an arm with an unknown payload; 20 trials, every method on each.
+"""Adaptive control with spikes: an arm with an unknown payload, a worn excavator; 20 trials each.
 
-Every method was tuned with the same budget (benchmarks/_arm_tuning.py) on other trials. Nengo runs
+Every method runs on each trial of the arm. There every method was tuned with the same budget (benchmarks/_arm_tuning.py) on other trials. Nengo runs
 where KUWA_PEERS_NENGO names an interpreter that has it (docs/how-to/compare-with-peers.md).
 """
 
@@ -13,12 +13,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from _arm_figures import measure_arm, measure_step
+from _excavator_figures import measure_excavator
 
 from kuwa_cli.figure import Figure
 
 
 def measure() -> Iterator[Figure]:
-    """Time a step while the computer is cool, then run the arm."""
+    """Time a step while the computer is cool, then run the arm, then the excavator."""
     yield from measure_step()
     yield from measure_arm()
-    # Here come the figures of the excavator, control.excavator.*, from benchmarks/_excavator.py.
+    yield from measure_excavator()
