@@ -1,7 +1,8 @@
 """Adaptive control with spikes: an arm with an unknown payload, a worn excavator; 20 trials each.
 
-Every method runs on each trial of the arm. There every method was tuned with the same budget (benchmarks/_arm_tuning.py) on other trials. Nengo runs
-where KUWA_PEERS_NENGO names an interpreter that has it (docs/how-to/compare-with-peers.md).
+Every method runs on each trial of the arm, tuned with the same budget on other trials
+(benchmarks/_arm_tuning.py). Nengo runs where KUWA_PEERS_NENGO names an interpreter that has it
+(docs/how-to/compare-with-peers.md).
 """
 
 from __future__ import annotations
