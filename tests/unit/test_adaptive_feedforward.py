@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -118,6 +119,7 @@ def test_what_was_learnt_can_be_saved_and_restored() -> None:
         ({"Omega_s": np.full((40, 80), np.nan)}, "not finite"),
         ({"M": None}, "shape"),
         ({"theta": np.zeros(40)}, "another seed"),
+        ({"unit": np.array(0.5)}, "back end"),
     ],
 )
 def test_another_networks_state_is_refused(change: dict, says: str) -> None:
@@ -162,3 +164,21 @@ def test_wrong_shapes_and_names_are_refused() -> None:
     with pytest.raises(CommandError, match="expected"):
         AdaptiveFeedforward(PLAIN).step(np.zeros(3), ZERO)
     assert neuron_steps(0.01, 1e-3) == 10
+
+
+@pytest.mark.parametrize("backend", ["float64", "float32", "fixed"])
+def test_ticks_allocate_nothing_that_stays(backend: str) -> None:
+    f = AdaptiveFeedforward(PLAIN, backend)
+    z, e = np.array([0.3, 0.1]), np.array([0.01])
+    for _ in range(50):
+        f.step(z, e)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    for _ in range(500):
+        f.step(z, e)
+    after, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 1000
+    # No array of the size of the network's comes and goes either.
+    assert peak - before < 8 * PLAIN.each * PLAIN.neurons / 4

@@ -16,146 +16,20 @@ counts as one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numba import njit
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import CommandError, KuwaError
 from kuwa_policies.control.adaptive.backends import NetworkMaker, make_network
-from kuwa_policies.ebn.decoders import random_decoders, random_dendrites
-from kuwa_policies.ebn.parameters import EbnParameters
+from kuwa_policies.control.adaptive.settings import FeedforwardSettings, neuron_steps
+
+__all__ = ["AdaptiveFeedforward", "FeedforwardSettings", "neuron_steps"]
 
 RANGE: Final = 5.0
 """Inputs and errors are held within this many of their scale: the network would burst to follow."""
-WHOLE: Final = 1e-6
-"""How far a ratio of periods may be from a whole number."""
-
-
-@dataclass(frozen=True, slots=True)
-class FeedforwardSettings:
-    """A network for I inputs and O outputs.
-
-    Args:
-        input_scale: what counts as one of each input, length I [its unit].
-        output_scale: the same of each output, length O.
-        error_scale: the same of each error, length O.
-        period: of control [s].
-        dt: neuron step [s]; the period is a whole number of them.
-        groups: of inputs that a dendrite reads together; by default all of them.
-        each: dendrites of each group.
-        gain: slope of the dendrites at one unit of signal.
-        offset: their offsets reach ± gain·offset.
-        neurons: N.
-        leak: λ [1/s].
-        norm: length of the decoders: what one spike adds to the signals.
-        mu, nu: costs of squared rates and of rates, as shares of norm².
-        noise: of the voltages, see :class:`~kuwa_policies.ebn.parameters.EbnParameters`.
-        constant: of a signal that is always there and that all neurons carry with the same sign;
-            it keeps them near their thresholds.
-        lift: share of that signal in a decoder's length, where there is one.
-        max_spikes: in one neuron step.
-        rate: of learning: ŷ̇ for an error of one while all dendrites are fully active [1/s].
-        bound: of what one dendrite can add to an output, in its scale.
-        forget: leakage σ of the weights [1/s].
-        dead_zone: errors below it teach nothing, in their scale.
-        seed: of decoders, dendrites and noise.
-    """
-
-    input_scale: tuple[float, ...]
-    output_scale: tuple[float, ...]
-    error_scale: tuple[float, ...]
-    period: float
-    dt: float = 1e-3
-    groups: tuple[tuple[int, ...], ...] = ()
-    each: int = 50
-    gain: float = 1.5
-    offset: float = 1.0
-    neurons: int = 200
-    leak: float = 50.0
-    norm: float = 0.1
-    mu: float = 0.0
-    nu: float = 0.0
-    noise: float = 0.1
-    constant: float = 0.0
-    lift: float = 0.5
-    max_spikes: int = 8
-    rate: float = 1.0
-    bound: float = 1.0
-    forget: float = 0.0
-    dead_zone: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("input_scale", "output_scale", "error_scale"):
-            scale = getattr(self, name)
-            if not scale or not all(np.isfinite(s) and s > 0.0 for s in scale):
-                raise KuwaError(f"{name} is {scale}; expected finite values above 0")
-        if len(self.error_scale) != len(self.output_scale):
-            raise KuwaError(
-                f"{len(self.error_scale)} errors for {len(self.output_scale)} outputs; one each"
-            )
-        inputs = range(len(self.input_scale))
-        if any(i not in inputs for group in self.groups for i in group):
-            raise KuwaError(f"groups {self.groups} name inputs beyond 0 … {len(inputs) - 1}")
-        if not 0.0 < self.lift < 1.0:
-            raise KuwaError(f"lift is {self.lift}; expected above 0 and below 1")
-        for name in ("rate", "bound", "forget", "dead_zone", "constant", "norm", "gain", "offset"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0.0):
-                raise KuwaError(f"{name} is {value}; it must be finite and not negative")
-        neuron_steps(self.period, self.dt)
-
-    def parameters(self) -> EbnParameters:
-        """Return the network's parameters; its signals are inputs, constant, outputs."""
-        I, O = len(self.input_scale), len(self.output_scale)  # noqa: E741
-        extra = 1 if self.constant > 0.0 else 0
-        J = I + extra + O
-        M, theta = random_dendrites(
-            J, self.groups or (tuple(range(I)),), self.each, self.seed + 1, self.gain, self.offset
-        )
-        # Ω_s = D_yᵀW and ŷ = Wᵀψ̄/λ, so ŷ̇ = (η/λ)|ψ̄|² e, and |ψ̄|² ≤ K.
-        return EbnParameters(
-            D=self._decoders(J),
-            leak=self.leak,
-            mu=self.mu * self.norm**2,
-            nu=self.nu * self.norm**2,
-            dt=self.dt,
-            noise=self.noise,
-            max_spikes=self.max_spikes,
-            M=M,
-            theta=theta,
-            eta=self.rate * self.leak / max(len(theta), 1),
-            w_max=self.bound * self.leak * self.norm,
-            forget=self.forget,
-        )
-
-    def _decoders(self, J: int) -> Array:
-        """Return D, shape (J, N); where there is a constant signal, its row is positive."""
-        D = random_decoders(J, self.neurons, self.norm, self.seed)
-        if self.constant > 0.0:
-            row = len(self.input_scale)
-            D[row] = 0.0
-            D *= self.norm * np.sqrt(1.0 - self.lift**2) / np.linalg.norm(D, axis=0)
-            D[row] = self.lift * self.norm
-        return D
-
-
-def neuron_steps(period: float, dt: float) -> int:
-    """Return how many neuron steps there are in a control period.
-
-    Raises:
-        KuwaError: the ratio is not a whole number.
-    """
-    ratio = period / dt if dt > 0.0 else 0.0
-    steps = round(ratio) if np.isfinite(ratio) else 0
-    if steps < 1 or abs(ratio - steps) > WHOLE * steps:
-        raise KuwaError(
-            f"control period {period:g} s over neuron step {dt:g} s is {ratio:g}; it must be a "
-            f"whole number"
-        )
-    return steps
 
 
 class AdaptiveFeedforward:
@@ -176,18 +50,21 @@ class AdaptiveFeedforward:
         I, O = len(settings.input_scale), len(settings.output_scale)  # noqa: E741
         self._I, self._O, J = I, O, p.signals
         self._out = np.array(settings.output_scale)
-        self._per_in = 1.0 / np.array(settings.input_scale)
-        self._per_err = 1.0 / np.array(settings.error_scale)
         # c such that after all steps of a tick the encoded signal is the new one, exactly.
         self._keep = (1.0 - p.leak * p.dt) ** self._steps
         self._push = p.leak / (1.0 - self._keep)
         self._z = np.zeros(I)
-        self._new = np.zeros(I)
         self._c, self._e = np.zeros(J), np.zeros(J)
         self._c[I : J - O] = p.leak * settings.constant
         self._y = np.zeros(O)
         self._trace = np.zeros(p.dendrites)
         self._reasons: set[str] = set()
+        self._bound = (
+            1.0 / np.array(settings.input_scale), 1.0 / np.array(settings.error_scale),
+            settings.dead_zone, self._keep, self._push, self._z, self._c, self._e,
+        )  # fmt: skip
+        take(self._z, self._y, *self._bound)  # compiled now rather than at the first tick
+        give(self._e, self._trace, self._keep, self._out, self._trace, self._y)
         self.refused = 0
         """Ticks on which an input or an error was not finite."""
 
@@ -246,34 +123,28 @@ class AdaptiveFeedforward:
                 f"inputs have shape {np.shape(z)} and errors {np.shape(e)}; expected "
                 f"({self._I},) and ({self._O},)"
             )
-        fine = bool(np.isfinite(z).all() and np.isfinite(e).all())
-        if fine:
-            np.multiply(z, self._per_in, out=self._new)
-            np.clip(self._new, -RANGE, RANGE, out=self._new)
-            zone = self.settings.dead_zone
-            error = self._e[-self._O :]
-            np.multiply(e, self._per_err, out=error)
-            np.clip(error, -RANGE, RANGE, out=error)
-            if zone > 0.0:
-                error -= np.clip(error, -zone, zone)
-        else:
+        fine = bool(take(z, e, *self._bound))
+        if not fine:
             self.refused += 1
-            self._new[:] = self._z
-            self._e[:] = 0.0
-        self._c[: self._I] = self._push * (self._new - self._keep * self._z)
-        self._z[:] = self._new
         learning = learn and fine and not self._reasons
         earned = self._trace if presynaptic is None else presynaptic
         x_hat = self.network.step(self._c, self._e, self._steps, learning, earned)
-        # The trace belongs to the activity before this tick's end, as the outputs do.
-        self._trace += (1.0 - self._keep) * (self.network.psi - self._trace)
-        np.multiply(x_hat[-self._O :], self._out, out=self._y)
+        give(x_hat, self.network.psi, self._keep, self._out, self._trace, self._y)
         return self._y
 
     def state(self) -> dict[str, Any]:
-        """Return what was learnt and what it belongs to."""
-        p = self.network.p
-        return {"Omega_s": np.array(self.network.Omega_s), "D": p.D, "M": p.M, "theta": p.theta}
+        """Return what was learnt and what it belongs to; for a file, and to another back end, see
+        :mod:`kuwa_policies.ebn.save`.
+        """
+        network = self.network
+        p = network.p
+        return {
+            "Omega_s": np.array(network.Omega_s),
+            "unit": np.array(getattr(network, "weight_unit", 1.0)),
+            "D": p.D,
+            "M": p.M,
+            "theta": p.theta,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what :meth:`state` gave.
@@ -293,5 +164,44 @@ class AdaptiveFeedforward:
             if not np.isfinite(state[name]).all():
                 raise KuwaError(f"{name} of a saved network has values that are not finite")
             if name != "Omega_s" and not np.allclose(state[name], own):
-                raise KuwaError(f"{name} of a saved network differs; was it another seed?")
+                raise KuwaError(f"{name} of a saved network differs; another seed or back end?")
         self.network.Omega_s[:] = state["Omega_s"]
+
+
+# Numba leaves decorated functions untyped: the annotations are for readers.
+
+
+@njit(cache=True)
+def take(
+    z: Any, e: Any, per_in: Any, per_err: Any, zone: Any, keep: Any, push: Any,
+    before: Any, c: Any, error: Any,
+) -> Any:  # fmt: skip
+    """Write the drive and the error of a tick, scaled; return whether they are finite.
+
+    Otherwise the inputs before hold, and the errors are none.
+    """
+    I, O = len(z), len(e)  # noqa: E741
+    fine = True
+    for i in range(I):
+        fine = fine and np.isfinite(z[i])
+    for j in range(O):
+        fine = fine and np.isfinite(e[j])
+    first = len(error) - O
+    for i in range(I):
+        x = min(max(z[i] * per_in[i], -RANGE), RANGE) if fine else before[i]
+        c[i] = push * (x - keep * before[i])
+        before[i] = x
+    for j in range(O):
+        off = min(max(e[j] * per_err[j], -RANGE), RANGE) if fine else 0.0
+        error[first + j] = off - min(max(off, -zone), zone)
+    return fine
+
+
+@njit(cache=True)
+def give(x_hat: Any, psi: Any, keep: Any, scale: Any, trace: Any, y: Any) -> None:
+    """Write the outputs in their units, and let the trace follow the activity."""
+    for k in range(len(psi)):
+        trace[k] += (1.0 - keep) * (psi[k] - trace[k])
+    first = len(x_hat) - len(y)
+    for j in range(len(y)):
+        y[j] = x_hat[first + j] * scale[j]
