@@ -15,7 +15,6 @@ from kuwa_bringup.launching import ARGUMENTS
 from kuwa_bringup.processes import Processes, command_line
 from kuwa_bringup.stack import SIMULATED, NodeSpec, stack
 from kuwa_machines.errors import KuwaError
-from kuwa_policies.control.controllers import DEFAULT
 from kuwa_robot.kinds import KINDS, make_robots
 from stack_rig import mock_stack, wait_for
 
@@ -56,7 +55,7 @@ def test_each_stack_has_its_controller_and_its_own_file_to_save_it() -> None:
         next(s.parameters for s in specs if s.title == title)
         for title in ("control", "truck.control")
     )
-    assert (lead["controller"], truck["controller"]) == ("pid", DEFAULT)
+    assert (lead["controller"], truck["controller"]) == ("pid", "pid")
     assert (lead["seed"], truck["seed"]) == (3, 3)
     assert (lead["controller_state"], truck["controller_state"]) == ("/before.npz", "")
     assert lead["controller_state_out"] == files["zx200"]
