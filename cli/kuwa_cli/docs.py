@@ -96,9 +96,10 @@ def command(
 
     root = _root()
     if pictures:
-        from kuwa_cli import gallery
+        from kuwa_cli import dynamics_picture, gallery
 
         gallery.make(root, runs)
+        dynamics_picture.draw(root / dynamics_picture.PICTURE)
     pages = {f"docs/reference/{name}": text for name, text in reference.pages().items()}
     for name, text in (pages | dict(generated(root))).items():
         path = root / name
