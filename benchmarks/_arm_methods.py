@@ -32,7 +32,7 @@ INPUTS = (1.0, 1.0, 1.5, 1.5, 3.0, 3.0)
 """What counts as one of the inputs: q_d [rad], q̇_d [rad/s], q̈_d [rad/s²]."""
 NETWORK = FeedforwardSettings(
     INPUTS, TORQUE, error_scale=(5.0, 5.0), period=PERIOD, dt=1e-3, each=100, neurons=200,
-    leak=65.0, norm=0.14, mu=0.4, noise=0.05, constant=3.5, bound=0.4, forget=1e-4, dead_zone=1e-3,
+    leak=65.0, norm=0.14, mu=0.4, noise=0.05, constant=3.5, bound=0.15, forget=1e-4, dead_zone=1e-3,
 )  # fmt: skip
 """λ, decoder norm, μ and the constant signal were chosen for rates and irregularity, by hand on
 tuning trials; the learning is tuned as that of the others."""

@@ -136,7 +136,7 @@ def propose(
         constant=float(f"{constant:.3g}"),
         lift=LIFT,
         rate=float(f"{learning / ACTIVITY:.3g}"),
-        bound=0.4,
+        bound=0.15,
         forget=1e-4,
         dead_zone=1e-3,
     )
