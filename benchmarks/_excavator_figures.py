@@ -39,8 +39,8 @@ def measure_controllers() -> Iterator[Figure]:
         timed = _Timed(_make(name, case.spec))
         case.run(timed)
         p50, p99 = 1e6 * np.percentile(timed.seconds[200:], [50, 99])
-        yield Figure(f"control.step.{name}.p50", float(p50), "µs")
-        yield Figure(f"control.step.{name}.p99", float(p99), "µs", "<= 200")
+        yield Figure(f"controllers.{name}.p50", float(p50), "µs")
+        yield Figure(f"controllers.{name}.p99", float(p99), "µs", "<= 200")
 
 
 class _Timed:

@@ -60,6 +60,8 @@ SHOWN = (
     ("control", "control.excavator.ebn.rmse", "that error, rms", "{:.3f} m"),
     ("control", "control.excavator.fixed_over_float", "the same in integers, over floating point",
      "{:.2f} ×"),
+    ("controllers", "controllers.ebn.p99",
+     "a step of the spiking controller, 200 neurons, 99th percentile", "{:.0f} µs"),
     ("control", "control.arm.ebn.rmse",
      "arm with an unknown payload of 10 kg, 200 spiking neurons, rms", "{:.2f}°"),
     ("control", "control.arm.slotine_li.rmse", "the same, Slotine–Li with the exact regressor",
