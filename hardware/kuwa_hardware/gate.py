@@ -24,6 +24,7 @@ from kuwa_machines.contracts import (
     CommandKind,
     GateOutput,
     JointCommand,
+    Level,
     MachineState,
     Mode,
     SafetyState,
@@ -87,6 +88,7 @@ class Gate:
         self._newest: dict[str, int] = {}
         self._sequence = 0
         self._refused = 0
+        self._faults: dict[str, tuple[Level, str]] = {}
 
     @property
     def mode(self) -> Mode:
@@ -114,6 +116,17 @@ class Gate:
             self._request, self._request_at = None, _NEVER
         else:
             self._modes.withdraw(who)
+
+    def degrade(self, level: Level, code: str, why: str) -> None:
+        """Step down at least to ``level`` while the fault ``code`` lasts; ``STOPPED`` latches."""
+        self._faults[code] = (level, why)
+        if level is Level.STOPPED:
+            self.emergency_stop(True, code)
+
+    def recover(self, code: str) -> None:
+        """The fault ``code`` is gone; a latched stop stays latched."""
+        if self._faults.pop(code, (Level.NONE, ""))[0] is Level.STOPPED:
+            self.emergency_stop(False, code)
 
     def step(
         self, now: float, state: MachineState | None, request: JointCommand | None
@@ -191,6 +204,10 @@ class Gate:
             return self._neutral
         if mode not in SOURCE:
             return self._neutral
+        for level, why in self._faults.values():
+            if level is not Level.NONE:
+                reasons.append(f"neutral: {why}")
+                return self._neutral
         if not self._state_fresh():
             reasons.append(f"neutral: {self._state_reason()}")
             return self._neutral

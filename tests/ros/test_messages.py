@@ -82,22 +82,32 @@ com3_msgs/msg/JointCmd
     87f40a2ff8c2852c782aa6cd5cb3f60321f22b2f22425245927f436086645ba5
 com3_msgs/srv/DumpUp
     07026ae9616eae3a4b82eab33c3c012f393917a48977db96a8164a1c7a6e8297
+kuwa_msgs/msg/Alarm
+    71c00b31069b37a62f3b3d97b3c4687c78cf7eac864b047f750bdc13cbd76b13
+kuwa_msgs/msg/Alarms
+    b366cce7458ffbdf87b767bdd5a1849f271210fac07c9e1c8df99b6257794679
 kuwa_msgs/msg/GroundTruth
     1dfdb6952220ea7365a6a21f5656fb112bff81f33f191e6c31ab6a0b8e59b6ca
+kuwa_msgs/msg/Heartbeat
+    479caffb46c586b5d40598c79ca6b771d68b892019c575e54e2612992bfae39e
 kuwa_msgs/msg/HydraulicState
     02c3fed06771ea1e81cb5e800a2b24696ece87efb204117b19f4235f5731f1b7
 kuwa_msgs/msg/JointCommand
-    3bf6e818dbfdb0d775b65fa63272354af2e4068c4d9a5045729a8062c6e51f20
+    965b0abe31e750cc8395dc585263fed3fe5164e4d77687b1a2a2165f649e392c
+kuwa_msgs/msg/Latent
+    452a3c914f56d3964b997355ab156a709789ad8da96f3181403d24e9cea0ca83
 kuwa_msgs/msg/PlanStatus
     7eb1e85f627d9d79291329ef771fead3e7157dc41f9162f350e025c6698dc272
+kuwa_msgs/msg/RobotStatus
+    f0f1d56ddc71176f7716868590052886a357415cc7b258ac4a9d62d1e746c46c
 kuwa_msgs/msg/SafetyState
-    9b6bc613b184b05842f9ada4840776a2a7513920dbbc5d47a400c35eded04e27
+    c2fcec140628d10c19d9042c017c221426e4904a68b85d549d6698703655f26e
 kuwa_msgs/msg/SpikeStats
     9c55c0f419d9dd06d2a31e3047f9a7202c79f7e2a6d143467588240b6e6c6bec
 kuwa_msgs/msg/Task
     095be7ba0ca3c5483b0f47b307e32518c96cf5aa20d8b581654c065645a842ed
 kuwa_msgs/srv/SetMode
-    f5c8578622a2f844e92b0c8e2340cbbd94d025bbf0c1d031c3ff286da537a4c1
+    604d1a453b35de3087cb4285e6c518c1dc702ed34c7564a1fcf688ac994e6039
 """
 _WORDS = _HASHES.split()
 HASHES = dict(zip(_WORDS[::2], _WORDS[1::2], strict=True))

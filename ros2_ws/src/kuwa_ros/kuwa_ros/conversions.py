@@ -132,6 +132,8 @@ def command_msg(command: c.JointCommand) -> JointCommandMsg:
     msg.header.stamp = time_msg(command.stamp)
     msg.joint_name = list(command.names)
     msg.value = doubles(command.values)
+    if command.mac:
+        msg.mac = array("B", command.mac)
     return msg
 
 
@@ -149,13 +151,15 @@ def command_from(msg: JointCommandMsg) -> c.JointCommand:
         kind,
         tuple(msg.joint_name),
         numbers(msg.value),
+        bytes(msg.mac),
     )
 
 
 def safety_msg(safety: c.SafetyState, stamp: float) -> SafetyState:
     """Return the gate's state as a message."""
-    msg = SafetyState(mode=safety.mode.value, refused=safety.refused)
+    msg = SafetyState(mode=safety.mode.value, refused=safety.refused, level=int(safety.level))
     msg.header.stamp = time_msg(stamp)
+    msg.alarms = list(safety.alarms)
     msg.reasons = list(safety.reasons)
     msg.limited = list(safety.limited)
     return msg
@@ -163,7 +167,14 @@ def safety_msg(safety: c.SafetyState, stamp: float) -> SafetyState:
 
 def safety_from(msg: SafetyState) -> c.SafetyState:
     """Return the gate's state."""
-    return c.SafetyState(c.Mode(msg.mode), tuple(msg.reasons), tuple(msg.limited), msg.refused)
+    return c.SafetyState(
+        c.Mode(msg.mode),
+        tuple(msg.reasons),
+        tuple(msg.limited),
+        msg.refused,
+        c.Level(msg.level),
+        tuple(msg.alarms),
+    )
 
 
 def hydraulic_msg(state: c.MachineState, names: tuple[str, ...]) -> HydraulicState:

@@ -11,10 +11,14 @@ from typing import Any, Final
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import WrenchStamped
 from kuwa_msgs.msg import (
+    Alarms,
     GroundTruth,
+    Heartbeat,
     HydraulicState,
     JointCommand,
+    Latent,
     PlanStatus,
+    RobotStatus,
     SafetyState,
     SpikeStats,
     Task,
@@ -82,12 +86,16 @@ CAMERA: Final = Topic(
 PRESSURES: Final = Topic(
     "pressures", HydraulicState, "50 Hz", "robot", "planning, control", depth=5
 )
+ROBOT_STATUS: Final = Topic(
+    "robot_status", RobotStatus, "50 Hz", "robot", "safety, record, console", depth=5
+)
 GROUND_TRUTH: Final = Topic(
     "ground_truth", GroundTruth, "50 Hz", "robot (simulated)", "scores and pictures", depth=5
 )
 TERRAIN: Final = Topic("terrain/height", Image, "5 Hz", "robot", "planning")
 TERRAIN_MAP: Final = Topic("terrain/map", MapMetaData, "latched", "robot", "planning", True)
 TASK: Final = Topic("task", Task, "latched", "operator or robot (scenario)", "planning", True)
+LATENT: Final = Topic("latent", Latent, "10–20 Hz", "perception", "planning, safety")
 CLOCK: Final = Topic("/clock", Clock, "100 Hz", "robot (simulated)", "other stacks", depth=10)
 TRAJECTORY: Final = Topic("joint_trajectory", JointTrajectory, "5 Hz", "planning", "control")
 PLAN_STATUS: Final = Topic("plan_status", PlanStatus, "5 Hz", "planning", "operator", True)
@@ -101,6 +109,11 @@ SPIKES: Final = Topic(
 )
 SAFETY: Final = Topic("safety", SafetyState, "latched + 10 Hz", "safety", "all", True)
 EMERGENCY_STOP: Final = Topic("emergency_stop", Bool, "latched", "anyone", "safety", True)
+DEADMAN: Final = Topic(
+    "deadman", Bool, "20 Hz, true while the operator holds it", "teleop", "safety"
+)
+ALARMS: Final = Topic("alarms", Alarms, "latched, at each change", "supervisor", "all", True)
+HEARTBEAT: Final = Topic("heartbeat/<node>", Heartbeat, "20 Hz", "every node", "supervisor, safety")
 DIAGNOSTICS: Final = Topic(
     "/diagnostics", DiagnosticArray, "2 Hz", "every node", "supervisor, safety", depth=20
 )
@@ -112,10 +125,12 @@ TOPICS: Final = (
     TOOL_FORCE,
     CAMERA,
     PRESSURES,
+    ROBOT_STATUS,
     GROUND_TRUTH,
     TERRAIN,
     TERRAIN_MAP,
     TASK,
+    LATENT,
     CLOCK,
     TRAJECTORY,
     PLAN_STATUS,
@@ -125,6 +140,9 @@ TOPICS: Final = (
     SPIKES,
     SAFETY,
     EMERGENCY_STOP,
+    DEADMAN,
+    ALARMS,
+    HEARTBEAT,
     DIAGNOSTICS,
 )
 
@@ -132,6 +150,11 @@ TOPICS: Final = (
 def camera(name: str) -> Topic:
     """Return the topic of one of the machine's cameras."""
     return replace(CAMERA, name=CAMERA.name.replace("<name>", name))
+
+
+def heartbeat(node: str) -> Topic:
+    """Return the topic of one node's heartbeat, by the node's name without a namespace."""
+    return replace(HEARTBEAT, name=HEARTBEAT.name.replace("<node>", node))
 
 
 SET_MODE: Final = ("set_mode", SetMode)
