@@ -1,0 +1,214 @@
+"""Takes one guard at a time out of the safety code and asks whether a test notices.
+
+A guard is an ``if`` whose condition is made false, or a ``min``, ``max`` or ``clip`` of which only
+the value that it bounds is left. An ``if`` that guards nothing (a short cut for speed, words for
+people) says so on its line with ``# no guard: why``.
+
+Every mutant runs in a process of its own, forked from one that has the slow imports behind it, and
+is given to the tests through an import hook: no file is touched. Run it with
+
+    ./kuwa exec python tests/safety/mutation.py [part of a file's name ...]
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.abc
+import importlib.machinery
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[2]
+HARDWARE = ROOT / "hardware" / "kuwa_hardware"
+MARK = "# no guard:"
+BOUNDS = {"min", "max", "minimum", "maximum", "clip", "fmin", "fmax"}
+TIMEOUT_S = 240
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One guard to take out.
+
+    Args:
+        path: of the module. line, column: of the guard. what: its source, shortened.
+    """
+
+    path: Path
+    line: int
+    column: int
+    what: str
+
+    @property
+    def module(self) -> str:
+        """Its name for ``import``."""
+        parts = self.path.relative_to(HARDWARE.parent).with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    def __str__(self) -> str:
+        return f"{self.path.name}:{self.line}: {self.what}"
+
+
+class _Remove(ast.NodeTransformer):
+    """Takes the guard at one place out."""
+
+    def __init__(self, line: int, column: int) -> None:
+        self.at = (line, column)
+        self.done = False
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        self.generic_visit(node)
+        if (node.lineno, node.col_offset) == self.at:
+            self.done = True
+            node.test = ast.copy_location(ast.Constant(False), node.test)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if (node.lineno, node.col_offset) == self.at and _bounds(node):
+            self.done = True
+            return node.args[0]
+        return node
+
+
+def _bounds(node: ast.Call) -> bool:
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name in BOUNDS and len(node.args) >= 2
+
+
+def guards(path: Path) -> Iterator[Mutant]:
+    """Yield every guard of a module."""
+    source = path.read_text("utf-8")
+    lines = source.splitlines()
+    for node in ast.walk(ast.parse(source)):
+        test = isinstance(node, ast.If) and ast.unparse(node.test) != "TYPE_CHECKING"
+        if not (test or (isinstance(node, ast.Call) and _bounds(node))):
+            continue
+        assert isinstance(node, ast.If | ast.Call)
+        end = node.test.end_lineno if isinstance(node, ast.If) else node.end_lineno
+        above = lines[node.lineno - 2].strip() if node.lineno > 1 else ""
+        told = [*lines[node.lineno - 1 : end], above if above.startswith("#") else ""]
+        if any(MARK in line for line in told):
+            continue
+        what = ast.unparse(node.test if isinstance(node, ast.If) else node)
+        yield Mutant(path, node.lineno, node.col_offset, what[:70])
+
+
+def mutated(mutant: Mutant) -> ast.Module:
+    """Return the module without that guard."""
+    change = _Remove(mutant.line, mutant.column)
+    tree = change.visit(ast.parse(mutant.path.read_text("utf-8")))
+    assert change.done, mutant
+    return ast.fix_missing_locations(tree)
+
+
+class _Hook(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Serves the mutated module."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self.mutant = mutant
+        self.code = compile(mutated(mutant), str(mutant.path), "exec")
+
+    def find_spec(self, name: str, path: object, target: object = None) -> object:
+        if name != self.mutant.module:
+            return None
+        package = self.mutant.path.name == "__init__.py"
+        return importlib.machinery.ModuleSpec(
+            name, self, origin=str(self.mutant.path), is_package=package
+        )
+
+    def create_module(self, spec: object) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__file__ = str(self.mutant.path)
+        if self.mutant.path.name == "__init__.py":
+            module.__path__ = [str(self.mutant.path.parent)]
+        exec(self.code, module.__dict__)
+
+
+def caught(mutant: Mutant, tests: Sequence[str]) -> bool:
+    """Run the tests without that guard; say whether one fails."""
+    child = os.fork()
+    if child == 0:
+        status = 70
+        try:
+            status = _run(mutant, tests)
+        finally:
+            os._exit(status)
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            code = os.waitstatus_to_exitcode(status)
+            # 0: everything passed; 5: no test was there. Both mean that nobody noticed.
+            return code not in (0, 5)
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return True  # a test that hangs is noticed as well
+
+
+def _run(mutant: Mutant, tests: Sequence[str]) -> int:
+    import numba
+    import pytest
+
+    os.setpgid(0, 0)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    # What was compiled from the whole module must not be taken for the mutant.
+    numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="kuwa-mutant-")
+    sys.meta_path.insert(0, _Hook(mutant))
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not ros and not full"]
+    return int(pytest.main([*options, *tests]))
+
+
+def survivors(mutants: Sequence[Mutant], tests: Sequence[str]) -> Iterator[tuple[Mutant, bool]]:
+    """Yield every mutant and whether it was caught."""
+    import hypothesis  # noqa: F401
+    import numba  # noqa: F401
+    import numpy  # noqa: F401
+    import pydantic  # noqa: F401
+    import scipy.spatial  # noqa: F401
+    import yaml  # noqa: F401
+
+    for mutant in mutants:
+        yield mutant, caught(mutant, tests)
+
+
+SUBJECTS: dict[str, tuple[str, ...]] = {
+    "modes": ("tests/unit/test_modes.py", "tests/unit/test_gate.py"),
+    "braking": ("tests/unit/test_gate_braking.py", "tests/unit/test_gate.py"),
+    "watchdog": ("tests/unit/test_watchdog.py",),
+    "gate": ("tests/unit/test_gate.py", "tests/safety"),
+}
+"""Module or package of ``kuwa_hardware`` → tests that answer for its guards, the quickest first."""
+
+
+def main(names: Sequence[str]) -> int:
+    """Print who survived; return how many."""
+    alive = count = 0
+    for subject, tests in SUBJECTS.items():
+        path = HARDWARE / subject
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        for file in files:
+            if names and not any(name in str(file) for name in names):
+                continue
+            for mutant, noticed in survivors(list(guards(file)), tests):
+                count += 1
+                alive += not noticed
+                print("caught  " if noticed else "SURVIVED", mutant, flush=True)
+    print(f"{count - alive} of {count} guards are watched by a test")
+    return alive
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    sys.exit(1 if main(sys.argv[1:]) else 0)
