@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from kuwa_machines.contracts import (
     SpikeStats,
     Trajectory,
 )
+from kuwa_machines.npz import read_npz
 from kuwa_sim.lockstep import Tick
 from kuwa_sim.score.log import WorkLog
 
@@ -34,6 +33,10 @@ SPIKES = (
 """Fields of :class:`SpikeStats` that are one number."""
 FORMAT = 3
 """Counts up when a saved log changes in a way that older readers would misread."""
+
+
+MOST_BYTES = 4_000_000_000
+"""Of all arrays of a saved log: some hours of a machine with everything that it tells."""
 
 
 class RunLog:
@@ -219,11 +222,10 @@ class RunLog:
         Raises:
             RunLogError: the file is none, or of another version.
         """
+        arrays = read_npz(path, "run log", MOST_BYTES, RunLogError)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
             meta = json.loads(str(arrays["meta"]))
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        except (ValueError, KeyError) as error:
             raise RunLogError(f"{path} is no run log: {error}") from None
         if meta.get("format") != FORMAT:
             raise RunLogError(f"{path}: format {meta.get('format')}; this Kuwa reads {FORMAT}")
