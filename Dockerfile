@@ -2,6 +2,8 @@
 #
 #   docker build -t kuwa .                    the stack
 #   docker build -t kuwa-test --target test . the same, running its tests
+#   docker build -t kuwa-machine --target machine .   for the computer on the machine, x86-64 or arm64:
+#     docker buildx build --platform linux/arm64 -t kuwa-machine --target machine .
 #   docker run --rm -v "$PWD/runs:/home/kuwa/runs" kuwa sim --headless
 #
 # To reach nodes outside the container: --network host --ipc host, -e ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET
@@ -49,6 +51,21 @@ FROM stack AS test
 WORKDIR /opt/kuwa
 RUN PIP_NO_CACHE_DIR=1 ./kuwa setup --learn
 CMD ["test"]
+
+# On the machine: CAN tools, and the stack that waits for a person. docs/how-to/deploy.md has the whole line:
+#   docker run --network host --ulimit rtprio=90 --ulimit memlock=-1 -v kuwa-state:/home/kuwa/.local/state/kuwa \
+#     kuwa-machine --machine zx200 --robot com3_can --bus socketcan:can0 --realtime
+FROM stack AS machine
+USER 0:0
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install -y --no-install-recommends \
+        can-utils \
+        iproute2 \
+    && rm -rf /var/lib/apt/lists/* \
+    && install -d -o kuwa -g kuwa /home/kuwa/.local /home/kuwa/.local/state /home/kuwa/.local/state/kuwa
+USER 1000:1000
+ENTRYPOINT ["/opt/kuwa/kuwa", "up"]
+CMD ["--help"]
 
 # Last, so that a plain `docker build` makes the stack.
 FROM stack
