@@ -83,6 +83,38 @@ def test_a_restarted_node_is_brought_up_again() -> None:
     assert watch.transition(20.0) == ("a", "configure")
 
 
+def test_nothing_is_brought_up_while_the_machine_is_armed() -> None:
+    watch = up()
+    watch.heard(20.0, "a", "unconfigured", "")
+    assert watch.transition(20.0, resting=False) is None
+    assert watch.transition(20.0, resting=True) == ("a", "configure")
+
+
+def test_a_node_that_works_on_a_transition_is_waited_for() -> None:
+    watch = Watch(("a",))
+    watch.heard(0.0, "a", "unconfigured", "")
+    watch.asked(0.0, "a")
+    for step in range(100):
+        watch.heard(0.1 * step, "a", "configuring", "")
+        assert watch.transition(0.1 * step) is None
+
+
+def test_rows_of_the_failure_table_that_hold() -> None:
+    watch = up(("control", "planning", "robot", "safety"))
+    assert watch.codes(10.1) == {}
+    watch.lost("control")
+    watch.heard(10.2, "planning", "active", "its core raised")
+    watch.heard(10.2, "robot", "inactive", "")
+    watch.late("safety", 3)
+    codes = watch.codes(10.2)
+    assert list(codes) == ["control_killed", "node_problem", "node_leaves_active"]
+    assert "its core raised" in codes["node_problem"] and "robot" in codes["node_leaves_active"]
+    assert watch.late_beats() == {"control": 0, "planning": 0, "robot": 0, "safety": 3}
+    assert "control" not in watch.faults(10.2), "it is given time before the stop"
+    watch.heard(10.3, "control", "active", "")
+    assert "control_killed" not in watch.codes(10.3)
+
+
 def test_a_stranger_is_ignored() -> None:
     watch = up()
     watch.heard(10.0, "stranger", "inactive", "lost")

@@ -1,4 +1,9 @@
-"""The supervisor node: brings the stack up in order, watches heartbeats, stops when one dies."""
+"""The supervisor node: brings the stack up in order, watches heartbeats, stops when one dies.
+
+What has died and was started again, by ``ros2 launch`` or by :mod:`kuwa_bringup.processes`, is
+configured and activated again once the machine is not armed; before that a fresh process does
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from kuwa_msgs.msg import Alarm, Alarms
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock
@@ -14,16 +20,24 @@ from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from std_msgs.msg import Bool
 
+from kuwa_bringup.alarms import AlarmBook, of_gate
 from kuwa_bringup.watch import TIMEOUT_S, Watch
 from kuwa_machines.contracts import Mode
 from kuwa_machines.errors import KuwaError
 from kuwa_ros import topics
-from kuwa_ros.lifecycle import HEARTBEAT_S
+from kuwa_ros.conversions import safety_from, time_msg
+from kuwa_ros.heartbeat import Heart, HeartbeatReader
+from kuwa_ros.lifecycle import DIAGNOSTICS_S
+from kuwa_ros.loop import Reader
 from kuwa_ros.main import run
 from kuwa_ros.parameters import declare, parameter, read
 
 TICK_S = 0.1
+STALL_S = 1.0
+"""Without a tick for this long the supervisor hangs [s]."""
 WHO = "supervisor"
+RESTING = (Mode.OFF, Mode.READY, Mode.STOPPED)
+"""Modes in which a node may be brought up."""
 ENGAGE = {Mode.OFF: Mode.READY, Mode.READY: Mode.ARMED, Mode.ARMED: Mode.AUTO}
 REACHED = {"configure": "inactive", "activate": "active"}
 TRANSITIONS = {
@@ -57,13 +71,14 @@ class Supervisor(Node):
         declare(self, SupervisorParameters)
         self.p = read(self, SupervisorParameters)
         self._watch = Watch(self.p.nodes, self.p.heartbeat_timeout)
-        prefix = self.get_namespace().rstrip("/")
-        self._names = {f"{prefix}/{name}": name for name in self.p.nodes}
+        self._book = AlarmBook()
+        self._beats = {name: HeartbeatReader(self, name) for name in self.p.nodes}
         self._changers = {
             name: self.create_client(ChangeState, f"{name}/change_state") for name in self.p.nodes
         }
         self._set_mode = self.create_client(topics.SET_MODE[1], topics.SET_MODE[0])
         self._stop = self._publisher(topics.EMERGENCY_STOP)
+        self._alarms = self._publisher(topics.ALARMS)
         self._diagnostics = self._publisher(topics.DIAGNOSTICS)
         self._demanded = False
         self._mode: Mode | None = None
@@ -71,14 +86,17 @@ class Supervisor(Node):
         # Who starts the machine by itself does so once: not after a stop, not after its own crash.
         self._engaging = False
         self._was_up = False
-        self._beat_at = 0.0
+        self._diagnosed_at = 0.0
         self._message = "starting"
-        self._subscribe(topics.DIAGNOSTICS, self._heard)
+        self._ticked_at = time.monotonic()
+        self._status = Reader(self, topics.ROBOT_STATUS)
         self._subscribe(topics.SAFETY, self._safety)
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._heart = Heart(self, self._pulse)
 
     def finish(self) -> None:
-        """Nothing to release."""
+        """End the heartbeat."""
+        self._heart.stop()
 
     def _publisher(self, topic: topics.Topic) -> Any:
         return self.create_publisher(topic.type, topic.name, topic.qos())
@@ -86,23 +104,29 @@ class Supervisor(Node):
     def _subscribe(self, topic: topics.Topic, callback: Any) -> None:
         self.create_subscription(topic.type, topic.name, callback, topic.qos())
 
-    def _heard(self, message: DiagnosticArray) -> None:
-        now = time.monotonic()
-        for status in message.status:
-            name = self._names.get(status.name)
-            if name is not None:
-                state = next((v.value for v in status.values if v.key == "state"), "")
-                problem = "" if status.level == DiagnosticStatus.OK else status.message
-                self._watch.heard(now, name, state, problem)
+    def _pulse(self) -> tuple[str, str]:
+        silent = time.monotonic() - self._ticked_at
+        return "active", f"no look at the nodes for {silent:.1f} s" if silent > STALL_S else ""
 
     def _safety(self, message: Any) -> None:
-        self._mode = Mode(message.mode)
+        safety = safety_from(message)
+        self._mode = safety.mode
+        self._book.say("gate", of_gate(safety))
+        self._tell_alarms()
 
     def _tick(self) -> None:
-        now = time.monotonic()
-        faults = self._watch.faults(now)
-        if faults and not self._demanded:
-            self._demand(True, ", ".join(f"{name}: {why}" for name, why in faults.items()))
+        now = self._ticked_at = time.monotonic()
+        for name, beats in self._beats.items():
+            beat = beats.take()
+            if beat is not None:
+                self._watch.heard(now, name, beat.state, beat.problem)
+            self._watch.late(name, beats.missed_deadlines())
+            if beats.lost():
+                self._watch.lost(name)
+        status = self._status.take()
+        if status is not None:
+            self._book.say("driver", dict.fromkeys(status.faults, ""))
+        faults = self._look()
         self._advance(now)
         missing = self._watch.waiting_for(now)
         if faults:
@@ -114,13 +138,45 @@ class Supervisor(Node):
             if self._demanded:
                 self._demand(False, "all nodes are active again; a person may release the stop")
             self._engage(now)
-        if now - self._beat_at >= HEARTBEAT_S:
-            self._beat_at = now
-            self._beat(bool(faults))
+        if now - self._diagnosed_at >= DIAGNOSTICS_S:
+            self._diagnosed_at = now
+            self._diagnose(bool(faults))
+
+    def _look(self) -> dict[str, str]:
+        """Raise alarms; demand the stop for a node at fault. A silent one is given time: the gate
+        holds the machine, or its valves in neutral, meanwhile."""
+        now = time.monotonic()
+        self._book.say("supervisor", self._watch.codes(now))
+        self._tell_alarms()
+        faults = self._watch.faults(now)
+        if faults and not self._demanded:
+            self._demand(True, ", ".join(f"{name}: {why}" for name, why in faults.items()))
+        return faults
+
+    def _tell_alarms(self) -> None:
+        news = self._book.news()
+        if news is None:
+            return
+        message = Alarms(
+            alarms=[
+                Alarm(code=a.code, level=int(a.level), source=a.source, reason=a.reason,
+                      remedy=a.remedy)
+                for a in news
+            ]
+        )  # fmt: skip
+        message.header.stamp = time_msg(time.time())
+        self._alarms.publish(message)
+        if news:
+            words = "; ".join(f"{a.code}: {a.reason} {a.remedy}" for a in news)
+            self.get_logger().warning(f"alarms: {words}")
+
+    def _resting(self, now: float) -> bool:
+        """Return whether nothing is armed: a gate that does not run arms nothing."""
+        return self._mode in RESTING or not self._watch.is_active(now, "safety")
 
     def _advance(self, now: float) -> None:
         """Ask for the next transition, if one is due."""
-        due = self._watch.transition(now)
+        due = self._watch.transition(now, self._resting(now))
         if due is None or not self._changers[due[0]].service_is_ready():
             return
         name, transition = due
@@ -166,8 +222,10 @@ class Supervisor(Node):
         log.error(f"emergency stop: {why}") if active else log.info(why)
         self._stop.publish(Bool(data=active))
 
-    def _beat(self, fault: bool) -> None:
+    def _diagnose(self, fault: bool) -> None:
         values = {"state": "active", **self._watch.states()}
+        late = {name: count for name, count in self._watch.late_beats().items() if count}
+        values["late_heartbeats"] = ", ".join(f"{n} {count}" for n, count in late.items()) or "0"
         status = DiagnosticStatus(
             name=self.get_fully_qualified_name(),
             level=DiagnosticStatus.ERROR if fault else DiagnosticStatus.OK,

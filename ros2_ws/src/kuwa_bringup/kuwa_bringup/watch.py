@@ -8,8 +8,8 @@ from typing import Final
 TIMEOUT_S: Final = 1.5
 """A node that was active and is silent for this long counts as dead."""
 _SETTLE_S: Final = 1.0
-"""A heartbeat this long after a request, in the old state, says that the request was lost: a
-node does not send heartbeats while it works on a transition."""
+"""A heartbeat this long after a request, in the old state, says that the request was lost: while
+a node works on a transition its heartbeat says so, e.g. ``configuring``."""
 _OVERTAKE_S: Final = 0.3
 """A heartbeat sent before a transition may come this long after the answer to it."""
 
@@ -24,6 +24,8 @@ class _Node:
     was_active: bool = False
     asked: float | None = None
     changed: float = -1e9
+    lost: bool = False
+    late: int = 0
 
 
 class Watch:
@@ -43,15 +45,29 @@ class Watch:
         node = self._nodes.get(name)
         if node is None:
             return
-        node.problem, node.heard = problem, now
+        node.problem, node.heard, node.lost = problem, now, False
         if now - node.changed > _OVERTAKE_S:
             node.state = state
         node.was_active = node.was_active or state == "active"
-        if node.asked is not None and now - node.asked > _SETTLE_S:
+        if node.asked is not None and now - node.asked > _SETTLE_S and state in NEXT:
             node.asked = None
 
-    def transition(self, now: float) -> tuple[str, str] | None:
-        """Return (node, transition) to ask for now, or None; one at a time, in order."""
+    def late(self, name: str, count: int) -> None:
+        """So many heartbeats did not come by their deadline."""
+        self._nodes[name].late += count
+
+    def lost(self, name: str) -> None:
+        """The middleware says that a node is no longer alive; it may yet be heard again."""
+        self._nodes[name].lost = True
+
+    def transition(self, now: float, resting: bool = True) -> tuple[str, str] | None:
+        """Return (node, transition) to ask for now, or None; one at a time, in order.
+
+        Args:
+            resting: the machine is not armed. Otherwise nothing is brought up.
+        """
+        if not resting:
+            return None
         for name, node in self._nodes.items():
             if node.state == "active" and now - node.heard <= self.timeout:
                 continue
@@ -86,16 +102,37 @@ class Watch:
                 faults[name] = node.state
         return faults
 
+    def codes(self, now: float) -> dict[str, str]:
+        """Return rows of the failure table that hold for nodes that were active, with reasons."""
+        found: dict[str, list[str]] = {}
+        for name, node in self._nodes.items():
+            if not node.was_active:
+                continue
+            if node.lost or now - node.heard > self.timeout:
+                found.setdefault(f"{name}_killed", []).append(
+                    f"{name} is silent for {now - node.heard:.1f} s"
+                )
+            elif node.problem:
+                found.setdefault("node_problem", []).append(f"{name}: {node.problem}")
+            elif node.state != "active":
+                found.setdefault("node_leaves_active", []).append(f"{name} is {node.state}")
+        return {code: "; ".join(reasons) for code, reasons in found.items()}
+
+    def is_active(self, now: float, name: str) -> bool:
+        """Return whether a node works, as far as is known."""
+        node = self._nodes.get(name)
+        return node is not None and node.state == "active" and now - node.heard <= self.timeout
+
+    def late_beats(self) -> dict[str, int]:
+        """Return how many deadlines each node's heartbeats have missed."""
+        return {name: node.late for name, node in self._nodes.items()}
+
     def waiting_for(self, now: float) -> str:
         """Return the first node that is not active yet, or ``""``."""
         for name, node in self._nodes.items():
             if node.state != "active" or now - node.heard > self.timeout:
                 return name
         return ""
-
-    def problem(self, name: str) -> str:
-        """Return what a node said is wrong with it."""
-        return self._nodes[name].problem
 
     def states(self) -> dict[str, str]:
         """Return the last known state of each node."""

@@ -2,7 +2,7 @@
 
 A node writes four hooks, ``configure``, ``activate``, ``deactivate`` and ``cleanup``, and makes
 its readers, subscriptions, publishers, services and its loop through the base, which undoes them
-in the reverse transition. Inactive means: nothing is published but diagnostics.
+in the reverse transition. Inactive means: nothing is published but heartbeats and diagnostics.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from kuwa_machines.errors import KuwaError
+from kuwa_ros.heartbeat import Heart
 from kuwa_ros.loop import Loop, Reader
 from kuwa_ros.parameters import P, declare, read
 from kuwa_ros.topics import DIAGNOSTICS, Topic
 
-HEARTBEAT_S: Final = 0.5
+DIAGNOSTICS_S: Final = 0.5
+"""Between two words of a node on ``/diagnostics`` [s]."""
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -48,11 +50,14 @@ class KuwaNode(LifecycleNode, Generic[P]):
         self.errors = 0
         self._problem = ""
         self._owned: list[Callable[[], object]] = []
-        self._heartbeat = self.create_publisher(
+        self._diagnostics = self.create_publisher(
             DIAGNOSTICS.type, DIAGNOSTICS.name, DIAGNOSTICS.qos()
         )
         self._guard_transitions()
-        self.create_timer(HEARTBEAT_S, self._beat, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(
+            DIAGNOSTICS_S, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        self._heart = Heart(self, self._pulse)
 
     # Hooks -----------------------------------------------------------------------------------
 
@@ -70,7 +75,7 @@ class KuwaNode(LifecycleNode, Generic[P]):
         """Release what the core holds; must do even after half a ``configure``."""
 
     def report(self) -> dict[str, object]:
-        """Return what the heartbeat should say beyond the loop's statistics."""
+        """Return what ``/diagnostics`` should say beyond the loop's statistics."""
         return {}
 
     # What a node makes -----------------------------------------------------------------------
@@ -81,9 +86,9 @@ class KuwaNode(LifecycleNode, Generic[P]):
         self._owned.append(lambda: self.destroy_publisher(publisher))
         return publisher.publish
 
-    def reader(self, topic: Topic) -> Reader:
+    def reader(self, topic: Topic, depth: int = 1) -> Reader:
         """Make a reader that the node polls or that its loop waits for."""
-        reader = Reader(self, topic)
+        reader = Reader(self, topic, depth)
         self._owned.append(lambda: self.destroy_subscription(reader.subscription))
         return reader
 
@@ -175,6 +180,11 @@ class KuwaNode(LifecycleNode, Generic[P]):
         self._halt()
         self._release()
 
+    def destroy_node(self) -> None:
+        """End the heartbeat, then the node."""
+        self._heart.stop()
+        super().destroy_node()
+
     def _halt(self) -> None:
         if self.loop is not None:
             self.loop.stop()
@@ -212,11 +222,16 @@ class KuwaNode(LifecycleNode, Generic[P]):
             return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
 
-    def _beat(self) -> None:
+    def _pulse(self) -> tuple[str, str]:
+        """Return the lifecycle state, and what is wrong or ``""``."""
         loop, problem = self.loop, self._problem
         if loop is not None and not problem and loop.stalled(time.monotonic()):
             problem = "the loop does not step any more"
-        values: dict[str, object] = {"state": self.state_label, "errors": self.errors}
+        return self.state_label, problem
+
+    def _diagnose(self) -> None:
+        loop, (state, problem) = self.loop, self._pulse()
+        values: dict[str, object] = {"state": state, "errors": self.errors}
         if loop is not None:
             stats = loop.stats
             values |= {
@@ -229,9 +244,9 @@ class KuwaNode(LifecycleNode, Generic[P]):
         status = DiagnosticStatus(
             name=self.get_fully_qualified_name(),
             level=DiagnosticStatus.ERROR if problem else DiagnosticStatus.OK,
-            message=problem or self.state_label,
+            message=problem or state,
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
-        self._heartbeat.publish(message)
+        self._diagnostics.publish(message)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,12 +132,17 @@ class Reader:
 
     Taking costs a few microseconds and no wake-up of the executor, so a topic at 100 Hz that is
     looked at five times a second costs next to nothing.
+
+    Args:
+        node: that reads.
+        topic: what it reads.
+        depth: messages that wait to be taken; more than one where none may be missed.
     """
 
-    def __init__(self, node: Node, topic: Topic) -> None:
+    def __init__(self, node: Node, topic: Topic, depth: int = 1) -> None:
         self.topic = topic
         self.subscription = node.create_subscription(
-            topic.type, topic.name, _unused, topic.qos(1), callback_group=_NeverGroup()
+            topic.type, topic.name, _unused, topic.qos(depth), callback_group=_NeverGroup()
         )
 
     def take(self) -> Any | None:
@@ -144,12 +150,24 @@ class Reader:
         taken = self.subscription.handle.take_message(self.topic.type, False)
         return None if taken is None else taken[0]
 
+    def drain(self) -> Iterator[Any]:
+        """Return all messages that were not taken yet, the oldest first."""
+        while (message := self.take()) is not None:
+            yield message
+
 
 class MessageLoop(Loop):
     """Calls ``step(now, message)`` for each message of a reader, with None at the time-out.
 
     It waits in a wait set of its own (as ``rclpy.wait_for_message`` does): the executor builds
     its wait set anew for every message, with all services and timers of the node.
+
+    Args:
+        name: of the thread. node: whose context it lives in.
+        reader: of the messages.
+        timeout: without a message it steps this long after the last step [s].
+        step: what it calls. failed: told the exception that ended it.
+        urgent: readers whose messages make it step at once as well; the step takes them itself.
     """
 
     def __init__(
@@ -160,9 +178,11 @@ class MessageLoop(Loop):
         timeout: float,
         step: Callable[[float, Any | None], None],
         failed: Callable[[Exception], None],
+        urgent: Sequence[Reader] = (),
     ) -> None:
         super().__init__(name, timeout, failed)
         self._reader = reader
+        self._urgent = tuple(urgent)
         self._step = step
         self._context = node.context
         self._woken = False
@@ -177,20 +197,25 @@ class MessageLoop(Loop):
             self._guard.trigger_guard_condition()
 
     def _run(self) -> None:
-        handle, timeout_ns = self._reader.subscription.handle, int(self.timeout * 1e9)
+        handles = [r.subscription.handle for r in (self._reader, *self._urgent)]
+        timeout_ns, urgent = int(self.timeout * 1e9), range(1, len(handles))
         context: Any = self._context.handle  # there as long as the node is
-        with handle, self._guard, context:
-            wait_set = _rclpy.WaitSet(1, 1, 0, 0, 0, 0, context)
+        with ExitStack() as stack:
+            for used in (*handles, self._guard, context):
+                stack.enter_context(used)
+            wait_set = _rclpy.WaitSet(len(handles), 1, 0, 0, 0, 0, context)
             while self._running and self._context.ok():
                 wait_set.clear_entities()
-                wait_set.add_subscription(handle)
+                for handle in handles:
+                    wait_set.add_subscription(handle)
                 wait_set.add_guard_condition(self._guard)
                 wait_set.wait(timeout_ns)
                 if not self._running:
                     return
                 now = time.monotonic()
                 message = self._reader.take()
-                if message is None and not self._woken:
+                woken = self._woken or any(wait_set.is_ready("subscription", k) for k in urgent)
+                if message is None and not woken:
                     self.stats.missed += 1
                 self._woken = False
                 self._step(now, message)

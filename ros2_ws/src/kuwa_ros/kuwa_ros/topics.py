@@ -25,7 +25,14 @@ from kuwa_msgs.msg import (
 )
 from kuwa_msgs.srv import SetMode
 from nav_msgs.msg import MapMetaData, Odometry
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.duration import Duration
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    LivelinessPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+)
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, Imu, JointState
 from std_msgs.msg import Bool
@@ -43,6 +50,9 @@ class Topic:
         source, sinks: who writes and who reads.
         latched: transient local instead of volatile.
         depth: messages kept for a slow reader; 1 where only the newest counts.
+        deadline: the writer promises a message at least this often [s]; 0: no promise.
+        lease: a writer that sends nothing for this long is no longer alive [s]; 0: never. It is
+            asserted by sending, not by the middleware's own threads, which outlive a hung program.
     """
 
     name: str
@@ -52,6 +62,8 @@ class Topic:
     sinks: str
     latched: bool = False
     depth: int = 1
+    deadline: float = 0.0
+    lease: float = 0.0
 
     def within(self, namespace: str) -> str:
         """Return its name in a namespace, ``"/truck"``; in the node's own if that is empty."""
@@ -66,12 +78,18 @@ class Topic:
         best-effort writer would silently never reach the reliable readers of other stacks.
         """
         durability = DurabilityPolicy.TRANSIENT_LOCAL if self.latched else DurabilityPolicy.VOLATILE
-        return QoSProfile(
+        profile = QoSProfile(
             history=HistoryPolicy.KEEP_LAST,
             depth=self.depth if depth is None else depth,
             reliability=ReliabilityPolicy.RELIABLE,
             durability=durability,
         )
+        if self.deadline:
+            profile.deadline = Duration(seconds=self.deadline)
+        if self.lease:
+            profile.liveliness = LivelinessPolicy.MANUAL_BY_TOPIC
+            profile.liveliness_lease_duration = Duration(seconds=self.lease)
+        return profile
 
 
 JOINT_STATES: Final = Topic("joint_states", JointState, "100 Hz", "robot", "all", depth=10)
@@ -113,9 +131,17 @@ DEADMAN: Final = Topic(
     "deadman", Bool, "20 Hz, true while the operator holds it", "teleop", "safety"
 )
 ALARMS: Final = Topic("alarms", Alarms, "latched, at each change", "supervisor", "all", True)
-HEARTBEAT: Final = Topic("heartbeat/<node>", Heartbeat, "20 Hz", "every node", "supervisor, safety")
+HEARTBEAT: Final = Topic(
+    "heartbeat/<node>",
+    Heartbeat,
+    "20 Hz",
+    "every node",
+    "supervisor, safety",
+    deadline=0.1,
+    lease=0.2,
+)
 DIAGNOSTICS: Final = Topic(
-    "/diagnostics", DiagnosticArray, "2 Hz", "every node", "supervisor, safety", depth=20
+    "/diagnostics", DiagnosticArray, "2 Hz", "every node", "people, console", depth=20
 )
 
 TOPICS: Final = (

@@ -1,0 +1,74 @@
+"""The alarms in force, each with its level, its reason and what a person can do, without ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kuwa_hardware.failures import failures
+from kuwa_machines.contracts import Level, SafetyState
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One row of the failure table that is in force.
+
+    Args:
+        code: id of the row. level: that the gate goes to. source: who found it.
+        reason: what was found. remedy: what a person can do.
+    """
+
+    code: str
+    level: Level
+    source: str
+    reason: str
+    remedy: str
+
+
+class AlarmBook:
+    """Collects what each source says is wrong; the first one to name a code gives its reason."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, dict[str, str]] = {}
+        self._told: tuple[Alarm, ...] | None = None
+
+    def say(self, source: str, reasons: Mapping[str, str]) -> None:
+        """Replace what ``source`` says: reasons by code."""
+        self._said[source] = dict(reasons)
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """Return all alarms, the gravest first."""
+        found: dict[str, Alarm] = {}
+        for source, reasons in self._said.items():
+            for code, reason in reasons.items():
+                found.setdefault(code, _alarm(code, source, reason))
+        return tuple(sorted(found.values(), key=lambda alarm: (-alarm.level, alarm.code)))
+
+    def news(self) -> tuple[Alarm, ...] | None:
+        """Return all alarms if they are others than at the last call, else None.
+
+        A reason whose numbers went on, an age say, is no news.
+        """
+        now = self.alarms()
+        told = self._told
+        if told is not None and [a.code for a in told] == [a.code for a in now]:
+            return None
+        self._told = now
+        return now
+
+
+def of_gate(safety: SafetyState) -> dict[str, str]:
+    """Return the gate's alarms with what it says of them."""
+    words = "; ".join(safety.reasons)
+    reasons = {}
+    for code in safety.alarms:
+        own = [r for r in safety.reasons if r.startswith(code)]
+        reasons[code] = "; ".join(own) or words
+    return reasons
+
+
+def _alarm(code: str, source: str, reason: str) -> Alarm:
+    row = failures().get(code)
+    if row is None:
+        return Alarm(code, Level.NONE, source, reason, f"See the log of {source}.")
+    return Alarm(code, row.reaction.level, source, reason or row.fault, row.remedy)
