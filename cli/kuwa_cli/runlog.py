@@ -224,11 +224,19 @@ class RunLog:
         """
         arrays = read_npz(path, "run log", MOST_BYTES, RunLogError)
         try:
-            meta = json.loads(str(arrays["meta"]))
-        except (ValueError, KeyError) as error:
-            raise RunLogError(f"{path} is no run log: {error}") from None
+            return cls._from(arrays)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # A damaged file can lack any part, or have one of another shape.
+            problem = f"{type(error).__name__}: {error}"
+            raise RunLogError(f"{path} is no run log: {problem}") from None
+        except RunLogError as error:
+            raise RunLogError(f"{path}: {error}") from None
+
+    @classmethod
+    def _from(cls, arrays: dict[str, NDArray[Any]]) -> RunLog:
+        meta = json.loads(str(arrays["meta"]))
         if meta.get("format") != FORMAT:
-            raise RunLogError(f"{path}: format {meta.get('format')}; this Kuwa reads {FORMAT}")
+            raise RunLogError(f"format {meta.get('format')}; this Kuwa reads {FORMAT}")
         log = cls(tuple(meta["joints"]), meta["terrain_noise"], meta["points"])
         log.phases, log.modes, log.meta = meta["phases"], meta["modes"], meta["meta"]
         log.frozen = meta.get("frozen", [])

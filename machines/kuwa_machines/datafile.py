@@ -16,9 +16,9 @@ MAX_BYTES = 1_000_000
 
 
 class Data(BaseModel):
-    """Base of every model that is read from a data file: frozen, and unknown keys are refused."""
+    """Base of every model that is read from a data file: frozen, finite, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataFile(Data):
@@ -35,6 +35,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=deep)
+            if not isinstance(key, str | int | float | bool | None):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is no word", key_node.start_mark
+                )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key!r} is given twice", key_node.start_mark
