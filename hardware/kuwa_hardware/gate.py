@@ -1,24 +1,34 @@
 """The gate: the only place that decides what the actuators are told.
 
-A request is taken when it is whole, newest of its source, from the source that the mode allows,
-and answers a state the gate knows. What is taken is then bounded: range, slew rate, position
-limits with braking distance, measured velocity. A refused request never moves the machine: the
-last one taken holds until it is stale, then the valves go to neutral at the slew rate; when
-stopped they go there at once.
+A request is taken when it is whole, genuine, newest of its source, from the source that the mode
+allows, and answers a state the gate knows. What is taken is then bounded: range, slew rate,
+position limits with braking distance, measured velocity. A refused request never moves the machine: the
+last one taken holds until it is stale, then the valves go to neutral, faster than any command may;
+when stopped they go there at once.
 
-Ages are measured from the steady time at which something was received, never from its stamp.
+Faults make it step down by levels: hold (the controller brings the joints to rest, the gate sees to
+it that they come), neutral, stopped. Ages are measured from the steady time at which something was
+received, never from its stamp.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kuwa_hardware.braking import BrakingModel
-from kuwa_hardware.modes import SOURCE, ModeMachine
+from kuwa_hardware.envelope import Envelope
+from kuwa_hardware.failures import failures
+from kuwa_hardware.faults import Faults
+from kuwa_hardware.hold import Hold
+from kuwa_hardware.intake import Intake
+from kuwa_hardware.latch import Latch
+from kuwa_hardware.limits import GateLimits
+from kuwa_hardware.modes import PREFLIGHT, SOURCE, ModeMachine
+from kuwa_hardware.watch import NEVER, Deadman, Doubt, Heartbeats
 from kuwa_machines.contracts import (
     Array,
     CommandKind,
@@ -29,104 +39,144 @@ from kuwa_machines.contracts import (
     Mode,
     SafetyState,
 )
-from kuwa_machines.errors import CommandError
 
 if TYPE_CHECKING:
     from kuwa_machines.spec import MachineSpec
 
-_NEVER = -1e9
+__all__ = ["Gate", "GateLimits"]
 
-
-@dataclass(frozen=True, slots=True)
-class GateLimits:
-    """What the gate enforces beyond the machine's own limits.
-
-    Args:
-        request_timeout: a request older than this since its receipt is stale [s].
-        state_timeout: a state older than this since its receipt is stale [s].
-        answer_age: a request that answers a state further from the newest is refused [s, on the
-            clock of the states].
-        slew: fastest change of a valve command [1/s].
-        margin: distance kept from the position limits [rad].
-        overspeed: a joint faster than this times its maximum gets no more command that way.
-    """
-
-    request_timeout: float = 0.1
-    state_timeout: float = 0.2
-    answer_age: float = 0.5
-    slew: float = 10.0
-    margin: float = 0.01
-    overspeed: float = 1.25
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if not (np.isfinite(value) and value > 0.0):
-                raise CommandError(f"gate limit {item.name} is {value!r}; it must be above 0")
+PREFLIGHT_STROKE: Final = 0.3
+"""Of the command, in the guided motions of mode ARMED."""
+PREFLIGHT_SPEED: Final = 0.2
+"""Of the joint's velocity, likewise."""
+_MOVING: Final = frozenset({Mode.ARMED, Mode.TELEOP, Mode.AUTO})
+_ENGAGED: Final = frozenset({Mode.TELEOP, Mode.AUTO})
 
 
 class Gate:
-    """The sole writer of applied commands; satisfies :class:`kuwa_machines.contracts.Gate`."""
+    """The sole writer of applied commands; satisfies :class:`kuwa_machines.contracts.Gate`.
 
-    def __init__(self, spec: MachineSpec, limits: GateLimits | None = None) -> None:
+    Args:
+        spec: the machine.
+        limits: beyond the machine's own.
+        latch: keeps a stop over a restart; without one a restart begins in mode OFF.
+        envelope: of the key that sources, gate and driver share; without one codes are not asked
+            for. What is applied is sealed with it.
+        preflight: returns why arming must be refused, or ``""``.
+    """
+
+    def __init__(
+        self,
+        spec: MachineSpec,
+        limits: GateLimits | None = None,
+        *,
+        latch: Latch | None = None,
+        envelope: Envelope | None = None,
+        preflight: Callable[[], str] | None = None,
+    ) -> None:
         self.spec = spec
         self.limits = limits or GateLimits()
         self._names = tuple(spec.joint_names)
         self._n = len(self._names)
-        self._over = self.limits.overspeed * np.asarray(spec.qd_max, dtype=float)
+        self._qd_max = np.asarray(spec.qd_max, dtype=float)
+        self._over = self.limits.overspeed * self._qd_max
         self._braking = BrakingModel(spec, self.limits.margin)
         self._modes = ModeMachine()
+        self._faults = Faults()
+        self._intake = Intake(self._names, self.limits, envelope)
+        self._heartbeats = Heartbeats(self.limits)
+        self._deadman = Deadman(self.limits)
+        self._doubt = Doubt(self.limits)
+        self._hold = Hold(spec)
+        self._latch, self._envelope, self._preflight = latch, envelope, preflight
+        self._watched: set[str] = set()
+        self._driver: tuple[str, ...] = ()
+        self._stops: list[str] = []
+        self._unlatched = False
         self._neutral = np.zeros(self._n)
         self._applied = np.zeros(self._n)
         self._now: float | None = None
         self._state: MachineState | None = None
-        self._state_at = _NEVER
-        self._bad_state = ""
+        self._state_at = NEVER
+        self._stale: tuple[str, str] = ("state_lost", "")
         self._request: JointCommand | None = None
         self._target = self._neutral
-        self._request_at = _NEVER
-        self._newest: dict[str, int] = {}
+        self._request_at = NEVER
         self._sequence = 0
-        self._refused = 0
-        self._faults: dict[str, tuple[Level, str]] = {}
+        if latch is not None and latch.stopped:
+            self._modes.stop(latch.code, latch.why)
+            self._modes.withdraw(latch.code)
+            self._stops.append(latch.code)
 
     @property
     def mode(self) -> Mode:
         """The mode in force."""
         return self._modes.mode
 
+    # What others say -------------------------------------------------------------------------
+
     def set_mode(self, mode: Mode, who: str) -> tuple[bool, str]:
         """Ask for a mode; return (granted, why)."""
         before = self.mode
-        if mode in (Mode.ARMED, *SOURCE) and before is not mode and not self._state_fresh():
-            return False, f"no fresh joint state: {self._state_reason()}"
+        refused = self._modes.refusal(mode, who) or self._not_now(mode, who)
+        if refused:
+            return False, refused
+        if before is Mode.STOPPED and mode is not Mode.STOPPED and self._latch is not None:
+            refused = self._latch.clear()
+            if refused:
+                return False, refused
         granted, why = self._modes.request(mode, who)
         if self.mode is not before:
             # A request taken in another mode must not move anything in this one.
-            self._request, self._request_at = None, _NEVER
+            self._request = None
+            self._request_at = NEVER if self._now is None else self._now
+            if before is Mode.STOPPED:
+                self._stops.clear()
+            if self.mode is Mode.STOPPED:
+                self._unlatched = True
+            if self.mode in _ENGAGED:
+                for code in ("deadman_released", "teleop_killed"):
+                    self._faults.take(code)
             if self.mode is Mode.ARMED and before is Mode.READY:
-                # A source that was restarted on another computer may count from anywhere.
-                self._newest.clear()
+                self._intake.forget()
         return granted, why
 
     def emergency_stop(self, active: bool, who: str) -> None:
         """Stop at once and latch; ``active=False`` only withdraws the demand, releasing nothing."""
         if active:
-            self._modes.stop(who)
-            self._request, self._request_at = None, _NEVER
+            self._stop(who, "")
         else:
             self._modes.withdraw(who)
 
     def degrade(self, level: Level, code: str, why: str) -> None:
         """Step down at least to ``level`` while the fault ``code`` lasts; ``STOPPED`` latches."""
-        self._faults[code] = (level, why)
+        self._faults.put(code, level, why)
         if level is Level.STOPPED:
-            self.emergency_stop(True, code)
+            self._stop(code, why)
 
     def recover(self, code: str) -> None:
         """The fault ``code`` is gone; a latched stop stays latched."""
-        if self._faults.pop(code, (Level.NONE, ""))[0] is Level.STOPPED:
-            self.emergency_stop(False, code)
+        stopped = self._faults.level_of(code) is Level.STOPPED
+        if self._faults.take(code) and stopped:
+            self._modes.withdraw(code)
+
+    def heard(self, now: float, node: str, state: str, problem: str) -> None:
+        """A heartbeat was received at steady time ``now`` [s].
+
+        Args:
+            state: of the node's life cycle. problem: in its own words; the supervisor acts on it.
+        """
+        self._heartbeats.heard(now, node, state, problem)
+
+    def deadman(self, now: float, held: bool) -> None:
+        """A word of the operator's deadman was received at steady time ``now`` [s]."""
+        self._deadman.said(now, held)
+
+    def latent(self, now: float, free_energy: float, limit: float) -> None:
+        """A latent was received at steady time ``now`` [s]; energies in nat."""
+        self._doubt.said(now, free_energy, limit)
+
+    # The step --------------------------------------------------------------------------------
 
     def step(
         self, now: float, state: MachineState | None, request: JointCommand | None
@@ -135,103 +185,149 @@ class Gate:
 
         ``state`` is one that was received since the last step, or None.
         """
-        dt = 0.0 if self._now is None else min(max(now - self._now, 0.0), 10.0)
+        if self._now is None:
+            dt = 0.0
+            self._sequence = int(1e3 * now)
+        else:
+            dt = min(max(now - self._now, 0.0), 10.0)
         self._now = now
+        self._write_latch()
         self._braking.advance(dt, self._applied)
         if state is not None:
             self._observe(now, state)
+        self._watch(now)
         reasons: list[str] = []
         if request is not None:
-            refusal = self._refusal(request)
-            if refusal:
-                self._refused += 1
-                reasons.append(refusal)
-            else:
-                self._newest[request.source] = request.sequence
-                self._request, self._request_at = request, now
-                self._target = request.ordered(self._names)
-        wanted = self._wanted(now, reasons)
+            self._take(now, request, reasons)
+        level, wanted = self._wanted(now, reasons)
         if self.mode is Mode.STOPPED:
             applied = self._neutral.copy()
         else:
-            applied = self._bounded(wanted, dt, reasons)
+            applied = self._bounded(wanted, dt, level, reasons)
         self._applied = applied
-        return GateOutput(self._command(applied), self._safety(applied, wanted, reasons))
+        return GateOutput(
+            self._command(applied), self._safety(now, level, applied, wanted, reasons)
+        )
 
     # What comes in ---------------------------------------------------------------------------
 
     def _observe(self, now: float, state: MachineState) -> None:
+        if state.faults != self._driver:
+            self._take_driver(state.faults)
         whole = len(state.q) == self._n and len(state.qd) == self._n
         if not whole or not (np.isfinite(state.q).all() and np.isfinite(state.qd).all()):
-            self._bad_state = f"; the last one was not {self._n} finite positions and velocities"
+            self._stale = (
+                "state_nan",
+                f"; the last one was not {self._n} finite positions and velocities",
+            )
             return
-        self._state, self._state_at, self._bad_state = state, now, ""
+        self._state, self._state_at, self._stale = state, now, ("state_lost", "")
 
-    def _refusal(self, request: JointCommand) -> str:
-        """Return why the request is not taken, or ``""``."""
-        head = f"request {request.sequence} of {request.source!r} refused: "
-        if request.kind is not CommandKind.VALVE:
-            return f"{head}its kind is {request.kind.name}, the gate takes VALVE"
-        try:
-            values = request.ordered(self._names)
-        except CommandError as error:
-            return f"{head}{error}"
-        if len(values) != self._n or not np.isfinite(values).all():
-            return f"{head}values {values.tolist()} are not {self._n} finite numbers"
-        allowed = SOURCE.get(self.mode)
-        if request.source != allowed:
-            who = f"only {allowed!r} moves the machine" if allowed else "nothing moves"
-            return f"{head}in mode {self.mode.value!r} {who}"
-        newest = self._newest.get(request.source)
-        if newest is not None and request.sequence <= newest:
-            return f"{head}sequence {newest} was taken before, the next must be higher"
-        if self._state is not None:
-            age = self._state.stamp - request.stamp
-            if not abs(age) <= self.limits.answer_age:
-                return (
-                    f"{head}it answers a state {age:.3f} s before the newest, "
-                    f"at most ±{self.limits.answer_age:g} s is allowed"
-                )
-        return ""
+    def _take_driver(self, codes: tuple[str, ...]) -> None:
+        """The driver says other faults than before: rows of the table, else taken for neutral."""
+        for code in self._driver:
+            if code not in codes:
+                self.recover(code)
+        rows = failures()
+        for code in codes:
+            if code not in self._driver:
+                row = rows.get(code)
+                level = Level.NEUTRAL if row is None else row.reaction.level
+                why = "unknown to the failure table" if row is None else row.fault
+                self.degrade(level, code, f"the driver says {code}: {why}")
+        self._driver = codes
+
+    def _take(self, now: float, request: JointCommand, reasons: list[str]) -> None:
+        newest = np.nan if self._state is None else self._state.stamp
+        allowed = SOURCE.get(self.mode, "")
+        code, why = self._intake.take(now, request, allowed, self.mode.value, newest)
+        if code:
+            self._faults.note(code, now)
+            reasons.append(why)
+        else:
+            self._request, self._request_at = request, now
+            self._target = request.ordered(self._names)
+
+    def _watch(self, now: float) -> None:
+        """Look at what should have been heard, and at whether a hold holds."""
+        demands = self._heartbeats.silent(now)
+        doubt = self._doubt.demand(now)
+        if doubt is not None:
+            demands.append(doubt)
+        if demands or self._watched:
+            codes = {code for code, _, _ in demands}
+            for code in self._watched - codes:
+                self.recover(code)
+            for code, level, why in demands:
+                if code not in self._watched:
+                    self.degrade(level, code, why)
+            self._watched = codes
+        if self.mode is Mode.TELEOP and self._deadman.known:
+            code, why = self._deadman.trouble(now)
+            if code:
+                self._faults.put(code, Level.NONE, f"{why}; arm again and hold it")
+                self._modes.fall_back(why)
+                self._request = None
 
     # What goes out ---------------------------------------------------------------------------
 
-    def _wanted(self, now: float, reasons: list[str]) -> Array:
-        """Return what to steer for: the request in force, or neutral with the reason."""
-        mode = self.mode
+    def _wanted(self, now: float, reasons: list[str]) -> tuple[Level, Array]:
+        """Return the level in force and what to steer for: the request, or neutral."""
+        mode, level = self.mode, self._faults.level
         if mode is Mode.STOPPED:
             reasons.append(f"{self._modes.why}; a person must release it")
-            return self._neutral
-        if mode not in SOURCE:
-            return self._neutral
-        for level, why in self._faults.values():
+            return Level.STOPPED, self._neutral
+        if mode not in _MOVING:
+            return level, self._neutral
+        if level is Level.HOLD and self._state is not None:
+            failed = self._hold.watch(now, self._state.qd, self._applied)
+            reasons += [f"hold: {why}" for why in self._faults.reasons(level)]
+            if failed:
+                reasons.append("neutral: the hold does not bring the joints to rest")
+                level = Level.NEUTRAL
+        else:
+            self._hold.end()
             if level is not Level.NONE:
-                reasons.append(f"neutral: {why}")
-                return self._neutral
+                reasons += [f"neutral: {why}" for why in self._faults.reasons(level)]
         if not self._state_fresh():
+            code = self._stale[0]
+            self._faults.note(code, now)
             reasons.append(f"neutral: {self._state_reason()}")
-            return self._neutral
-        if self._request is None:
-            reasons.append(f"neutral: no request from {SOURCE[mode]!r} yet")
-            return self._neutral
+            return max(level, Level.NEUTRAL), self._neutral
         age = now - self._request_at
+        if mode is Mode.ARMED and (self._request is None or age > self.limits.request_timeout):
+            # Nobody is expected to move anything here; silence is no fault.
+            return level, self._neutral
+        source = SOURCE[mode]
         if age > self.limits.request_timeout:
+            self._faults.note("request_lost", now)
             reasons.append(
-                f"neutral: no good request from {SOURCE[mode]!r} for {age:.2f} s, "
+                f"neutral: no good request from {source!r} for {age:.2f} s, "
                 f"at most {self.limits.request_timeout:g} s is allowed"
             )
-            return self._neutral
-        return self._target
+            return max(level, Level.NEUTRAL), self._neutral
+        if self._request is None:
+            reasons.append(f"neutral: no request from {source!r} yet")
+            return level, self._neutral
+        return level, self._neutral if level >= Level.NEUTRAL else self._target
 
-    def _bounded(self, wanted: Array, dt: float, reasons: list[str]) -> Array:
+    def _bounded(self, wanted: Array, dt: float, level: Level, reasons: list[str]) -> Array:
         names = self._names
         out = np.minimum(np.maximum(wanted, -1.0), 1.0)
         if not (out == wanted).all():
             _say(reasons, names, out != wanted, "asked for more than ±1")
-        step = self.limits.slew * dt
+        if self.mode is Mode.ARMED:
+            out = self._guided(out, reasons)
+        elif level is Level.HOLD:
+            held = np.clip(out, -self._hold.cap, self._hold.cap)
+            if not (held == out).all():
+                _say(reasons, names, held != out, "a hold makes nothing faster")
+            out = held
+        slew = self.limits.slew if wanted is not self._neutral else self.limits.neutral_slew
+        step = slew * dt
         slewed = np.minimum(np.maximum(out, self._applied - step), self._applied + step)
         if not (slewed == out).all():
-            _say(reasons, names, slewed != out, f"changes faster than {self.limits.slew:g} 1/s")
+            _say(reasons, names, slewed != out, f"changes faster than {slew:g} 1/s")
         out = slewed
         state = self._state
         if state is None or not out.any():
@@ -248,18 +344,76 @@ class Gate:
             held[fast] = 0.0
         return held
 
+    def _guided(self, out: Array, reasons: list[str]) -> Array:
+        """Return the command within what the guided motions of mode ARMED may do."""
+        small = np.minimum(np.maximum(out, -PREFLIGHT_STROKE), PREFLIGHT_STROKE)
+        if self._state is not None:
+            fast = np.abs(self._state.qd) > PREFLIGHT_SPEED * self._qd_max
+            small = np.where(fast & (small * self._state.qd > 0.0), 0.0, small)
+        if not (small == out).all():
+            _say(reasons, self._names, small != out, "guided motions are small and slow")
+        return small
+
     def _command(self, applied: Array) -> JointCommand:
         self._sequence += 1
         if self._request is not None:
             stamp = self._request.stamp
         else:
             stamp = 0.0 if self._state is None else self._state.stamp
-        return JointCommand(stamp, self._sequence, "gate", CommandKind.VALVE, self._names, applied)
+        command = JointCommand(
+            stamp, self._sequence, "gate", CommandKind.VALVE, self._names, applied
+        )
+        return command if self._envelope is None else self._envelope.seal(command)
 
-    def _safety(self, applied: Array, wanted: Array, reasons: list[str]) -> SafetyState:
+    def _safety(
+        self, now: float, level: Level, applied: Array, wanted: Array, reasons: list[str]
+    ) -> SafetyState:
         asked = wanted if self._request is None else self._target
         limited = tuple((applied != asked).tolist())
-        return SafetyState(self.mode, tuple(reasons), limited, self._refused)
+        alarms = self._faults.codes(now)
+        if self._stops:
+            alarms = tuple(dict.fromkeys((*self._stops, *alarms)))
+        return SafetyState(self.mode, tuple(reasons), limited, self._intake.refused, level, alarms)
+
+    # Helpers ---------------------------------------------------------------------------------
+
+    def _stop(self, who: str, why: str) -> None:
+        if self.mode is not Mode.STOPPED:
+            self._unlatched = True
+        self._modes.stop(who, why)
+        code = who if who in failures() else "emergency_stop"
+        if code not in self._stops:
+            self._stops.append(code)
+        self._request, self._request_at = None, NEVER
+
+    def _write_latch(self) -> None:
+        # One step after the stop: the neutral command must not wait for a disk.
+        if not self._unlatched or self.mode is not Mode.STOPPED or self._applied.any():
+            return
+        self._unlatched = False
+        if self._latch is not None:
+            trouble = self._latch.set(self._modes.why)
+            if trouble:
+                self.degrade(Level.NEUTRAL, "latch_unreadable", f"the latch: {trouble}")
+
+    def _not_now(self, mode: Mode | str, who: str) -> str:
+        """Return why the machine must not be armed or engaged now, or ``""``."""
+        if mode not in _MOVING or mode is self.mode:
+            return ""
+        if not self._state_fresh():
+            return f"no fresh joint state: {self._state_reason()}"
+        if self._faults.level >= Level.HOLD:
+            return f"a fault is in force: {'; '.join(self._faults.reasons(Level.HOLD))}"
+        if self._preflight is not None and (mode is not Mode.ARMED or who != PREFLIGHT):
+            missing = self._preflight()
+            # The way back from a mode in which things move is never barred.
+            if missing and self.mode not in _ENGAGED:
+                return f"preflight: {missing}"
+        if mode is Mode.TELEOP and self._deadman.known and self._now is not None:
+            _, why = self._deadman.trouble(self._now)
+            if why:
+                return f"{why}; hold it, and ask again"
+        return ""
 
     def _state_fresh(self) -> bool:
         now = self._now
@@ -267,10 +421,10 @@ class Gate:
 
     def _state_reason(self) -> str:
         if self._state is None or self._now is None:
-            return f"none received yet{self._bad_state}"
+            return f"none received yet{self._stale[1]}"
         return (
             f"none for {self._now - self._state_at:.2f} s, "
-            f"at most {self.limits.state_timeout:g} s is allowed{self._bad_state}"
+            f"at most {self.limits.state_timeout:g} s is allowed{self._stale[1]}"
         )
 
 

@@ -21,10 +21,21 @@ NEXT: Final[dict[Mode, tuple[Mode, ...]]] = {
 }
 """Modes that may be asked for. ``STOPPED`` is not among them: every mode may be stopped."""
 
-SOURCE: Final[dict[Mode, str]] = {Mode.TELEOP: "teleop", Mode.AUTO: "control"}
-"""The only source whose requests move the machine, in the modes in which anything moves."""
+PREFLIGHT: Final = "preflight"
+SOURCE: Final[dict[Mode, str]] = {
+    Mode.ARMED: PREFLIGHT,
+    Mode.TELEOP: "teleop",
+    Mode.AUTO: "control",
+}
+"""The only source whose requests move the machine, in the modes in which anything moves. In
+``ARMED`` that is the preflight's guided motions, slow and small."""
 
-PROGRAMS: Final = frozenset({"", "robot", "planning", "control", "safety", "supervisor", "teleop"})
+PROGRAMS: Final = frozenset(
+    {
+        "", "robot", "perception", "planning", "control", "safety", "supervisor", "teleop",
+        PREFLIGHT,
+    }
+)  # fmt: skip
 """Names under which our own programs ask; they may stop the machine but never release it."""
 
 
@@ -39,36 +50,53 @@ class ModeMachine:
         self.why = "switched on"
         self._demands: set[str] = set()
 
-    def request(self, mode: Mode | str, who: str) -> tuple[bool, str]:
-        """Ask for a mode; return (granted, why)."""
+    def refusal(self, mode: Mode | str, who: str) -> str:
+        """Return why a mode would not be granted, or ``""``."""
         try:
             mode = Mode(mode)
         except ValueError:
-            return False, f"there is no mode {mode!r}; {choices(str(mode), VALID)}"
-        if mode is Mode.STOPPED:
-            self.stop(who)
-            self._demands.discard(who)
-            return True, self.why
-        if mode is self.mode:
-            return True, f"the mode is {mode.value!r} already"
+            return f"there is no mode {mode!r}; {choices(str(mode), VALID)}"
+        if mode is Mode.STOPPED or mode is self.mode:
+            return ""
         if self.mode is Mode.STOPPED:
             if self._demands:
-                return False, f"{', '.join(sorted(self._demands))} still demands the stop"
+                return f"{', '.join(sorted(self._demands))} still demands the stop"
             if who in PROGRAMS:
-                return False, f"a stop is released by a person, not by {who or 'nobody'!r}"
+                return f"a stop is released by a person, not by {who or 'nobody'!r}"
         if mode not in NEXT[self.mode]:
-            return False, (
+            return (
                 f"{mode.value!r} cannot follow {self.mode.value!r}; "
                 f"{choices(mode.value, [m.value for m in NEXT[self.mode]])}"
             )
-        self.mode, self.why = mode, f"{who or 'somebody'} asked for {mode.value!r}"
+        return ""
+
+    def request(self, mode: Mode | str, who: str) -> tuple[bool, str]:
+        """Ask for a mode; return (granted, why)."""
+        refused = self.refusal(mode, who)
+        if refused:
+            return False, refused
+        mode = Mode(mode)
+        if mode is Mode.STOPPED:
+            self.stop(who)
+            self._demands.discard(who)
+        elif mode is self.mode:
+            return True, f"the mode is {mode.value!r} already"
+        else:
+            self.mode, self.why = mode, f"{who or 'somebody'} asked for {mode.value!r}"
         return True, self.why
 
-    def stop(self, who: str) -> None:
+    def fall_back(self, why: str) -> None:
+        """Leave a mode in which things move for ``ARMED``: somebody has to ask again."""
+        if self.mode in (Mode.TELEOP, Mode.AUTO):
+            self.mode, self.why = Mode.ARMED, why
+
+    def stop(self, who: str, why: str = "") -> None:
         """Stop at once; holds until ``withdraw`` by the same ``who`` and a release by a person."""
         self._demands.add(who)
         if self.mode is not Mode.STOPPED:
             self.mode, self.why = Mode.STOPPED, f"stopped by {who or 'somebody'}"
+            if why:
+                self.why += f": {why}"
 
     def withdraw(self, who: str) -> None:
         """``who`` no longer demands the stop. The mode stays ``STOPPED``."""

@@ -51,10 +51,16 @@ def state_at(stamp: float, q: Any = None, qd: Any = None, n: int = 4) -> Machine
 class Rig:
     """Drives a gate tick by tick."""
 
-    def __init__(self, mode: Mode = Mode.AUTO, spec: Any = None, **limits: float) -> None:
+    def __init__(
+        self,
+        mode: Mode = Mode.AUTO,
+        spec: Any = None,
+        gate: dict[str, Any] | None = None,
+        **limits: float,
+    ) -> None:
         self.spec = spec or Spec()
         self.names = tuple(self.spec.joint_names)
-        self.gate = Gate(self.spec, GateLimits(**limits))
+        self.gate = Gate(self.spec, GateLimits(**limits), **(gate or {}))
         self.now = 100.0
         self.sequence = 0
         self.q: Array = np.zeros(len(self.names))

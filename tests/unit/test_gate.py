@@ -46,7 +46,7 @@ def test_joints_are_matched_by_name() -> None:
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("nan", {"values": np.array([np.nan, 0, 0, 0])}, "finite"),
     ("infinite", {"values": np.array([0, np.inf, 0, 0])}, "finite"),
-    ("too short", {"values": np.zeros(3)}, "not 4 finite"),
+    ("too short", {"values": np.zeros(3)}, "3 values for 4 names"),
     ("unknown joint", {"names": ("a", "boom_joint", "arm_joint", "bucket_joint")}, "'a'"),
     ("joint twice", {"names": ("boom_joint",) * 2 + ("arm_joint", "bucket_joint")}, "one for"),
     ("no joints", {"names": (), "values": np.zeros(0)}, "0 values"),
@@ -87,7 +87,8 @@ def test_nothing_moves_before_a_motion_mode(mode: Mode) -> None:
     out = rig.run(HALF, 50)
     assert out.safety.mode is mode
     assert out.safety.refused == 50
-    assert "nothing moves" in out.safety.reasons[0]
+    said = "only 'preflight' moves" if mode is Mode.ARMED else "nothing moves"
+    assert said in out.safety.reasons[0]
     assert not out.applied.values.any()
 
 
@@ -115,28 +116,30 @@ def test_the_slew_rate_bounds_every_step() -> None:
     np.testing.assert_array_equal(values[-1], HALF)
 
 
-def test_a_silent_source_is_held_for_100_ms_then_ramped_to_neutral() -> None:
+def test_a_silent_source_is_held_for_60_ms_then_ramped_to_neutral_in_50_ms() -> None:
     rig = Rig()
     rig.run(HALF, 10)
-    held = [rig.tick(None) for _ in range(9)]
+    held = [rig.tick(None) for _ in range(5)]
     assert all((out.applied.values == HALF).all() for out in held)
-    falling = [rig.tick(None) for _ in range(8)]
-    assert 0 < abs(falling[0].applied.values[2]) < abs(HALF[2])
+    falling = [rig.tick(None) for _ in range(6)]
+    assert 0 < abs(falling[1].applied.values[2]) < abs(HALF[2])
     assert not falling[-1].applied.values.any()
     assert "no good request from 'control'" in falling[-1].safety.reasons[0]
+    assert "request_lost" in falling[-1].safety.alarms
 
 
-def test_a_silent_robot_is_tolerated_for_200_ms() -> None:
+def test_a_silent_robot_is_tolerated_for_80_ms() -> None:
     rig = Rig()
     rig.run(HALF, 10)
     stamp = rig.now
-    for _ in range(19):
+    for _ in range(7):
         out = rig.tick(rig.request(HALF, stamp=stamp), state=False)
     assert (out.applied.values == HALF).all()
-    for _ in range(8):
+    for _ in range(6):
         out = rig.tick(rig.request(HALF, stamp=stamp), state=False)
     assert not out.applied.values.any()
-    assert "no joint state" in out.safety.reasons[0] or "none for" in out.safety.reasons[0]
+    assert "none for" in out.safety.reasons[0]
+    assert "state_lost" in out.safety.alarms
 
 
 def test_a_state_that_is_not_finite_counts_as_none() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gate_rig import Spec
+from kuwa_hardware.envelope import Envelope
 from kuwa_hardware.mock import MockRobot
 from kuwa_hardware.watchdog import Watchdog
 from kuwa_machines.contracts import CommandKind, JointCommand, SimulatedRobot
@@ -27,8 +28,40 @@ def test_a_fresh_command_stays_and_an_old_one_goes() -> None:
     assert dog.current(10.21) is None
     assert dog.current(10.22) is None
     assert dog.trips == 1
-    dog.receive(11.0, GOOD)
-    assert dog.current(11.0) is GOOD
+    again = replace(GOOD, sequence=2)
+    dog.receive(11.0, again)
+    assert dog.current(11.0) is again
+
+
+def test_a_replay_is_refused_and_is_no_sign_of_life() -> None:
+    dog = Watchdog(SPEC.joint_names, timeout=0.1)
+    assert dog.receive(10.0, GOOD) == ""
+    assert "must be higher" in dog.receive(10.09, GOOD)
+    assert "must be higher" in dog.receive(10.09, replace(GOOD, sequence=0))
+    assert dog.current(10.11) is None
+    # A gate that was restarted counts anew; the valves have been neutral for ten time-outs.
+    assert "must be higher" in dog.receive(10.5, GOOD)
+    assert dog.receive(11.5, GOOD) == ""
+
+
+def test_with_a_key_only_the_gate_is_heard_and_never_twice() -> None:
+    envelope = Envelope(b"k" * 32)
+    dog = Watchdog(SPEC.joint_names, timeout=0.1, envelope=envelope)
+    assert "no code" in dog.receive(10.0, GOOD)
+    assert "code is wrong" in dog.receive(10.0, Envelope(b"x" * 32).seal(GOOD))
+    sealed = envelope.seal(GOOD)
+    assert "code is wrong" in dog.receive(10.0, replace(sealed, values=-GOOD.values))
+    assert dog.current(10.0) is None
+    assert dog.receive(10.0, sealed) == ""
+    assert dog.current(10.0) is sealed
+    # However long the silence: a recording is as genuine as the gate.
+    assert "must be higher" in dog.receive(1000.0, sealed)
+
+
+def test_a_clock_that_steps_back_does_not_keep_a_command_alive() -> None:
+    dog = Watchdog(SPEC.joint_names, timeout=0.1)
+    dog.receive(10.0, GOOD)
+    assert dog.current(9.0) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,165 @@
+"""The gate at a simulated clock, for the tests of rows that it answers for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from failure_rows import Seen
+from kuwa_hardware.gate import Gate
+from kuwa_machines.contracts import (
+    Array,
+    CommandKind,
+    GateOutput,
+    JointCommand,
+    Level,
+    MachineState,
+    Mode,
+)
+from kuwa_machines.loader import load_machine
+
+TICK = 0.01
+SPEC = load_machine("zx200")
+SMALL = np.array([0.1, 0.0, 0.15, 0.15])
+
+
+class Bench:
+    """An excavator at rest, or in motion as told, and its gate; ``change`` spoils what it measures.
+
+    Args:
+        mode: to bring the gate into. gate: arguments of the gate.
+    """
+
+    def __init__(self, mode: Mode = Mode.AUTO, spec: Any = SPEC, **gate: Any) -> None:
+        self.spec, self.names = spec, tuple(spec.joint_names)
+        self.gate = Gate(spec, **gate)
+        self.seal: Callable[[JointCommand], JointCommand] = lambda command: command
+        self.change: Callable[[MachineState], MachineState | None] = lambda state: state
+        self.now, self.sequence = 1000.0, 1_000_000
+        self.rng = np.random.default_rng(0)
+        self.q = np.array(spec.home, dtype=float)
+        self.qd = np.zeros(len(self.q))
+        self.told: list[Array] = []
+        self.last: GateOutput | None = None
+        self.source = {Mode.TELEOP: "teleop", Mode.ARMED: "preflight"}.get(mode, "control")
+        self.tick(None)
+        self.engage(mode)
+
+    def engage(self, mode: Mode) -> None:
+        """Ask for a mode step by step, as a person."""
+        if mode is Mode.STOPPED:
+            return
+        if mode is Mode.TELEOP:
+            self.gate.deadman(self.now, True)
+        for step in (Mode.READY, Mode.ARMED, mode):
+            granted, why = self.gate.set_mode(step, "Ada")
+            assert granted, why
+            if step is mode:
+                break
+
+    def state(self) -> MachineState:
+        """What is measured now: the joints follow the commands after their dead time."""
+        n = len(self.q)
+        return MachineState(
+            stamp=self.now,
+            q=self.q + 1e-4 * self.rng.standard_normal(n),
+            qd=self.qd + 1e-3 * self.rng.standard_normal(n),
+            effort=np.zeros(n),
+            pressure=np.full((n, 2), 5e6),
+            pump_pressure=8e6,
+            pump_flow=0.0,
+            pump_power=0.0,
+            base_position=np.zeros(3),
+            base_quaternion_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
+            base_velocity=np.zeros(6),
+            tool_load=0.0,
+        )
+
+    def request(self, values: Any = SMALL, **changes: Any) -> JointCommand:
+        """The next request of the source that may move the machine."""
+        self.sequence += 1
+        parts: dict[str, Any] = {
+            "stamp": self.now,
+            "sequence": self.sequence,
+            "source": self.source,
+            "kind": CommandKind.VALVE,
+            "names": self.names,
+            "values": np.asarray(values, dtype=float),
+        }
+        return self.seal(JointCommand(**(parts | changes)))
+
+    def tick(self, request: JointCommand | None) -> GateOutput:
+        """One tick of 10 ms; the deadman is held."""
+        self.now += TICK
+        self._move()
+        out = self.gate.step(self.now, self.change(self.state()), request)
+        self.told.append(out.applied.values)
+        self.last = out
+        return out
+
+    def run(self, ticks: int, values: Any = SMALL) -> GateOutput:
+        """Good requests for some ticks."""
+        for _ in range(ticks):
+            if self.source == "teleop":
+                self.gate.deadman(self.now, True)
+            out = self.tick(self.request(values))
+        return out
+
+    def _move(self) -> None:
+        for j, dead in enumerate(self.spec.dead_time):
+            k = len(self.told) - round(dead / TICK)
+            u = self.told[k][j] if k >= 0 else 0.0
+            target = (abs(u) > 0.06) * u * self.spec.qd_max[j]
+            step = self.spec.qdd_max[j] * TICK
+            self.qd[j] += np.clip(target - self.qd[j], -step, step)
+        self.q = self.q + TICK * self.qd
+
+    def until(
+        self,
+        reaction: Callable[[GateOutput], bool],
+        tick: Callable[[], GateOutput],
+        within: float = 5.0,
+    ) -> float:
+        """Return the time from now until the reaction [ms]."""
+        began = self.now
+        while self.now - began < within:
+            if reaction(tick()):
+                return 1e3 * (self.now - began)
+        raise AssertionError(f"no reaction within {within} s; last: {self.last}")
+
+    def good(self) -> GateOutput:
+        """A tick with a good request."""
+        return self.run(1)
+
+    def passes(self, ticks: int = 60) -> bool:
+        """Whether good requests move the machine again."""
+        return bool(self.run(ticks).applied.values.any())
+
+    def refused(self, make: Callable[[], JointCommand], code: str) -> Seen:
+        """A bad request among good ones: it is refused with its code, and leaves no trace."""
+        before = self.run(30)
+        bad = make()
+        out = self.tick(bad)
+        assert out.safety.refused == before.safety.refused + 1, out.safety
+        assert code in out.safety.alarms, out.safety
+        np.testing.assert_array_equal(out.applied.values, before.applied.values)
+        took = 1e3 * TICK
+        return Seen("refuse", took, self.passes(), out.safety.reasons[0])
+
+
+def neutral(out: GateOutput) -> bool:
+    """Whether the valves are in neutral."""
+    return not out.applied.values.any()
+
+
+def level(wanted: Level) -> Callable[[GateOutput], bool]:
+    """Whether the gate has stepped down so far."""
+    return lambda out: out.safety.level >= wanted
+
+
+def changed(state: MachineState, **changes: Any) -> MachineState:
+    """A state with other values."""
+    return replace(state, **changes)
