@@ -1,0 +1,123 @@
+"""Who may write and read which topic, and ask whom: the stack's policy for SROS 2.
+
+Where ROS 2 comes with DDS security (the apt installation), ``kuwa security`` makes keys and signed
+permissions from it; a test holds it against what the running nodes really do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from kuwa_bringup.stack import NodeSpec
+from kuwa_ros import topics as t
+from kuwa_ros.topics import Topic
+
+VERSION: Final = "0.2.0"
+"""Of the policy's schema (sros2/policy/schemas/policy.xsd)."""
+OF_EVERY_NODE: Final = (
+    "describe_parameters", "get_parameter_types", "get_parameters", "list_parameters",
+    "set_parameters", "set_parameters_atomically", "get_type_description",
+)  # fmt: skip
+OF_LIFECYCLE: Final = (
+    "change_state", "get_available_states", "get_available_transitions", "get_state",
+    "get_transition_graph",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What one node does.
+
+    Args:
+        writes, reads: topics. serves: names of services, relative to the machine's namespace.
+        asks: services of others, likewise.
+    """
+
+    writes: tuple[Topic, ...]
+    reads: tuple[Topic, ...]
+    serves: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
+
+
+SENSORS: Final = (
+    t.JOINT_STATES, t.ODOM, t.IMU, t.TOOL_FORCE, t.PRESSURES, t.ROBOT_STATUS, t.TERRAIN,
+    t.TERRAIN_MAP,
+)  # fmt: skip
+PERMISSIONS: Final[dict[str, Permission]] = {
+    "robot": Permission((*SENSORS, t.GROUND_TRUTH, t.TASK, t.CLOCK), (t.APPLIED,)),
+    "safety": Permission(
+        (t.APPLIED, t.SAFETY),
+        (t.JOINT_STATES, t.ROBOT_STATUS, t.REQUEST, t.EMERGENCY_STOP, t.DEADMAN, t.LATENT,
+         t.heartbeat("planning"), t.heartbeat("supervisor"), t.heartbeat("perception")),
+        serves=(t.SET_MODE[0],),
+    ),
+    "control": Permission(
+        (t.REQUEST, t.SPIKES),
+        (t.JOINT_STATES, t.PRESSURES, t.TRAJECTORY, t.VELOCITY_REFERENCE, t.APPLIED, t.SAFETY),
+    ),
+    "planning": Permission(
+        (t.TRAJECTORY, t.PLAN_STATUS),
+        (t.JOINT_STATES, t.ODOM, t.IMU, t.TOOL_FORCE, t.PRESSURES, t.TERRAIN, t.TERRAIN_MAP,
+         t.TASK, t.SAFETY),
+    ),
+    "supervisor": Permission(
+        (t.EMERGENCY_STOP, t.ALARMS),
+        (t.DIAGNOSTICS, t.SAFETY, t.ROBOT_STATUS),
+        asks=(t.SET_MODE[0],),
+    ),
+}  # fmt: skip
+
+
+def policy(specs: Iterable[NodeSpec], cameras: Iterable[str] = ()) -> str:
+    """Return the policy of a stack as the XML that ``ros2 security`` takes.
+
+    Args:
+        specs: the stack.
+        cameras: names of the machine's cameras.
+    """
+    specs = list(specs)
+    root = ET.Element("policy", version=VERSION)
+    enclaves = ET.SubElement(root, "enclaves")
+    pictures = tuple(t.camera(name) for name in cameras)
+    for spec in specs:
+        enclave = ET.SubElement(enclaves, "enclave", path=f"{spec.namespace}/{spec.name}")
+        profile = ET.SubElement(
+            ET.SubElement(enclave, "profiles"), "profile", ns=spec.namespace, node=spec.name
+        )
+        _fill(profile, spec, [s for s in specs if s.namespace == spec.namespace], pictures)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, "unicode") + "\n"
+
+
+def _fill(
+    profile: ET.Element, spec: NodeSpec, stack: list[NodeSpec], pictures: tuple[Topic, ...]
+) -> None:
+    may = PERMISSIONS[spec.executable]
+    names = [each.name for each in stack if each.lifecycle]
+    writes = {topic.name for topic in may.writes} | {
+        t.heartbeat(spec.name).name, t.DIAGNOSTICS.name, "/rosout", "/parameter_events",
+    }  # fmt: skip
+    reads = {topic.name for topic in may.reads} | {"/parameter_events", t.CLOCK.name}
+    serves = [*may.serves, *(f"~/{name}" for name in OF_EVERY_NODE)]
+    asks = list(may.asks)
+    if spec.executable == "robot":
+        writes |= {topic.name for topic in pictures}
+    if spec.lifecycle:
+        serves += [f"~/{name}" for name in OF_LIFECYCLE]
+        writes.add("~/transition_event")
+    else:
+        asks += [f"{name}/change_state" for name in names]
+        reads |= {t.heartbeat(name).name for name in names}
+    for what, rule, found in (
+        ("topic", {"publish": "ALLOW"}, sorted(writes)),
+        ("topic", {"subscribe": "ALLOW"}, sorted(reads)),
+        ("service", {"reply": "ALLOW"}, sorted(serves)),
+        ("service", {"request": "ALLOW"}, sorted(asks)),
+    ):
+        if found:
+            group = ET.SubElement(profile, f"{what}s", rule)
+            for name in found:
+                ET.SubElement(group, what).text = name
