@@ -10,6 +10,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +21,12 @@ from numpy.typing import NDArray
 
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.emulator.dense import Dense
-from kuwa_policies.emulator.network import Network, Recording
+from kuwa_policies.emulator.learning import Plasticity
+from kuwa_policies.emulator.network import Emulator, Network, Recording
 from kuwa_policies.emulator.neurons import Neurons
+from kuwa_policies.emulator.pes import Pes, PesState
 from kuwa_policies.emulator.rules import TARGETS, Factor, LearningRule, Product, Trace
+from kuwa_policies.emulator.synaptic import SynapticState, text
 from peers.protocol import read, write
 
 FOLDER = Path(__file__).parent
@@ -99,6 +103,8 @@ class Peer:
         u: NDArray[Any] | None = None,
         v: NDArray[Any] | None = None,
         how: str = "models",
+        errors: dict[int, NDArray[Any]] | None = None,
+        seed: int = 0,
     ) -> dict[str, NDArray[Any]]:
         """Return ``spikes``, ``u``, ``v`` of every step and what learning has left.
 
@@ -106,8 +112,10 @@ class Peer:
             raster: spikes of all inputs side by side, shape (steps, inputs).
             u, v: states to start from, shape (N,).
             how: which of a peer's ways, where it has several.
+            errors: of connections that learn by PES, shape (steps, target / 2).
+            seed: of random numbers that a network shares.
         """
-        meta, arrays = encode(network, raster, u, v)
+        meta, arrays = encode(network, raster, u, v, errors, seed)
         return self.ask(meta | {"question": "run", "how": how}, arrays)[1]
 
 
@@ -116,9 +124,12 @@ def encode(
     raster: NDArray[np.uint8],
     u: NDArray[Any] | None = None,
     v: NDArray[Any] | None = None,
+    errors: dict[int, NDArray[Any]] | None = None,
+    seed: int = 0,
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return a network as plain data and arrays."""
     arrays: dict[str, NDArray[Any]] = {"raster": raster}
+    arrays |= {f"errors:{index}": rows for index, rows in (errors or {}).items()}
     size = sum(group.size for group in network.neurons.values())
     arrays["u"] = np.zeros(size, np.int64) if u is None else u
     arrays["v"] = np.zeros(size, np.int64) if v is None else v
@@ -145,6 +156,7 @@ def encode(
         "inputs": dict(network.inputs),
         "neurons": {name: group.size for name, group in network.neurons.items()},
         "connections": connections,
+        "seed": seed,
     }
     return meta, arrays
 
@@ -164,14 +176,16 @@ def decode(meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Network:
             c["bits"],
             c["sign_mode"],
             arrays[f"delays:{index}"],
-            None if c["learning"] is None else _rule_of(c["learning"]["rule"]),
+            None if c["learning"] is None else _rule_of(c["learning"]),
         )
         for index, c in enumerate(meta["connections"])
     ]
     return Network(meta["inputs"], groups, denses)
 
 
-def _rule(rule: LearningRule) -> dict[str, Any]:
+def _rule(rule: LearningRule | Pes) -> dict[str, Any]:
+    if isinstance(rule, Pes):
+        return {"pes": asdict(rule)}
     traces = {
         f"{name}{k + 1}_{key}": getattr(trace, key)
         for name, group in (("x", rule.x), ("y", rule.y))
@@ -179,11 +193,14 @@ def _rule(rule: LearningRule) -> dict[str, Any]:
         for key in ("impulse", "tau")
     }
     equations = {target: rule.text(target) for target in TARGETS}
-    more = {"t_epoch": rule.epoch, "rng_seed": rule.seed, "rule": asdict(rule)}
+    more = {"t_epoch": rule.epoch, "rng_seed": rule.seed, "rule": asdict(rule), "text": text(rule)}
     return traces | equations | more
 
 
-def _rule_of(values: dict[str, Any]) -> LearningRule:
+def _rule_of(given: dict[str, Any]) -> LearningRule | Pes:
+    if "pes" in given:
+        return Pes(**given["pes"] | {"trace": Trace(**given["pes"]["trace"])})
+    values = given["rule"]
     products = {
         target: tuple(
             Product(**p | {"factors": tuple(Factor(**f) for f in p["factors"])})
@@ -210,3 +227,48 @@ def differing_bits(ours: Recording, theirs: dict[str, NDArray[Any]]) -> int:
         if not np.array_equal(a, b):
             wrong += int(np.bitwise_count((a ^ b).view(np.uint8)).sum())
     return wrong
+
+
+def left_by_learning(state: Any) -> NDArray[np.int64]:
+    """Return weights, and what else a rule has changed, flat, in the order of the peers."""
+    match state:
+        case Plasticity():
+            parts = (state.weights.T, state.tag_1.T, state.tag_2.T, state.x, state.y)
+        case PesState():
+            parts = (state.weights, state.trace)
+        case SynapticState():
+            parts = (state.mantissas, state.weights, state.traces)
+        case _:
+            raise KuwaError(f"a connection learns with {type(state).__name__}; no peer has it")
+    return np.concatenate([np.ravel(part) for part in parts]).astype(np.int64)
+
+
+def learnt(
+    emulator: Emulator, raster: NDArray[np.uint8], errors: Mapping[int, NDArray[Any]] | None = None
+) -> tuple[Recording, dict[str, NDArray[np.int64]]]:
+    """Run step by step; return what happened and ``learning:…`` of every step, as a peer does.
+
+    Args:
+        raster, errors: as in :meth:`Peer.run`.
+    """
+    rows: dict[str, list[NDArray[Any]]] = {f"learning:{index}": [] for index in emulator.learning}
+    names = list(emulator.network.neurons)
+    parts: dict[str, dict[str, list[NDArray[Any]]]] = {
+        what: {name: [] for name in names} for what in ("spikes", "u", "v")
+    }
+    for t, spikes in enumerate(raster):
+        for index, given in (errors or {}).items():
+            emulator.set_error(index, given[t])
+        for name in emulator.network.inputs:
+            emulator.set(name, spikes[emulator.span(name)])
+        emulator.step()
+        for index, state in emulator.learning.items():
+            rows[f"learning:{index}"].append(left_by_learning(state))
+        for what, groups in parts.items():
+            for name in names:
+                groups[name].append(emulator.get(name, what).copy())
+    recorded = {
+        what: {name: np.array(kept) for name, kept in groups.items()}
+        for what, groups in parts.items()
+    }
+    return Recording(**recorded), {key: np.array(kept) for key, kept in rows.items()}

@@ -68,7 +68,9 @@ def dense_model(number, c, arrays):
     if c["sign_mode"] is not None:
         parameters["sign_mode"] = SIGNS[c["sign_mode"]]
     if c["learning"]:
-        rule = {k: v for k, v in c["learning"].items() if v is not None and k != "rule"}
+        rule = {
+            k: v for k, v in c["learning"].items() if v is not None and k not in ("rule", "text")
+        }
         parameters |= {
             "learning_rule": Loihi2FLearningRule(**rule),
             "shape": weights.shape,

@@ -14,6 +14,7 @@ from nengo_loihi.builder.discretize import discretize_weights
 from nengo_loihi.emulator.interface import EmulatorInterface
 from nengo_loihi.inputs import SpikeInput
 
+from peers import nengo_loihi_model
 from peers.protocol import serve
 
 FANOUT = {"mixed": 1, "excitatory": 2, "inhibitory": 3}
@@ -52,9 +53,19 @@ def synapse_of(number, c, arrays):
     kept = discretize_weights(config, weights.astype(float), check_result=False)
     synapse = Synapse(weights.shape[1])
     synapse.set_weights(weights.T)
+    synapse.synapse_cfg = config
     for row, w in zip(synapse.weights, kept.T, strict=True):
         row.dtype = np.int32
         row[:] = w
+    if c["learning"]:
+        rule = c["learning"]["pes"]
+        synapse.set_learning(
+            tracing_tau=rule["trace"]["tau"],
+            tracing_mag=rule["trace"]["impulse"],
+            wgt_exp=c["exponent"],
+        )
+        synapse._lr_int, synapse._lr_exp = rule["mantissa"], rule["exponent"]
+        # Its format is that of the connection, not the one that learning comes with.
     return synapse
 
 
@@ -70,8 +81,12 @@ def run(meta, arrays):
             given.add_spikes(t + 1, np.flatnonzero(row), permanent=True)
         model.add_input(given)
         first += size
+    learning = {}
     for number, c in enumerate(meta["connections"]):
         synapse = synapse_of(number, c, arrays)
+        if c["learning"]:
+            learning[number] = synapse
+            model.pes_error_scale = c["learning"]["pes"]["error_scale"]
         blocks[c["target"]].add_synapse(synapse)
         axon = Axon(synapse.n_axons)
         axon.target = synapse
@@ -81,13 +96,20 @@ def run(meta, arrays):
     steps, size = len(raster), len(arrays["u"])
     u, v = np.zeros((steps, size), np.int32), np.zeros((steps, size), np.int32)
     spikes = np.zeros((steps, size), np.uint8)
-    with EmulatorInterface(model, seed=0) as emulator:
+    histories = {f"learning:{number}": [] for number in learning}
+    with EmulatorInterface(model, seed=meta["seed"]) as emulator:
         state = emulator.compartment
         state.current[:], state.voltage[:] = arrays["u"], arrays["v"]
         for t in range(steps):
+            errors = [(s, None, arrays[f"errors:{number}"][t]) for number, s in learning.items()]
+            emulator.host2chip([], errors)
             emulator.step()
+            for number, s in learning.items():
+                parts = [np.concatenate([w[0] for w in s.weights]), emulator.synapses.traces[s]]
+                histories[f"learning:{number}"].append(np.concatenate(parts))
             u[t], v[t], spikes[t] = state.current, state.voltage, state.spiked
-    return {"spikes": spikes, "u": u, "v": v}
+    answers = {key: np.array(rows) for key, rows in histories.items()}
+    return answers | {"spikes": spikes, "u": u, "v": v}
 
 
 def answer(meta, arrays):
@@ -95,6 +117,8 @@ def answer(meta, arrays):
         from importlib.metadata import version
 
         return {name: version(name) for name in ("nengo-loihi", "nengo", "numpy")}, {}
+    if meta["question"] == "model":
+        return nengo_loihi_model.answer(meta)
     return {}, run(meta, arrays)
 
 

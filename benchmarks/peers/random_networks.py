@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kuwa_policies.emulator.dense import Dense
 from kuwa_policies.emulator.network import Network
 from kuwa_policies.emulator.neurons import Neurons
+from kuwa_policies.emulator.pes import Pes
 from kuwa_policies.emulator.profiles import Profile
 from kuwa_policies.emulator.rules import (
     VARIABLES,
@@ -20,6 +21,7 @@ from kuwa_policies.emulator.rules import (
 )
 
 Case = tuple[Network, NDArray[np.uint8], NDArray[Any], NDArray[Any]]
+Errors = dict[int, NDArray[np.float64]]
 SIGNS = ("mixed", "excitatory", "inhibitory", None)
 
 
@@ -164,3 +166,116 @@ def learning(
     raster = (rng.random((steps, inputs)) < rng.uniform(0.05, 0.5)).astype(np.uint8)
     zero = np.zeros(size, np.int64)
     return Network({"in": inputs}, {"a": group}, [dense]), raster, zero, zero
+
+
+def synaptic_rule(rng: np.random.Generator) -> LearningRule:
+    """Return sums of products at random as Brian2-Loihi has them."""
+
+    def trace() -> Trace:
+        if rng.random() < 0.25:
+            return Trace()
+        return Trace(int(rng.integers(1, 128)), int(2.0 ** rng.uniform(0, 8)))
+
+    x, y = (trace(), trace()), (trace(), trace(), trace())
+    there = [n for n, t in zip(("x1", "x2", "y1", "y2", "y3"), (*x, *y), strict=True) if t.tau]
+
+    def factor() -> Factor:
+        variable = str(rng.choice(["x0", "y0", "w", "w", *there, *there]))
+        if variable != "w":
+            return Factor(variable)  # type: ignore[arg-type]
+        constant = int(rng.integers(-20, 21)) if rng.random() < 0.4 else 0
+        return Factor("w", constant, bool(rng.random() < 0.4))
+
+    def product() -> Product:
+        factors = tuple(factor() for _ in range(rng.integers(0, 4)))
+        size = sum(0 if f.sign or f.variable in ("x0", "y0") else 7 for f in factors)
+        # So that a change is often of a few units: traces have 7 bits.
+        exponent = int(np.clip(rng.integers(-5, 5) - size // 2, -7, 8))
+        dependency = ("x0", "y0", "u")[rng.integers(3)]
+        return Product(dependency, int(rng.integers(-7, 8)), exponent, factors)  # type: ignore[arg-type]
+
+    return LearningRule(
+        dw=tuple(product() for _ in range(rng.integers(1, 4))),
+        x=x, y=y, decimate=int(10 * rng.random() ** 3),
+    )  # fmt: skip
+
+
+def synaptic(
+    rng: np.random.Generator, profile: Profile, sizes: tuple[int, int], steps: int
+) -> Case:
+    """Return an input that learns its connection to a driven group, which learns its own."""
+    inputs, size = sizes
+    group = Neurons(size, decay_u=1000, decay_v=300, threshold=int(rng.integers(100, 1000)))
+    denses = [Dense("in", "a", rng.integers(0, 60, (size, inputs)), exponent=2)]
+    for source, n in (("in", inputs), ("a", size)):
+        mode = SIGNS[rng.integers(3)]
+        low, high = profile.weight_ranges[mode or "mixed"]
+        denses.append(
+            Dense(
+                source, "a", rng.integers(low, high + 1, (size, n)),
+                exponent=int(rng.integers(-8, 3)), bits=int(rng.integers(1, 9)),
+                sign_mode=mode, delays=int(rng.integers(0, 4)), learning=synaptic_rule(rng),  # type: ignore[arg-type]
+            )
+        )  # fmt: skip
+    raster = (rng.random((steps, inputs)) < rng.uniform(0.05, 0.5)).astype(np.uint8)
+    zero = np.zeros(size, np.int64)
+    return Network({"in": inputs}, {"a": group}, denses), raster, zero, zero
+
+
+def pes(
+    rng: np.random.Generator, profile: Profile, sizes: tuple[int, int], steps: int
+) -> tuple[Case, Errors]:
+    """Return two groups that learn from an input, from each other and from themselves, and errors.
+
+    Errors go beyond the 7 bits that they have.
+    """
+    inputs, pairs = sizes
+    scale = float(2.0 ** rng.uniform(0, 7))
+
+    def group(size: int) -> Neurons:
+        return Neurons(
+            size, decay_u=1000, decay_v=300, threshold=int(rng.integers(100, 3000)),
+            bias=some(rng, 0, 300, size), bias_exponent=5,
+        )  # fmt: skip
+
+    groups = {"b": group(2 * pairs + 2), "a": group(2 * pairs)}
+    count = {"in": inputs} | {name: g.size for name, g in groups.items()}
+    denses: list[Dense] = []
+    errors: Errors = {}
+    for index, (source, target) in enumerate((("in", "a"), ("a", "b"), ("b", "b"), ("b", "a"))):
+        mode = SIGNS[rng.integers(3)] or "mixed"
+        low, high = profile.weight_ranges[mode]
+        least, most = profile.exponent_range
+        rule = None
+        if index != 3:
+            trace = Trace(int(rng.integers(1, 128 * 128)) / 128, int(2.0 ** rng.uniform(0, 8)))
+            rule = Pes(trace, int(rng.integers(1, 8)), int(rng.integers(-7, 1)), scale)
+            drawn = rng.normal(0.0, 60.0 / scale, (steps, count[target] // 2))
+            errors[index] = np.where(rng.random(drawn.shape) < 0.3, 0.0, drawn)
+        denses.append(
+            Dense(
+                source, target, rng.integers(low, high + 1, (count[target], count[source])),
+                exponent=int(rng.integers(least, most + 1)),
+                bits=int(rng.choice(profile.weight_bits)), sign_mode=mode, learning=rule,
+            )
+        )  # fmt: skip
+    raster = (rng.random((steps, inputs)) < rng.uniform(0.05, 0.5)).astype(np.uint8)
+    zero = np.zeros(sum(g.size for g in groups.values()), np.int64)
+    return (Network({"in": inputs}, groups, denses), raster, zero, zero), errors
+
+
+def any_learning(
+    rng: np.random.Generator, profile: Profile, sizes: tuple[int, int], steps: int
+) -> tuple[Case, Errors]:
+    """Return a network that learns in the profile's way, and the errors that it learns from.
+
+    Args:
+        sizes: of the input and of the group, or how many pairs there are in it.
+    """
+    match profile.learning:
+        case "pes":
+            return pes(rng, profile, sizes, steps)
+        case "synapses":
+            return synaptic(rng, profile, sizes, steps), {}
+        case _:
+            return learning(rng, profile, sizes, steps), {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kuwa_policies.emulator import disagreements_learning
 from kuwa_policies.emulator.arithmetic import SIGN_MODES
 from kuwa_policies.emulator.disagreements import REFUSED, table
 from kuwa_policies.emulator.energy import LOIHI_2018
@@ -16,6 +17,19 @@ One neuron each; w is the current over 64. "{REFUSED}" is refused with an error 
 number has been asked of the reference as well:
 [compare with peers](../how-to/compare-with-peers.md).
 """
+LEARNING = {
+    "epochs": "sums of products, every 1 … 63 steps; traces and their random numbers belong to "
+    "neurons, tags to synapses",
+    "pes": "PES by pairs of neurons: traces every 2 steps, weights every 4; errors from outside",
+    "synapses": "sums of products, in every step; traces and random numbers belong to synapses",
+    "none": "none",
+}
+LEARNING_DISAGREEMENTS = f"""\
+One synapse, one spike; the weight is in units of its mantissa, as the spike leaves it, a trace as
+it is at the end of a step. "a or b": the least and the most that {disagreements_learning.RUNS} runs
+with different random numbers have given. Changes are of a sum of products on a spike of the source,
+or of PES with trace and error to match. The references have been asked for two runs of every case.
+"""
 
 
 def page(note: str) -> str:
@@ -23,6 +37,8 @@ def page(note: str) -> str:
     lines = ["# Emulator", "", note, INTRODUCTION]
     lines += ["## Profiles", "", *_profiles(), ""]
     lines += ["## Where they disagree", "", DISAGREEMENTS, *table(), ""]
+    lines += ["## Where they learn differently", "", LEARNING_DISAGREEMENTS]
+    lines += [*disagreements_learning.table(), ""]
     lines += ["## Energy of an event", "", *_energy(), ""]
     return "\n".join(lines)
 
@@ -66,9 +82,7 @@ def _row(p: Profile) -> dict[str, str]:
         + ("the sum of a step" if p.exponent_on_sum else "each weight"),
         "an input's spike arrives after": f"{p.input_delay} step" + "s" * (p.input_delay != 1),
         "delays": delays,
-        "learning": "traces, sums of products, stochastic rounding"
-        if p.learning
-        else "not emulated",
+        "learning": LEARNING[p.learning],
     }
 
 

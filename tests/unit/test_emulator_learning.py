@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from kuwa_machines.errors import KuwaError
 from kuwa_policies.emulator.dense import Dense
 from kuwa_policies.emulator.network import Emulator, Network
 from kuwa_policies.emulator.neurons import Neurons
+from kuwa_policies.emulator.profiles import LAVA
 from kuwa_policies.emulator.rules import Factor, LearningRule, Product, Trace
 
 X1 = Trace(16, 10)
@@ -116,11 +119,15 @@ def test_a_rule_that_the_engine_does_not_have_is_refused(rule: LearningRule, mes
         pair(rule)
 
 
-def test_learning_with_delays_or_in_another_profile_is_refused() -> None:
+def test_learning_with_delays_or_by_a_rule_of_another_profile_is_refused() -> None:
     for changes, profile, message in (
         ({"delays": 1}, "lava", "no delays"),
-        ({}, "nengo-loihi", "only profile lava learns"),
+        ({}, "nengo-loihi", "a LearningRule; this profile learns by Pes"),
     ):
         dense = Dense("in", "out", [[2]], learning=STDP, **changes)  # type: ignore[arg-type]
         with pytest.raises(KuwaError, match=message):
             Emulator(Network({"in": 1}, {"out": Neurons(1)}, [dense]), profile)
+    dense = Dense("in", "out", [[2]], learning=STDP)
+    without = replace(LAVA, learning="none")
+    with pytest.raises(KuwaError, match="this profile has none"):
+        Emulator(Network({"in": 1}, {"out": Neurons(1)}, [dense]), without)

@@ -24,6 +24,7 @@ from kuwa_policies.emulator.arithmetic import (
     truncated_bits,
 )
 from kuwa_policies.emulator.neurons import integers
+from kuwa_policies.emulator.pes import Pes
 from kuwa_policies.emulator.profiles import Profile
 from kuwa_policies.emulator.rules import LearningRule
 
@@ -39,7 +40,7 @@ class Dense:
         bits: of precision, 1 … 8, the sign included where signs mix.
         sign_mode: ``"mixed"``, ``"excitatory"`` or ``"inhibitory"``; None: what the weights are.
         delays: additional steps, one for all or shape (target, source).
-        learning: how the weights change, in profile ``lava``.
+        learning: how the weights change; which rules there are is up to the profile.
     """
 
     source: str
@@ -49,7 +50,7 @@ class Dense:
     bits: int = 8
     sign_mode: SignMode | None = None
     delays: ArrayLike = 0
-    learning: LearningRule | None = None
+    learning: LearningRule | Pes | None = None
 
     @property
     def name(self) -> str:
@@ -103,12 +104,6 @@ def synapses(dense: Dense, size: tuple[int, int], profile: Profile) -> Synapses:
     delays = integers(f"a delay {what}", dense.delays, size, 0, profile.delay_max)
     if not profile.delay_each and (delays != delays.flat[0]).any():
         raise KuwaError(f"delays {what} differ; expected one for all synapses of a connection")
-    if dense.learning is not None:
-        if not profile.learning:
-            raise KuwaError(f"learning {what}: only profile lava learns")
-        if delays.any():
-            raise KuwaError(f"learning {what}: its connections have no delays")
-        dense.learning.check(what)
     exponent = dense.exponent if profile.exponent_on_sum else 0
     return Synapses(np.ascontiguousarray(kept.T), exponent, mode, np.ascontiguousarray(delays.T))
 

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from kuwa_policies.emulator.learners import Learner, Stage
 from kuwa_policies.emulator.rules import (
     DEPENDENCIES,
     TARGETS,
@@ -58,6 +59,35 @@ class Plasticity:
             array[:] = 0
         for generator, fresh in zip(self.bound[0], _generators(self.rule.seed), strict=True):
             generator.bit_generator.state = fresh.bit_generator.state
+
+
+class EpochEngine:
+    """Learning of all connections, each with random numbers of its own."""
+
+    def __init__(self, learners: list[Learner], stage: Stage) -> None:
+        self.states = {
+            m.index: plasticity(m.dense.learning, m.weights, m.kept.sign_mode)
+            for m in learners
+            if isinstance(m.dense.learning, LearningRule)
+        }
+        self._ends = {m.index: (m.source, m.target) for m in learners}
+        self._stage = stage
+
+    def before(self, row: NDArray[np.uint8]) -> int:
+        """Do nothing."""
+        return 0
+
+    def after(self) -> int:
+        """Take the spikes of the step."""
+        step, spikes = int(self._stage.clock[0]), self._stage.spikes
+        evaluated = 0
+        for index, state in self.states.items():
+            source, target = self._ends[index]
+            evaluated += learn(step, spikes[source], spikes[target], *state.bound)
+        return evaluated
+
+    def reset(self) -> None:
+        """Do nothing: states return to their own random numbers."""
 
 
 def _generators(seed: int) -> tuple[np.random.Generator, ...]:

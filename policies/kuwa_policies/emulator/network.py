@@ -18,9 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_policies.emulator import kernel as k
 from kuwa_policies.emulator.dense import Dense, synapses
-from kuwa_policies.emulator.learning import Plasticity, learn, plasticity
+from kuwa_policies.emulator.engines import engine
+from kuwa_policies.emulator.learners import Engine, Learner, Stage
 from kuwa_policies.emulator.neurons import ROWS, Neurons, integers, modes, table
 from kuwa_policies.emulator.packing import Packed, group_slices
+from kuwa_policies.emulator.pes import PesState
 from kuwa_policies.emulator.profiles import Profile, profile_of
 
 
@@ -76,12 +78,13 @@ class Emulator:
     Args:
         network: what is emulated.
         profile: ``"lava"``, ``"nengo-loihi"`` or ``"brian2-loihi"``, or one of your own.
+        seed: of random numbers that a whole network shares: those of learning in the latter two.
 
     Raises:
         KuwaError: what does not fit together or what the profile does not have.
     """
 
-    def __init__(self, network: Network, profile: str | Profile = "lava") -> None:
+    def __init__(self, network: Network, profile: str | Profile = "lava", seed: int = 0) -> None:
         network.check()
         self.network = network
         self.profile = profile_of(profile)
@@ -108,18 +111,24 @@ class Emulator:
         ]
         """Weights and delays as the profile counts them."""
         self.synapse_counts = np.zeros(len(self.connections), np.int64)
-        packed = Packed(network.connections, self.connections, self._slices, self.inputs)
+        by_engine = self.profile.learning == "synapses"
+        packed = Packed(network.connections, self.connections, self._slices, self.inputs, by_engine)
         self._wide = packed.wide
-        self.learning: dict[int, Plasticity] = {
-            index: plasticity(c.learning, packed.view(index), self.connections[index].sign_mode)
-            for index, c in enumerate(network.connections)
-            if c.learning is not None
-        }
-        """State of the connections that learn, by their index."""
         self.weight_updates = 0
         """Synapses at which a learning rule was evaluated."""
         self._raster = np.zeros((1, self.inputs), np.uint8)
         self._ring = np.zeros((packed.slots, padded), np.int32)
+        learners = [
+            self._learner(index, packed.view(index))
+            for index, c in enumerate(network.connections)
+            if c.learning is not None
+        ]
+        stage = Stage(self._clock, self._ring, self.spikes, self.synapse_counts, self.size)
+        self._engine: Engine | None = (
+            engine(learners, stage, self.profile, seed) if learners else None
+        )
+        self.learning: Mapping[int, Any] = {} if self._engine is None else self._engine.states
+        """State of the connections that learn, by their index."""
         widest = k.padded(max((c.weights.shape[1] for c in self.connections), default=1))
         self._bound = (
             self._clock, self._ring, u, v, self._left, spikes, rows, modes(self.profile),
@@ -145,6 +154,8 @@ class Emulator:
         ):  # fmt: skip
             array[:] = 0
         self.weight_updates = 0
+        if self._engine is not None:
+            self._engine.reset()
         for index, state in self.learning.items():
             state.reset(self.connections[index].weights)
 
@@ -195,10 +206,12 @@ class Emulator:
         if steps != int(steps) or steps < 1:
             raise KuwaError(f"{steps:g} steps; expected a whole number of at least 1")
         for _ in range(int(steps)):
+            if self._engine is not None:
+                self.weight_updates += self._engine.before(self._raster[0])
             k.advance(self._raster, k.NOTHING, *self._none, *self._bound)
             self._raster[:] = 0
-            if self.learning:
-                self._learn()
+            if self._engine is not None:
+                self.weight_updates += self._engine.after()
 
     def get(self, name: str, what: str = "spikes") -> NDArray[Any]:
         """Return spikes, ``"u"`` or ``"v"`` of a group after the last step: a view."""
@@ -230,12 +243,13 @@ class Emulator:
         shape = (count, self.size) if states else (1, 0)
         u, v = np.zeros(shape, self.u.dtype), np.zeros(shape, self.u.dtype)
         record = k.STATES if states else k.SPIKES
-        if self.learning:
+        if self._engine is not None:
             for t in range(count):
+                self.weight_updates += self._engine.before(raster[t])
                 part = slice(t, t + 1)
                 own = (u[part], v[part]) if states else (u, v)
                 k.advance(raster[part], record, spikes[part], *own, *self._bound)
-                self._learn()
+                self.weight_updates += self._engine.after()
         else:
             k.advance(raster, record, spikes, u, v, *self._bound)
 
@@ -250,14 +264,24 @@ class Emulator:
             return self.learning[index].weights.T.copy()
         return self.connections[index].weights.T.copy()
 
-    def _learn(self) -> None:
-        for index, state in self.learning.items():
-            dense = self.network.connections[index]
-            pre, post = (
-                self.spikes[self._slices[dense.source]],
-                self.spikes[self._slices[dense.target]],
-            )
-            self.weight_updates += learn(int(self._clock[0]), pre, post, *state.bound)
+    def set_error(self, index: int, error: ArrayLike) -> None:
+        """Give a connection that learns by PES its error, which holds until the next one.
+
+        Args:
+            error: in the rule's units, shape (target / 2,).
+        """
+        state = self.learning.get(index)
+        if not isinstance(state, PesState):
+            valid = [i for i, s in self.learning.items() if isinstance(s, PesState)]
+            raise KuwaError(f"connection {index} does not learn by PES; those that do: {valid}")
+        state.set_error(error)
+
+    def _learner(self, index: int, weights: NDArray[np.int32]) -> Learner:
+        dense = self.network.connections[index]
+        source, target = self._slices[dense.source], self._slices[dense.target]
+        start = target.start - self.inputs
+        given = source.start < self.inputs
+        return Learner(index, dense, self.connections[index], weights, source, target, start, given)
 
     def _neurons(self, name: str) -> slice:
         part = self._slices.get(name)

@@ -29,7 +29,11 @@ def group_slices(
 
 
 class Packed:
-    """Weights of all connections in flat arrays, and the table that points into them."""
+    """Weights of all connections in flat arrays, and the table that points into them.
+
+    Args:
+        sent_by_engine: the spikes of connections that learn are sent by their engine.
+    """
 
     def __init__(
         self,
@@ -37,8 +41,10 @@ class Packed:
         kept: list[Synapses],
         slices: dict[str, slice],
         inputs: int,
+        sent_by_engine: bool = False,
     ) -> None:
         self.table = np.zeros((len(kept), k.COLUMNS), np.int64)
+        self._shapes = [s.weights.shape for s in kept]
         narrows: list[NDArray[np.int8]] = []
         wides: list[NDArray[np.int32]] = []
         delays: list[NDArray[np.uint8]] = []
@@ -49,6 +55,9 @@ class Packed:
             row[k.PRE], row[k.SOURCES] = pre.start, pre.stop - pre.start
             row[k.POST], row[k.TARGETS] = post.start - inputs, post.stop - post.start
             row[k.INPUT] = pre.start < inputs
+            if sent_by_engine and dense.learning is not None:
+                # The kernel finds no source that could spike.
+                row[k.SOURCES] = 0
             row[k.EXPONENT] = s.exponent
             row[k.FANOUT] = sum(map(len, fans))
             fans.append((s.weights != 0).sum(axis=1).astype(np.int32))
@@ -78,7 +87,5 @@ class Packed:
 
     def view(self, index: int) -> NDArray[np.int32]:
         """Return the weights of a connection in 32 bits, shape (source, target), not copied."""
-        row = self.table[index]
-        size = int(row[k.SOURCES] * row[k.TARGETS])
-        first = int(row[k.FIRST])
-        return self.wide[first : first + size].reshape(row[k.SOURCES], row[k.TARGETS])
+        first, shape = int(self.table[index, k.FIRST]), self._shapes[index]
+        return self.wide[first : first + shape[0] * shape[1]].reshape(shape)

@@ -40,7 +40,8 @@ class Profile:
         input_delay: steps from a spike of an input to the neurons.
         delay_max: the longest delay; 0: none are possible. delay_each: every synapse may have its
             own.
-        learning: connections can learn.
+        learning: how connections learn: with traces of neurons in epochs (``learning.py``), by PES
+            (``pes.py``), with traces of synapses (``synaptic.py``), or not at all.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Profile:
     input_delay: int
     delay_max: int
     delay_each: bool
-    learning: bool
+    learning: Literal["epochs", "pes", "synapses", "none"]
 
     @property
     def biased(self) -> bool:
@@ -99,11 +100,11 @@ LAVA = Profile(
     input_delay=1,
     delay_max=63,
     delay_each=True,
-    learning=True,
+    learning="epochs",
 )
 NENGO_LOIHI = Profile(
     name="nengo-loihi",
-    reference="nengo-loihi 1.1.0: EmulatorInterface, discretize_weights",
+    reference="nengo-loihi 1.1.0: EmulatorInterface, discretize_weights, discretize_synapse",
     decay_u_offset=1,
     decay_u_max=4095,
     decay_v_max=4095,
@@ -125,7 +126,7 @@ NENGO_LOIHI = Profile(
     input_delay=1,
     delay_max=0,
     delay_each=False,
-    learning=False,
+    learning="pes",
 )
 BRIAN2_LOIHI = Profile(
     name="brian2-loihi",
@@ -151,7 +152,7 @@ BRIAN2_LOIHI = Profile(
     input_delay=0,
     delay_max=62,
     delay_each=False,
-    learning=False,
+    learning="synapses",
 )
 PROFILES = {profile.name: profile for profile in (LAVA, NENGO_LOIHI, BRIAN2_LOIHI)}
 
