@@ -15,11 +15,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from _excavator import DEAD_TIME, Case
 
 from kuwa_cli.figure import Figure
-from kuwa_machines.contracts import Array, Controller, MachineState, Spiking, Trajectory
+from kuwa_machines.contracts import Array, Controller, MachineState, Trajectory
 from kuwa_machines.spec import MachineSpec
+from kuwa_policies.control.adaptive.tracking import SpikingTracking
 from kuwa_policies.control.controllers import make_controller
 from kuwa_policies.control.gains import Gains
 from kuwa_policies.control.tracking import TrackingController
+from kuwa_policies.ebn.stats import figures
 
 SEEDS = 20
 PERIOD = 0.01
@@ -65,7 +67,7 @@ def measure_excavator() -> Iterator[Figure]:
     """Run every controller on every machine, on all cores."""
     rmse: dict[str, list[float]] = {name: [] for name in NAMES}
     peak: dict[str, list[float]] = {name: [] for name in NAMES}
-    stats: dict[str, list[tuple[float, float, float]]] = {name: [] for name in NAMES}
+    stats: dict[str, list[tuple[float, ...]]] = {name: [] for name in NAMES}
     with ProcessPoolExecutor() as pool:
         for seed, found in enumerate(pool.map(_trial, range(SEEDS))):
             for name, (error, most, activity) in found.items():
@@ -90,15 +92,17 @@ def measure_excavator() -> Iterator[Figure]:
             yield Figure(f"{head}.{name}.less_than_tuned_pid", less, "%", ">= 40" if ours else "")
             yield from _interval(f"{head}.{name}.less_than_tuned_pid", errors, base, 100.0, "%")
         if stats[name]:
-            rate, cv, balance = np.mean(stats[name], axis=0)
+            rate, cv, local, balance = np.mean(stats[name], axis=0)
             yield Figure(f"{head}.{name}.mean_rate", float(rate), "Hz", "<= 20")
-            yield Figure(f"{head}.{name}.isi_cv", float(cv), "1")
+            yield Figure(f"{head}.{name}.isi_cv", float(cv), "1", ">= 0.8")
+            yield Figure(f"{head}.{name}.isi_cv_not_above", float(cv), "1", "<= 1.2")
+            yield Figure(f"{head}.{name}.isi_cv2", float(local), "1")
             yield Figure(f"{head}.{name}.ei_correlation", float(balance), "1", ">= 0.95")
     ratio = np.mean(rmse["ebn_fixed"]) / np.mean(rmse["ebn"])
     yield Figure(f"{head}.fixed_over_float", float(ratio), "1", "<= 1.2")
 
 
-def _trial(seed: int) -> dict[str, tuple[float, float, tuple[float, float, float] | None]]:
+def _trial(seed: int) -> dict[str, tuple[float, float, tuple[float, ...] | None]]:
     """Return tip RMSE and peak [m] of each controller on one machine, and what its neurons did."""
     case = Case(seed)
     out = {}
@@ -106,9 +110,10 @@ def _trial(seed: int) -> dict[str, tuple[float, float, tuple[float, float, float
         controller = _make(name, case.spec)
         run = case.run(controller)
         activity = None
-        if isinstance(controller, Spiking):
+        if isinstance(controller, SpikingTracking):
             s = controller.spike_stats()
-            activity = s.mean_rate, s.isi_cv, s.ei_correlation
+            local = np.mean([figures(n.activity, n.p.dt).isi_cv2 for n in controller.networks])
+            activity = s.mean_rate, s.isi_cv, float(local), s.ei_correlation
         out[name] = run.rmse(), run.peak(), activity
     return out
 

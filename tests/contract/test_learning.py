@@ -77,10 +77,10 @@ def test_it_learns_keeps_it_across_a_reset_and_gives_it_to_the_next(
     options = ControllerOptions(seed=9, saved=str(tmp_path / "learnt.npz"))
     second = make_controller(name, SPEC, PERIOD, options)
     assert moved(learnt, kept(second, tmp_path / "second.npz")) == 0.0
-    # What an 8-bit weight does not show yet is not kept; a spool may cross its dead band a tick
-    # earlier for it.
-    allowed = 0.01 if "fixed" in name else 0.0
-    assert np.abs(drive(first, 1.0) - drive(second, 1.0)).mean() <= allowed
+    if "fixed" in name:  # rounding has its own random numbers, and the first has drawn some
+        assert np.abs(drive(first, 1.0) - drive(second, 1.0)).mean() <= 0.01
+    else:
+        np.testing.assert_array_equal(drive(first, 1.0), drive(second, 1.0))
 
 
 @pytest.mark.parametrize("name", LEARNERS)

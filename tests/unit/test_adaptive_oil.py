@@ -15,7 +15,7 @@ from kuwa_machines import load_machine
 from kuwa_machines.contracts import Array, Learner, MachineState, Spiking, Trajectory
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.control.adaptive.credit import Credit
-from kuwa_policies.control.adaptive.foresight import INPUTS, Foresight
+from kuwa_policies.control.adaptive.foresight import GIVE, INPUTS, Foresight
 from kuwa_policies.control.adaptive.learner import LinearLearner, OutputLearner, Rule
 from kuwa_policies.control.adaptive.spiking import (
     Population,
@@ -65,7 +65,8 @@ def test_foresight_is_the_reference_when_the_command_acts() -> None:
     dead_time = np.array([0.2, 0.5])
     ahead = Foresight(horizon, dead_time, qd_max, PERIOD)
     pressure = np.array([[3e7, 1e7], [np.nan, 0.0]])
-    z = ahead.step(TRACK, 1.0, 1, np.zeros(2), pressure, t, q, qd)
+    lead = np.stack([0.004 * np.sin(2 * t), np.zeros(len(t))], axis=1)
+    z = ahead.step(TRACK, 1.0, 1, np.zeros(2), pressure, t, q, qd, lead)
     for j in range(2):
         at = 1.0 + horizon[j]
         half = 0.5 * qd_max[j]
@@ -73,10 +74,11 @@ def test_foresight_is_the_reference_when_the_command_acts() -> None:
         assert z[j, 2] == pytest.approx(dead_time[j] * np.interp(at, t, qdd[:, j]) / half, abs=5e-3)
         assert np.sign(z[j, 1]) == np.sign(z[j, 0])
     assert z[:, 3].tolist() == [1.0, 0.0]
+    assert z[0, 4] == pytest.approx(0.008 * np.cos(2 * 1.3) / GIVE, abs=5e-3) and z[1, 4] == 0.0
     # A stick is not known ahead: what it asks for is what will be asked for.
-    z = ahead.step(VELOCITY, 0.0, 1, np.array([0.25, 0.0]), pressure, t, q, qd)
+    z = ahead.step(VELOCITY, 0.0, 1, np.array([0.25, 0.0]), pressure, t, q, qd, lead)
     assert z[:, 0].tolist() == [0.5, 0.0]
-    assert not ahead.step(NEUTRAL, 0.0, 1, np.ones(2), pressure, t, q, qd)[:, :3].any()
+    assert not ahead.step(NEUTRAL, 0.0, 1, np.ones(2), pressure, t, q, qd, lead)[:, :3].any()
 
 
 def linear(rule: Rule) -> OutputLearner:
@@ -84,7 +86,8 @@ def linear(rule: Rule) -> OutputLearner:
 
 
 def spiking(rule: Rule) -> OutputLearner:
-    return SpikingLearner(Ebn(parameters(Population(), DELAY, rule, 0)), PERIOD, rule)
+    p = Population()
+    return SpikingLearner(Ebn(parameters(p, DELAY, rule, 0)), PERIOD, rule, p.constant)
 
 
 Make = Callable[[Rule], OutputLearner]
@@ -94,7 +97,7 @@ each_learner = pytest.mark.parametrize("make", [linear, spiking])
 def inputs(t: float) -> Array:
     """A joint that goes back and forth."""
     u = 1.2 * np.sin(0.9 * t)
-    return np.array([u, np.tanh(u / 0.06), 0.27 * np.cos(0.9 * t), 0.5])
+    return np.array([u, np.tanh(u / 0.06), 0.27 * np.cos(0.9 * t), 0.5, 0.0])
 
 
 def worn(z: Array) -> float:
@@ -173,7 +176,7 @@ def test_dendrites_of_one_direction_are_silent_in_the_other() -> None:
     M, theta = valve_dendrites()
 
     def active(u: float) -> Array:
-        return np.maximum(M @ np.array([u, np.sign(u), 0.0, 0.0, 0.0]) + theta, 0.0) > 0.0
+        return np.maximum(M @ np.array([u, np.sign(u), 0.0, 0.0, 0.0, 0.0, 0.0]) + theta, 0.0) > 0.0
 
     assert not (active(0.8) & active(-0.8)).any()
     assert active(0.8).any() and active(-0.8).any()
@@ -268,4 +271,7 @@ def test_a_neuron_step_that_does_not_fit_is_refused() -> None:
 
 
 def test_inputs_are_as_the_dendrites_name_them() -> None:
-    assert valve_dendrites()[0].shape[1] == len(INPUTS) + 1
+    M = valve_dendrites()[0]
+    assert M.shape[1] == len(INPUTS) + 2
+    # What is learnt is read from the inputs alone: neither from itself nor from the background.
+    assert not M[:, len(INPUTS) :].any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from kuwa_policies.control.adaptive.sliding import (
     SlidingController,
     SlidingGains,
 )
+from kuwa_policies.ebn.save import restore, save
 from kuwa_sim.arm import ArmModel, ArmParameters, TwoLinkArm
 
 T = 1e-3
@@ -107,13 +109,14 @@ def test_an_unknown_load_is_learnt(gains: SlidingGains, share: float, unlearnt: 
     assert rms(errors) < share * unlearnt
 
 
-def test_learning_goes_on_where_it_ended_after_a_restart() -> None:
+def test_learning_goes_on_where_it_ended_after_a_restart(tmp_path: Path) -> None:
     loaded = ArmParameters(payload=10.0)
     controller, new, fresh = adaptive(), adaptive(), adaptive()
     plant = started(loaded)
     follow(controller, plant, 0.0, 5.0)
     assert new.feedforward is not None and controller.feedforward is not None
-    new.feedforward.restore(controller.feedforward.state())
+    save(tmp_path / "learnt.npz", controller.feedforward.network)
+    restore(tmp_path / "learnt.npz", new.feedforward.network)
     errors = []
     for each in (new, fresh):
         plant = TwoLinkArm(loaded)

@@ -119,7 +119,7 @@ def test_learning_is_unbiased_far_below_the_resolution_of_a_weight() -> None:
         net.step(ZERO, e, presynaptic=psi)
     per_step = p.eta * p.dt * 0.5 * p.D[0]
     assert np.abs(per_step).max() * 256 < 0.05
-    got = net._tag.mean(axis=0) / 256.0
+    got = net.tag.mean(axis=0) / 256.0
     spread = np.sqrt(np.abs(per_step) * 4000 / 256.0 / 12)
     assert (np.abs(got - 4000 * per_step) < 5 * spread + 1e-6).mean() > 0.97
     assert got @ p.D[0] == pytest.approx(4000 * per_step @ p.D[0], rel=0.2)

@@ -130,7 +130,7 @@ class OilControl:
         at = self.index
         if self.learning is not None:
             self._learned[:] = self.learning.step(
-                mode, start, ticks, velocity[at], pressures[at], *self._knots[:3],
+                mode, start, ticks, velocity[at], pressures[at], *self._knots,
                 self._late, self._moving, self.command, applied[at],
             )  # fmt: skip
         step_oil(

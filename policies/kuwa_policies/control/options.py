@@ -20,14 +20,12 @@ class ControllerOptions:
         neuron_dt: neuron step [s]; a control period must hold a whole number of them.
         learn: whether it adapts while it runs.
         saved: file with what it learnt in an earlier run, restored at once; empty: it begins anew.
-        device: whose defects its neurons have, by name; empty: they have none.
     """
 
     seed: int = 0
     neuron_dt: float = 1e-3
     learn: bool = True
     saved: str = ""
-    device: str = ""
 
     def neuron_steps(self, period: float) -> int:
         """Return the neuron steps in a control period [s].

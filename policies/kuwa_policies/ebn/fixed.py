@@ -16,7 +16,7 @@ from kuwa_policies.ebn.fixed_kernel import PSI_BITS, RATE_BITS
 from kuwa_policies.ebn.fixed_plan import GAIN_BITS, lay_out
 from kuwa_policies.ebn.fixed_report import Loss, losses
 from kuwa_policies.ebn.parameters import EbnParameters
-from kuwa_policies.ebn.watch import WATCHED, Activity
+from kuwa_policies.ebn.watch import ISI_ROWS, WATCHED, Activity
 from kuwa_policies.emulator.arithmetic import seeded
 
 LOG = 32
@@ -46,7 +46,7 @@ class FixedEbn:
         self._psi_state = np.zeros(K, np.int64)
         self.Omega_s = np.zeros((K, N), np.int8)
         """Slow connections, shape (K, N), in ``weight_unit``."""
-        self._tag = np.zeros((K, N), np.int16)
+        self.tag = np.zeros((K, N), np.int16)
         self.weight_unit = a.unit_w
         self.alive = np.ones(N, np.bool_)
         """Neurons that can spike, shape (N,)."""
@@ -69,7 +69,7 @@ class FixedEbn:
         how_many, watched = np.zeros(LOG, np.int32), np.zeros((LOG, W), np.int32)
         self.activity = Activity(
             np.zeros(1, np.int64), np.zeros(N, np.int64), np.full(N, -1, np.int64),
-            np.zeros((3, N)), np.zeros((2, W)), np.zeros((6, W)),
+            np.zeros((ISI_ROWS, N)), np.zeros((2, W)), np.zeros((6, W)),
         )  # fmt: skip
         b = self.activity
         d, dT = a.d, np.ascontiguousarray(a.d.T).astype(np.int32)
@@ -81,7 +81,7 @@ class FixedEbn:
             p.max_spikes, spiked, how_many, watched,
         )  # fmt: skip
         self._learn = (
-            self._e, self._feedback, self._earned, self.Omega_s, self._tag, d, self._random,
+            self._e, self._feedback, self._earned, self.Omega_s, self.tag, d, self._random,
             self._lost, a.e_shift,
         )  # fmt: skip
         per_step = 1.0 / p.dt
@@ -128,7 +128,7 @@ class FixedEbn:
         self.x_hat[:] = 0.0
         if not keep_weights:
             self.Omega_s[:] = 0
-            self._tag[:] = 0
+            self.tag[:] = 0
         self._random[0] = seeded(self._seed)
         self.activity.reset()
 

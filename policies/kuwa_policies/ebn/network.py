@@ -19,7 +19,15 @@ from numba import njit
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.ebn.parameters import DENDRITES, EbnParameters
-from kuwa_policies.ebn.watch import WATCHED, Activity, count, remember, watch_input, watch_spike
+from kuwa_policies.ebn.watch import (
+    ISI_ROWS,
+    WATCHED,
+    Activity,
+    count,
+    remember,
+    watch_input,
+    watch_spike,
+)
 from kuwa_policies.emulator.arithmetic import next_random, seeded
 
 FOUR_BYTES_MEAN = 2 * 255
@@ -76,7 +84,7 @@ class Ebn:
         W = min(N, WATCHED)
         self.activity = Activity(
             np.zeros(1, np.int64), np.zeros(N, np.int64), np.full(N, -1, np.int64),
-            np.zeros((3, N)), np.zeros((2, W)), np.zeros((6, W)),
+            np.zeros((ISI_ROWS, N)), np.zeros((2, W)), np.zeros((6, W)),
         )  # fmt: skip
         a = self.activity
         self._bound = (

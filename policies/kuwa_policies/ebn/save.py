@@ -1,4 +1,4 @@
-"""What a network has learnt, as a file: an .npz without pickle, refused where it does not fit.
+"""What a network has learnt, as a file; see :mod:`kuwa_policies.statefile`.
 
 A file says which network it belongs to by its sizes and a hash of D, M and θ. Any back end takes
 what another has learnt, as far as its weights can hold it.
@@ -7,9 +7,6 @@ what another has learnt, as far as its weights can hold it.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import zipfile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuwa_machines.errors import KuwaError
+from kuwa_policies.ebn.fixed_kernel import HALF_TAG, TAG_BITS
 from kuwa_policies.ebn.parameters import EbnParameters
+from kuwa_policies.statefile import check_header, open_state, whole, write_state
 
-VERSION = 1
-HEADER, WEIGHTS = "header", "Omega_s"
-FIELDS = ("version", "signals", "neurons", "dendrites", "drawn")
-MAX_BYTES = 500_000_000
+WEIGHTS, TAGS = "Omega_s", "tag"
 
 
 class Learnt(Protocol):
@@ -45,12 +41,18 @@ def fingerprint(p: EbnParameters) -> str:
 def header(p: EbnParameters) -> dict[str, Any]:
     """Return what must be equal in the network that takes the weights."""
     return {
-        "version": VERSION,
         "signals": p.signals,
         "neurons": p.neurons,
         "dendrites": p.dendrites,
         "drawn": fingerprint(p),
     }
+
+
+def learnt(network: Learnt) -> dict[str, NDArray[Any]]:
+    """Return the arrays that learning changes, themselves: integers have their tags besides."""
+    arrays = {WEIGHTS: np.asarray(network.Omega_s)}
+    tags = getattr(network, TAGS, None)
+    return arrays if tags is None else arrays | {TAGS: tags}
 
 
 def save(path: Path, network: Learnt) -> None:
@@ -59,21 +61,9 @@ def save(path: Path, network: Learnt) -> None:
     Raises:
         KuwaError: the weights are not finite, or the file cannot be written.
     """
-    weights = np.asarray(network.Omega_s)
-    if not np.isfinite(weights).all():
-        raise KuwaError(f"{path}: {WEIGHTS} has values that are not finite; not saved")
     own = header(network.p) | {"weight_unit": network.weight_unit}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, header=np.array(json.dumps(own)), Omega_s=weights)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise KuwaError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as partial:
+        write_state(partial, own, learnt(network))
 
 
 def restore(path: Path, network: Learnt) -> None:
@@ -83,47 +73,38 @@ def restore(path: Path, network: Learnt) -> None:
         KuwaError: it cannot be read, is of another network, or holds weights that this one cannot;
             nothing is changed then.
     """
-    saved, weights = _read(path)
-    own = header(network.p)
-    for field in FIELDS:
-        if saved.get(field) != own[field]:
-            raise KuwaError(
-                f"{path}: {field} is {saved.get(field)!r}; expected {own[field]!r}: it was saved "
-                f"by another network"
-            )
+    found, arrays = open_state(path)
+    check_header(path, found, header(network.p), "network")
+    weights = arrays.get(WEIGHTS, np.zeros(0))
     shape = (network.p.dendrites, network.p.neurons)
     if weights.shape != shape:
         raise KuwaError(f"{path}: {WEIGHTS} has shape {weights.shape}; expected {shape}")
-    if not np.isfinite(weights).all():
+    if weights.dtype.kind not in "fi" or not np.isfinite(weights).all():
         raise KuwaError(f"{path}: {WEIGHTS} has values that are not finite")
-    unit = saved.get("weight_unit")
+    unit = found.get("weight_unit")
     if not (isinstance(unit, float) and np.isfinite(unit) and unit > 0.0):
         raise KuwaError(f"{path}: weight_unit is {unit!r}; expected a number above 0")
     target = np.asarray(network.Omega_s)
-    if unit != network.weight_unit:
-        weights = weights * (unit / network.weight_unit)
+    ratio = unit / network.weight_unit
+    # Integers keep what lies between two of their steps in a tag, which holds while it agrees.
+    full = weights * ratio * 2**TAG_BITS
+    saved = arrays.get(TAGS, np.zeros(0))
+    if saved.shape == shape and saved.dtype.kind == "i":
+        agrees = (saved.astype(np.int64) + HALF_TAG) >> TAG_BITS == weights
+        full = np.where(agrees, saved * ratio, full)
     if target.dtype.kind == "i":
-        weights = np.rint(weights)
+        full = np.rint(full).astype(np.int64)
+        step = network.weight_unit / 2**TAG_BITS
+        weights = (full + HALF_TAG) >> TAG_BITS
         most = np.iinfo(target.dtype).max
-        if np.abs(weights).max(initial=0.0) > most:
+        if np.abs(weights).max(initial=0) > most:
             raise KuwaError(
-                f"{path}: {WEIGHTS} reaches {np.abs(weights).max() * network.weight_unit:g}; "
+                f"{path}: {WEIGHTS} reaches {np.abs(full).max() * step:g}; "
                 f"expected at most {most * network.weight_unit:g}, the bound of this network"
             )
+    elif ratio != 1.0:
+        weights = weights * ratio
     network.Omega_s[:] = weights.astype(target.dtype)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], NDArray[Any]]:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise KuwaError(f"{path}: {path.stat().st_size} bytes; expected at most {MAX_BYTES}")
-        with np.load(path, allow_pickle=False) as file:
-            for name in (HEADER, WEIGHTS):
-                if name not in file:
-                    raise KuwaError(f"{path}: has no {name}; expected a saved network")
-            saved, weights = json.loads(str(file[HEADER])), file[WEIGHTS]
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise KuwaError(f"{path}: cannot be read as a saved network: {error}") from None
-    if not isinstance(saved, dict) or weights.dtype.kind not in "fi":
-        raise KuwaError(f"{path}: is not a saved network")
-    return saved, weights
+    tags = getattr(network, TAGS, None)
+    if tags is not None:
+        tags[:] = full

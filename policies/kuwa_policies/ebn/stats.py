@@ -20,13 +20,17 @@ class Figures:
     Args:
         mean_rate, max_rate: over the living neurons [Hz].
         isi_cv: coefficient of variation of the intervals between spikes, mean over neurons; 1 for
-            a Poisson process. NaN until there are intervals.
+            a Poisson process. NaN until there are intervals. A rate that changes raises it as well.
+        isi_cv2: mean of 2|I₁ − I₂|/(I₁ + I₂) over neighbouring intervals (Holt et al. 1996), mean
+            over neurons: the irregularity apart from slow changes of the rate; 1 for a Poisson
+            process.
         ei_correlation: between filtered excitation and inhibition, mean over the watched neurons.
     """
 
     mean_rate: float
     max_rate: float
     isi_cv: float
+    isi_cv2: float
     ei_correlation: float
 
 
@@ -39,7 +43,7 @@ def figures(activity: Activity, dt: float, alive: NDArray[np.bool_] | None = Non
     """
     spikes = activity.spikes if alive is None else activity.spikes[alive]
     time = max(float(activity.steps[0]) * dt, dt)
-    n, mean, square = activity.isi
+    n, mean, square, _, cv2 = activity.isi
     seen = n >= ENOUGH
     cv = np.sqrt(np.maximum(square[seen] - mean[seen] ** 2, 0.0)) / mean[seen]
     weight, E, I, EE, II, EI = activity.moments  # noqa: E741
@@ -51,5 +55,6 @@ def figures(activity: Activity, dt: float, alive: NDArray[np.bool_] | None = Non
         float(spikes.mean() / time) if len(spikes) else 0.0,
         float(spikes.max() / time) if len(spikes) else 0.0,
         float(cv.mean()) if len(cv) else float("nan"),
+        float(cv2[seen].mean()) if len(cv) else float("nan"),
         float(rho.mean()) if len(rho) else float("nan"),
     )

@@ -18,6 +18,7 @@ MEMORY = 5.0
 """Correlations of currents fade with this time constant [s]."""
 ISIS = 100
 """Intervals over which a neuron's irregularity is averaged."""
+ISI_ROWS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Activity:
         steps: neuron steps since the last reset.
         spikes: of each neuron since then, shape (N,).
         last: step of its last spike, shape (N,); −1 before the first.
-        isi: rows: intervals seen, their mean and mean square [steps], shape (3, N).
+        isi: rows: intervals seen, their mean and mean square, the last one [steps], and the mean of
+            2|Δ|/Σ over neighbours, shape (ISI_ROWS, N).
         currents: excitation and inhibition of the watched neurons, filtered as their membrane does,
             shape (2, W).
         moments: rows: weight, E, I, E², I², EI of them, fading, shape (6, W).
@@ -56,7 +58,11 @@ def count(i: Any, now: Any, spikes: Any, last: Any, isi: Any) -> None:
     spikes[i] += 1
     if last[i] >= 0:
         gap = now - last[i]
+        if isi[0, i] > 0:
+            off = 2.0 * abs(gap - isi[3, i]) / (gap + isi[3, i]) if gap > 0 else 0.0
+            isi[4, i] += (off - isi[4, i]) / min(isi[0, i], ISIS)
         isi[0, i] += 1
+        isi[3, i] = gap
         share = 1.0 / min(isi[0, i], ISIS)
         isi[1, i] += share * (gap - isi[1, i])
         isi[2, i] += share * (gap * gap - isi[2, i])

@@ -22,7 +22,8 @@ class Network(Protocol):
     psi: Any
     """Activity of the dendrites, shape (K,)."""
     Omega_s: Any
-    """Slow connections, shape (K, N)."""
+    """Slow connections, shape (K, N), in ``weight_unit``."""
+    weight_unit: float
     alive: NDArray[Any]
     """Neurons that can spike, shape (N,)."""
     activity: Activity
@@ -67,3 +68,12 @@ def make_network(backend: str | NetworkMaker, p: EbnParameters, seed: int) -> Ne
     if backend not in BACKENDS:
         raise KuwaError(f"no network back end {backend!r}; {choices(backend, BACKENDS)}")
     return BACKENDS[backend](p, seed)
+
+
+def encoding(p: EbnParameters, steps: int) -> tuple[float, float]:
+    """Return (keep, push): under c = push (z' − keep z) the signal is z' after so many steps.
+
+    What a constant drive ẋ = −λx + c makes of z in neuron steps, exactly.
+    """
+    keep = (1.0 - p.leak * p.dt) ** steps
+    return keep, p.leak / (1.0 - keep)

@@ -22,8 +22,8 @@ import numpy as np
 from numba import njit
 
 from kuwa_machines.contracts import Array
-from kuwa_machines.errors import CommandError, KuwaError
-from kuwa_policies.control.adaptive.backends import NetworkMaker, make_network
+from kuwa_machines.errors import CommandError
+from kuwa_policies.control.adaptive.backends import NetworkMaker, encoding, make_network
 from kuwa_policies.control.adaptive.settings import FeedforwardSettings, neuron_steps
 
 __all__ = ["AdaptiveFeedforward", "FeedforwardSettings", "neuron_steps"]
@@ -51,8 +51,7 @@ class AdaptiveFeedforward:
         self._I, self._O, J = I, O, p.signals
         self._out = np.array(settings.output_scale)
         # c such that after all steps of a tick the encoded signal is the new one, exactly.
-        self._keep = (1.0 - p.leak * p.dt) ** self._steps
-        self._push = p.leak / (1.0 - self._keep)
+        self._keep, self._push = encoding(p, self._steps)
         self._z = np.zeros(I)
         self._c, self._e = np.zeros(J), np.zeros(J)
         self._c[I : J - O] = p.leak * settings.constant
@@ -131,41 +130,6 @@ class AdaptiveFeedforward:
         x_hat = self.network.step(self._c, self._e, self._steps, learning, earned)
         give(x_hat, self.network.psi, self._keep, self._out, self._trace, self._y)
         return self._y
-
-    def state(self) -> dict[str, Any]:
-        """Return what was learnt and what it belongs to; for a file, and to another back end, see
-        :mod:`kuwa_policies.ebn.save`.
-        """
-        network = self.network
-        p = network.p
-        return {
-            "Omega_s": np.array(network.Omega_s),
-            "unit": np.array(getattr(network, "weight_unit", 1.0)),
-            "D": p.D,
-            "M": p.M,
-            "theta": p.theta,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`state` gave.
-
-        Raises:
-            KuwaError: it is of another network, or not finite; nothing is changed then.
-        """
-        mine = self.state()
-        for name, own in mine.items():
-            if name not in state:
-                raise KuwaError(f"a saved network lacks {name}; it has {', '.join(state)}")
-            if np.shape(state[name]) != own.shape:
-                raise KuwaError(
-                    f"{name} of a saved network has shape {np.shape(state[name])}; expected "
-                    f"{own.shape}"
-                )
-            if not np.isfinite(state[name]).all():
-                raise KuwaError(f"{name} of a saved network has values that are not finite")
-            if name != "Omega_s" and not np.allclose(state[name], own):
-                raise KuwaError(f"{name} of a saved network differs; another seed or back end?")
-        self.network.Omega_s[:] = state["Omega_s"]
 
 
 # Numba leaves decorated functions untyped: the annotations are for readers.

@@ -88,13 +88,14 @@ class OilLearning:
 
     def step(
         self, mode: int, start: float, ticks: int, velocity: Array, pressure: Array,
-        t: Array, q: Array, qd: Array,
+        t: Array, q: Array, qd: Array, lead: Array,
         late: Array, moving: Array, command: Array, applied: Array,
     ) -> Array:  # fmt: skip
         """Return ŷ, shape (n,) [rad/s].
 
         Args:
-            mode, start, ticks, velocity, pressure, t, q, qd: as :meth:`Foresight.step` has them.
+            mode, start, ticks, velocity, pressure, t, q, qd, lead: as :meth:`Foresight.step` has
+                them.
             late: the error at the last tick [rad/s]. moving: 1 where a joint was commanded then.
             command: asked for at the last tick. applied: what came of it.
         """
@@ -104,7 +105,7 @@ class OilLearning:
         self._asked[0] = command
         kept = np.abs(applied - self._asked).min(axis=0) <= OVERRIDDEN
         self._overridden = not kept.all()
-        z = self._foresight.step(mode, start, ticks, velocity, pressure, t, q, qd)
+        z = self._foresight.step(mode, start, ticks, velocity, pressure, t, q, qd, lead)
         for j, learner in enumerate(self.learners):
             credit = self._credits[j]
             credit.push(learner.psi, moving[j] if kept[j] else 0.0, ticks)

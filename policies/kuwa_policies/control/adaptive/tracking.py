@@ -26,6 +26,7 @@ from kuwa_policies.control.tracking import TrackingController
 from kuwa_policies.ebn.fixed import FixedEbn
 from kuwa_policies.ebn.network import Ebn
 from kuwa_policies.ebn.parameters import EbnParameters
+from kuwa_policies.ebn.save import fingerprint
 from kuwa_policies.ebn.stats import figures
 
 GAINS = Gains(k_g=0.0, held=0.0035, give=0.002, k_p_slewing=1.2)
@@ -59,16 +60,16 @@ class AdaptiveTracking(TrackingController):
         self._header: dict[str, Any] = {"machine": spec.name, "joints": joints, "learner": kind}
 
     def save(self, path: Path) -> None:
-        """Write the weights of all learners."""
-        write_state(path, self._header, self._weights())
+        """Write what all learners have learnt."""
+        write_state(path, self._header, self._learnt())
 
     def restore(self, path: Path) -> None:
-        """Take weights that another run has learnt.
+        """Take what another run has learnt.
 
         Raises:
             KuwaError: the file is of another machine, learner or size.
         """
-        mine = self._weights()
+        mine = self._learnt()
         for name, saved in read_state(path, self._header, mine).items():
             mine[name][:] = saved
 
@@ -76,10 +77,11 @@ class AdaptiveTracking(TrackingController):
         """Stop learning and say why; an empty reason lets it go on."""
         self.learning.frozen = reason
 
-    def _weights(self) -> dict[str, Any]:
+    def _learnt(self) -> dict[str, Any]:
         return {
-            f"{name}.weights": learner.weights
-            for name, learner in zip(self._header["joints"], self.learning.learners, strict=True)
+            f"{joint}.{name}": array
+            for joint, learner in zip(self._header["joints"], self.learning.learners, strict=True)
+            for name, array in learner.learnt.items()
         }
 
 
@@ -110,11 +112,12 @@ class SpikingTracking(AdaptiveTracking):
         def learner(delay: float) -> OutputLearner:
             seed = options.seed + len(self.networks)
             self.networks.append(make(parameters(neurons, delay, rule, seed), seed))
-            return SpikingLearner(self.networks[-1], period, rule)
+            return SpikingLearner(self.networks[-1], period, rule, neurons.constant)
 
         learning = OilLearning(spec, period, learner, lag=1.0 / neurons.leak)
         super().__init__(spec, period, kind, learning, gains)
-        self._header |= {"seed": options.seed, "neurons": neurons.neurons, "norm": neurons.norm}
+        drawn = [fingerprint(network.p) for network in self.networks]
+        self._header |= {"seed": options.seed, "neurons": neurons.neurons, "drawn": drawn}
         self._joints = len(spec.joint_names)
 
     def reset(self, state: MachineState) -> None:
