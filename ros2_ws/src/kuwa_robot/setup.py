@@ -8,10 +8,16 @@ setup(
     description="The robot node: wraps a robot, simulated or real, in topics.",
     license="Apache-2.0",
     packages=[PACKAGE],
+    package_data={PACKAGE: ["*.yaml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
     ],
     zip_safe=True,
-    entry_points={"console_scripts": ["robot = kuwa_robot.node:main"]},
+    entry_points={
+        "console_scripts": [
+            "robot = kuwa_robot.node:main",
+            "opera_machine = kuwa_robot.opera_machine:main",
+        ]
+    },
 )

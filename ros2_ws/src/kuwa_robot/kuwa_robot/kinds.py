@@ -3,38 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from kuwa_machines.contracts import Robot
 from kuwa_machines.errors import KuwaError, choices
 
 
-def _sim(
-    machine: str, parameters: str, scenario: str, seed: int, cameras: bool
-) -> Mapping[str, Robot]:
+@dataclass(frozen=True)
+class Asked:
+    """What a robot is made from.
+
+    Args:
+        machine: by the name of its folder. parameters: file with numbers in place of its own.
+        scenario, seed, cameras: of a simulated robot.
+        bus: how a real one is reached, in the words of its kind.
+        node: for kinds that speak through the node that owns them.
+    """
+
+    machine: str
+    parameters: str = ""
+    scenario: str = ""
+    seed: int = 0
+    cameras: bool = False
+    bus: str = ""
+    node: Any = None
+
+
+def _sim(asked: Asked) -> Mapping[str, Robot]:
     from kuwa_sim.robot import robots_of
     from kuwa_sim.world import World
 
-    return robots_of(World(scenario, machine, seed, parameters=parameters), cameras)
+    world = World(asked.scenario, asked.machine, asked.seed, parameters=asked.parameters)
+    return robots_of(world, asked.cameras)
 
 
-def _mock(
-    machine: str, parameters: str, scenario: str, seed: int, cameras: bool
-) -> Mapping[str, Robot]:
+def _mock(asked: Asked) -> Mapping[str, Robot]:
     from kuwa_hardware.mock import MockRobot
     from kuwa_machines.overlay import load_machine_as
 
-    return {machine: MockRobot(load_machine_as(machine, parameters))}
+    return {asked.machine: MockRobot(load_machine_as(asked.machine, asked.parameters))}
 
 
-KINDS: Final[dict[str, Callable[[str, str, str, int, bool], Mapping[str, Robot]]]] = {
+def _opera(asked: Asked) -> Mapping[str, Robot]:
+    from kuwa_machines.overlay import load_machine_as
+    from kuwa_robot.opera import OperaRobot
+    from kuwa_robot.opera_table import parse
+
+    if asked.node is None:
+        raise KuwaError("an OPERA robot speaks through a node; none was given")
+    spec = load_machine_as(asked.machine, asked.parameters)
+    return {asked.machine: OperaRobot(asked.node, spec, parse(asked.bus, asked.machine))}
+
+
+KINDS: Final[dict[str, Callable[[Asked], Mapping[str, Robot]]]] = {
     "sim": _sim,
     "mock": _mock,
+    "opera": _opera,
 }
 
 
 def make_robots(
-    kind: str, machine: str, parameters: str, scenario: str, seed: int, cameras: bool = False
+    kind: str,
+    machine: str,
+    parameters: str,
+    scenario: str,
+    seed: int,
+    cameras: bool = False,
+    bus: str = "",
+    node: Any = None,
 ) -> Mapping[str, Robot]:
     """Return the robots of this kind by name, the machine's own first; not connected yet.
 
@@ -43,4 +80,4 @@ def make_robots(
     """
     if kind not in KINDS:
         raise KuwaError(f"no robot kind {kind!r}; {choices(kind, KINDS)}")
-    return KINDS[kind](machine, parameters, scenario, seed, cameras)
+    return KINDS[kind](Asked(machine, parameters, scenario, seed, cameras, bus, node))
