@@ -1,0 +1,65 @@
+"""Torque and oil flow of a machine's drives from what its bus tells: pressures, angles, speeds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kuwa_machines.contracts import Array
+from kuwa_machines.linkage import lever_arm
+from kuwa_machines.spec import CylinderDrive, MachineSpec
+
+POINTS = 257
+"""Of each joint's table; between two of them a lever arm is a straight line to 1e-4."""
+
+
+class Drives:
+    """Cylinders and motors of one machine.
+
+    A side moves V oil per radian of the joint: V = A·dL/dq, a motor's displacement on both sides.
+    Torque is p_A·V_A − p_B·V_B, the flow into a side V·q̇ with the other one's sign turned.
+
+    Args:
+        spec: every joint of it has a cylinder or a motor.
+    """
+
+    def __init__(self, spec: MachineSpec) -> None:
+        self._grid: list[Array] = []
+        self._sides: list[tuple[Array, Array]] = []
+        for joint in spec.joints.values():
+            drive = joint.oil
+            q = np.linspace(joint.position.min, joint.position.max, POINTS)
+            self._grid.append(q)
+            if isinstance(drive, CylinderDrive):
+                arm = lever_arm(drive.linkage, q)
+                self._sides.append((drive.head_area * arm, drive.rod_area * arm))
+            else:
+                same = np.full(POINTS, drive.displacement)
+                self._sides.append((same, same))
+
+    def volumes(self, q: Array) -> Array:
+        """Return V of both sides, shape (n, 2) [m³/rad]."""
+        return np.array(
+            [
+                [np.interp(x, grid, a), np.interp(x, grid, b)]
+                for x, grid, (a, b) in zip(q, self._grid, self._sides, strict=True)
+            ]
+        )
+
+    def torque(self, q: Array, pressure: Array) -> Array:
+        """Return the joints' torques, shape (n,) [N·m], for pressures of shape (n, 2) [Pa]."""
+        V = self.volumes(q)
+        return np.asarray(pressure[:, 0] * V[:, 0] - pressure[:, 1] * V[:, 1])
+
+    def flow(self, q: Array, qd: Array) -> Array:
+        """Return the oil that enters each side, shape (n, 2) [m³/s]; out of it is negative."""
+        V = self.volumes(q)
+        return np.column_stack([V[:, 0] * qd, -V[:, 1] * qd])
+
+
+def delivered(pressure: Array, flow: Array) -> tuple[float, float]:
+    """Return what the pump delivers at least: flow [m³/s] and power [W] into the drives.
+
+    Losses over the valves are not in it, and oil that a load drives in by itself is.
+    """
+    inward = np.maximum(flow, 0.0)
+    return float(inward.sum()), float((inward * np.maximum(pressure, 0.0)).sum())
