@@ -82,8 +82,8 @@ class Case:
         t, q_r, qd_r = self.reference
         applied = np.zeros(n)
         ticks = round(self.seconds / robot.control_period)
-        q = np.empty((ticks, n))
-        u = np.empty((ticks, n))
+        # Written, not only reserved: what grows while it runs is then somebody else's memory.
+        q, u = np.full((2, ticks, n), np.nan)
         chunk = None
         for k in range(ticks):
             now = state.stamp

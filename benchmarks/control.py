@@ -15,12 +15,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from _arm_figures import measure_arm, measure_step
 from _excavator_figures import measure_excavator
+from _excavator_hours import measure_hours
 
 from kuwa_cli.figure import Figure
 
 
 def measure() -> Iterator[Figure]:
-    """Time a step while the computer is cool, then run the arm, then the excavator."""
+    """Time a step while the computer is cool, then run the arm, the excavator, and for an hour."""
     yield from measure_step()
     yield from measure_arm()
     yield from measure_excavator()
+    yield from measure_hours()

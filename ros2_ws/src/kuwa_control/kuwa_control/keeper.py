@@ -37,7 +37,8 @@ class Keeper:
     def start(self) -> None:
         """Begin to save."""
         self._over.clear()
-        if self._period > 0.0:
+        hangs = self._thread is not None and self._thread.is_alive()
+        if self._period > 0.0 and not hangs:
             self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
             self._thread.start()
 
