@@ -9,12 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learner_double import LearnerDouble
+import rclpy
+from learner_double import ENTRY, LearnerDouble
+from rclpy.parameter import Parameter
 
 from kuwa_control.keeper import Keeper
+from kuwa_control.node import ControlNode
 from kuwa_control.warm import at_rest
 from kuwa_machines import load_machine
+from kuwa_policies.control.controllers import CONTROLLERS, DEFAULT
 from kuwa_policies.control.options import ControllerOptions
+from kuwa_ros.lifecycle import SUCCESS
 from stack_rig import wait_for
 
 pytestmark = pytest.mark.ros
@@ -102,3 +107,27 @@ def test_a_folder_that_is_gone_is_told_of_once_until_it_is_back(tmp_path: Path) 
     finally:
         keeper.stop()
     assert len(said) == 1 and "cannot be written" in said[0]
+
+
+def test_the_node_keeps_while_it_is_active(
+    ros_domain: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(CONTROLLERS, DEFAULT, ENTRY)
+    path = tmp_path / "c.npz"
+    values = {"controller_state_out": str(path), "controller_state_period": 0.05}
+    rclpy.init()
+    node = ControlNode()
+    try:
+        for name, value in values.items():
+            assert node.set_parameters([Parameter(name, value=value)])[0].successful
+        assert node.trigger_configure() == SUCCESS
+        time.sleep(0.2)
+        assert not path.exists(), "nothing is learnt before it is active"
+        assert node.trigger_activate() == SUCCESS
+        wait_for("a saved file", path.is_file)
+        node.core.weights[:] = 3.0  # type: ignore[union-attr]
+        wait_for("a newer one", lambda: kept(path) == 3.0)
+    finally:
+        node.finish()
+        node.destroy_node()
+        rclpy.try_shutdown()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kuwa_control.checks import YOUNG, checked_chunk, checked_state, checked_velocity
+from kuwa_control.keeper import Keeper
 from kuwa_control.warm import warm_up
 from kuwa_machines.contracts import (
     SPIKE_STATS_PERIOD,
@@ -23,11 +24,10 @@ from kuwa_machines.contracts import (
     Spiking,
     Trajectory,
 )
-from kuwa_machines.errors import CommandError, KuwaError
+from kuwa_machines.errors import CommandError
 from kuwa_machines.overlay import load_machine_as
 from kuwa_policies.control.controllers import CONTROLLERS, DEFAULT, make_controller
 from kuwa_policies.control.options import ControllerOptions
-from kuwa_policies.control.saved import keep
 from kuwa_ros import topics
 from kuwa_ros.conversions import (
     JointOrder,
@@ -62,7 +62,14 @@ class ControlParameters:
         "", "file with what the controller learnt in an earlier run; empty: it begins anew"
     )
     controller_state_out: str = parameter(
-        "", "file where the controller saves what it has learnt when the node is deactivated"
+        "", "file where the controller saves what it has learnt, now and then and at the end"
+    )
+    controller_state_period: float = parameter(
+        60.0,
+        "between two saves while the node is active; 0: only when it is deactivated",
+        unit="s",
+        low=0.0,
+        high=86400.0,
     )
     learn: bool = parameter(True, "whether the controller adapts while it runs")
     seed: int = parameter(0, "of what a controller draws", low=0, high=2**31 - 1)
@@ -99,7 +106,7 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._names = tuple(spec.joint_names)
         options = ControllerOptions(p.seed, p.neuron_dt, p.learn, p.controller_state)
         self.core = make_controller(p.controller, spec, p.period, options)
-        self._keep_at = self._checked_file(p.controller_state_out)
+        self._keeper = self._made_keeper(p.controller_state_out)
         self._to_state = JointStateReader(self._names)
         self._order = JointOrder(self._names)
         self._states = self.reader(topics.JOINT_STATES)
@@ -124,27 +131,23 @@ class ControlNode(KuwaNode[ControlParameters]):
         spare = make_controller(p.controller, spec, p.period, replace(options, saved=""))
         warm_up(spare, self._names, spec.home)
 
-    def _checked_file(self, name: str) -> Path | None:
-        """Return where to save what was learnt, or None where nothing is."""
+    def _made_keeper(self, name: str) -> Keeper | None:
+        """Return what saves what is learnt, or None where nothing is."""
         if not name or not isinstance(self.core, Learner):
             return None
         path = Path(name)
         if not path.parent.is_dir():
             raise ParameterError(f"controller_state_out {name}: there is no such folder")
-        return path
+        return Keeper(self.core, path, self.p.controller_state_period, self.get_logger().error)
 
     def activate(self) -> Loop:
+        if self._keeper is not None:
+            self._keeper.start()
         return MessageLoop("control", self, self._states, STATE_WAIT, self._step, self.fail)
 
     def deactivate(self) -> None:
-        if self._keep_at is None:
-            return
-        assert isinstance(self.core, Learner)
-        try:
-            keep(self.core, self._keep_at)
-        except KuwaError as error:
-            # A full disk must not keep a machine from being stopped.
-            self.get_logger().error(f"what the controller has learnt is lost: {error}")
+        if self._keeper is not None:
+            self._keeper.stop()
 
     def _forget(self, stamp: float) -> None:
         """Forget what was asked for before, except a chunk as young as the change of mode itself:
