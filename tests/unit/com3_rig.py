@@ -11,8 +11,9 @@ from can.interfaces.virtual import VirtualBus
 
 from kuwa_hardware.canbus import BusError, BusSettings
 from kuwa_hardware.com3.codec import messages
-from kuwa_hardware.com3.driver import Com3Robot, FrontMode
+from kuwa_hardware.com3.driver import Com3Robot
 from kuwa_hardware.com3.machine import EmulatedMachine
+from kuwa_hardware.com3.mapping import FrontMode
 from kuwa_hardware.mock import MockRobot
 from kuwa_machines.contracts import CommandKind, JointCommand, MachineState
 from kuwa_machines.loader import load_machine
@@ -29,8 +30,15 @@ class _Instant(VirtualBus):
         super().__init__(rig.settings.channel)
         self._rig = rig
 
+    def send(self, msg: can.Message, timeout: float | None = None) -> None:
+        if not self._rig.severed:
+            super().send(msg, timeout)
+
     def recv(self, timeout: float | None = None) -> can.Message | None:
         frame = super().recv(0.0)
+        # What the adapter says of itself still comes through.
+        while self._rig.severed and frame is not None and not frame.is_error_frame:
+            frame = super().recv(0.0)
         if frame is None and timeout:
             self._rig.waited(timeout)
             frame = super().recv(0.0)
@@ -49,6 +57,8 @@ class Com3Rig:
         self.settings = BusSettings("virtual", f"com3-rig-{next(_names)}")
         self.now = 100.0
         self.unplugged = False
+        self.severed = False
+        """The adapter is there and nothing passes it."""
         plant = MockRobot(load_machine(there or machine))
         plant.connect()
         self.machine = EmulatedMachine(plant, self.settings.open(), self.clock)

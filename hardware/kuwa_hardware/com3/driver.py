@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final
 
 import can
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from kuwa_hardware.com3.codec import messages
 from kuwa_hardware.com3.link import Link
 from kuwa_hardware.com3.listener import ANGLE, VELOCITY, Listener
-from kuwa_hardware.com3.mapping import JointSignals, load_map
+from kuwa_hardware.com3.mapping import FrontMode, JointSignals, load_map
 from kuwa_hardware.com3.oil import Drives, delivered
 from kuwa_hardware.com3.pose import BusPose, from_bus
 from kuwa_hardware.com3.supervision import BusWatch
@@ -28,13 +28,13 @@ from kuwa_machines.contracts import Array, CommandKind, JointCommand, Level, Mac
 from kuwa_machines.errors import CommandError, KuwaError
 from kuwa_machines.spec import MachineSpec
 
-FrontMode = Literal["effort", "velocity"]
 SIGNAL_SWITCH: Final = {"none": 0, "effort": 1, "velocity": 2}
 COMMAND: Final = {"effort": "Pilot_Pressure_Cmd_1", "velocity": "Velocity_Cmd_1"}
 SETTING: Final = "Machine_Setting_Cmd"
 
 CONNECT_WAIT: Final = 1.0
 """``connect`` waits this long for the machine to say which it is [s]."""
+_LOOK: Final = 0.02
 LAST_WORDS: Final = 5
 """``close`` sends neutral so many times."""
 RPM: Final = math.pi / 30
@@ -50,7 +50,8 @@ class Com3Robot:
     Args:
         spec: the machine. Its folder, or that of its model, holds ``com3.yaml``.
         open_bus: opens the bus; called again after it was lost.
-        mode: commands go out as pilot pressures (``effort``) or as velocities.
+        mode: commands go out as pilot pressures (``effort``) or as velocities (``velocity``); as
+            the machine's file says if None.
         echoes: whether the bus hands back what this node sent.
         steady, system: clocks [s].
     """
@@ -59,14 +60,14 @@ class Com3Robot:
         self,
         spec: MachineSpec,
         open_bus: Callable[[], can.BusABC],
-        mode: FrontMode = "effort",
+        mode: FrontMode | None = None,
         echoes: bool = False,
         steady: Callable[[], float] = time.monotonic,
         system: Callable[[], float] = time.time,
     ) -> None:
         self.spec = spec
         self.signals: JointSignals = load_map(spec)
-        self.mode = mode
+        self.mode: FrontMode = mode or self.signals.data.mode
         self.why: dict[str, str] = {}
         """What is at fault and why, as of the last read."""
         self._steady = steady
@@ -74,7 +75,7 @@ class Com3Robot:
         self._watch = BusWatch({name: table[name].cycle for name in data.watched})
         self._link = Link(open_bus, self._watch, echoes)
         self._heard = Listener(spec, data, self._link, self._watch, steady, system)
-        self._command, self._setting = table[COMMAND[mode]], table[SETTING]
+        self._command, self._setting = table[COMMAND[self.mode]], table[SETTING]
         self._setting_at = -math.inf
         self._alive = 0
         self._drives = Drives(spec)
@@ -98,15 +99,13 @@ class Com3Robot:
         """
         if self._link.is_open:
             return
-        start = self._steady()
-        self._link.open(start)
+        self._link.open(self._steady())
         heard = self._heard
-        while self._link.is_open and not heard.identified:
-            now = self._steady()
-            if now - start > CONNECT_WAIT:
+        for _ in range(round(CONNECT_WAIT / _LOOK)):
+            if heard.identified:
                 break
             heard.fresh = False
-            heard.listen(now, 0.02)
+            heard.listen(self._steady(), _LOOK)
         if heard.wrong:
             self._link.close()
             raise WrongMachineError(

@@ -12,11 +12,12 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import can
 import numpy as np
+from numpy.typing import NDArray
 
 from kuwa_hardware.canbus import BUS_ERRORS
 from kuwa_hardware.com3.codec import FrameError, MessageCodec, by_id, command_groups, messages, pgn
@@ -26,7 +27,14 @@ from kuwa_hardware.com3.mapping import load_map
 from kuwa_hardware.com3.oil import Drives
 from kuwa_hardware.com3.pose import to_bus
 from kuwa_hardware.failures import failure
-from kuwa_machines.contracts import Array, CommandKind, JointCommand, MachineState, SimulatedRobot
+from kuwa_machines.contracts import (
+    Array,
+    CommandKind,
+    HeightMap,
+    JointCommand,
+    MachineState,
+    SimulatedRobot,
+)
 from kuwa_machines.kinematics import ExcavatorKinematics
 
 COMMAND_TIMEOUT: Final = failure("robot_killed").timeout
@@ -121,10 +129,13 @@ class EmulatedMachine:
             JointCommand(0.0, self._sequence, "machine", CommandKind.VALVE,
                          self.signals.names, self.valves)
         )  # fmt: skip
+        terrain: HeightMap | None = None
+        images: dict[str, NDArray[np.uint8]] = {}
         for _ in range(ticks):
             state = self.robot.advance()
+            terrain, images = state.terrain or terrain, {**images, **state.images}
         self._tell(state, ticks)
-        return state
+        return state if ticks == 1 else replace(state, terrain=terrain, images=images)
 
     def why_neutral(self, now: float) -> str:
         """Return why no command reaches the valves, or ``""``."""

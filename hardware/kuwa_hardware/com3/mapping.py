@@ -21,6 +21,7 @@ from kuwa_machines.spec import MachineSpec
 from kuwa_machines.units import Angle, AngularVelocity, Pressure, Ratio
 
 NAME = "com3.yaml"
+FrontMode = Literal["effort", "velocity"]
 MPA = 1e6
 
 
@@ -77,6 +78,7 @@ class Com3Map(DataFile):
     """How a machine speaks COM3.
 
     Args:
+        mode: whether commands go out as pilot pressures or as velocities.
         external: values of ``control_state`` in which it takes commands from the bus.
         engine_speed: asked for [rad/s].
         pin_tolerance: another share between measured and modelled distance of pins is another
@@ -85,6 +87,7 @@ class Com3Map(DataFile):
         pilot, joints: see above.
     """
 
+    mode: FrontMode
     external: tuple[int, ...]
     engine_speed: AngularVelocity
     pin_tolerance: Ratio

@@ -18,6 +18,7 @@ setup(
         "console_scripts": [
             "robot = kuwa_robot.node:main",
             "opera_machine = kuwa_robot.opera_machine:main",
+            "emulated_machine = kuwa_robot.emulated_machine:main",
         ]
     },
 )

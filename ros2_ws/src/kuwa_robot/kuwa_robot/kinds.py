@@ -56,10 +56,21 @@ def _opera(asked: Asked) -> Mapping[str, Robot]:
     return {asked.machine: OperaRobot(asked.node, spec, parse(asked.bus, asked.machine))}
 
 
+def _com3_can(asked: Asked) -> Mapping[str, Robot]:
+    from kuwa_hardware.canbus import BusSettings
+    from kuwa_hardware.com3.driver import Com3Robot
+    from kuwa_machines.overlay import load_machine_as
+
+    bus = BusSettings.parse(asked.bus)
+    spec = load_machine_as(asked.machine, asked.parameters)
+    return {asked.machine: Com3Robot(spec, bus.opener, echoes=bus.echoes)}
+
+
 KINDS: Final[dict[str, Callable[[Asked], Mapping[str, Robot]]]] = {
     "sim": _sim,
     "mock": _mock,
     "opera": _opera,
+    "com3_can": _com3_can,
 }
 
 
