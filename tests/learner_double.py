@@ -38,6 +38,8 @@ class LearnerDouble:
 
     seen: MachineState
     """The state of the last step."""
+    reference: Trajectory | Array | None
+    """What it was told to follow then."""
 
     def reset(self, state: MachineState) -> None:
         self.network.reset(keep_weights=True)
@@ -45,7 +47,7 @@ class LearnerDouble:
     def step(
         self, state: MachineState, reference: Trajectory | Array | None, applied: Array
     ) -> Array:
-        self.seen = state
+        self.seen, self.reference = state, reference
         x_hat = self.network.step(20.0 * state.q, np.zeros(self.n), self.steps)
         self.error = state.q - x_hat
         if not self.frozen:

@@ -208,9 +208,9 @@ def mock_stack(*only: str, **options: Any) -> tuple[NodeSpec, ...]:
 
 
 @contextmanager
-def running(specs: tuple[NodeSpec, ...], logs: Path) -> Iterator[Rig]:
+def running(specs: tuple[NodeSpec, ...], logs: Path, respawn: bool = False) -> Iterator[Rig]:
     """Run a stack; at the end every node must have ended by itself and with exit code 0."""
-    processes = Processes(specs, logs)
+    processes = Processes(specs, logs, respawn=respawn)
     rig = None
     try:
         processes.start()

@@ -16,7 +16,7 @@ from kuwa_bringup.processes import Processes, command_line
 from kuwa_bringup.stack import SIMULATED, NodeSpec, stack
 from kuwa_machines.errors import KuwaError
 from kuwa_robot.kinds import KINDS, make_robots
-from stack_rig import mock_stack, wait_for
+from stack_rig import mock_stack, running, wait_for
 
 pytestmark = pytest.mark.ros
 
@@ -61,6 +61,22 @@ def test_each_stack_has_its_controller_and_its_own_file_to_save_it() -> None:
     assert lead["controller_state_out"] == files["zx200"]
     assert truck["controller_state_out"] == files["truck"]
     assert "controller" not in stack()[2].parameters, "the node has a default of its own"
+
+
+def test_files_of_safety_go_where_they_belong() -> None:
+    specs = stack(
+        "zx200", partners={"truck": "ic120"}, latch_file="/l", key_file="/k", zones="/z",
+        preflight="/p", blackbox="/b/",
+    )  # fmt: skip
+    by_title = {spec.title: spec.parameters for spec in specs}
+    lead, truck = by_title["safety"], by_title["truck.safety"]
+    assert [lead[n] for n in ("latch_file", "zones", "preflight")] == ["/l", "/z", "/p"]
+    assert [truck[n] for n in ("latch_file", "zones", "preflight")] == ["", "/z", ""]
+    keyed = {title for title, values in by_title.items() if values.get("key_file") == "/k"}
+    assert keyed == set(by_title) - {"planning", "truck.planning"}
+    assert by_title["supervisor"]["blackbox"] == "/b/zx200"
+    assert by_title["truck.supervisor"]["blackbox"] == "/b/truck"
+    assert all(spec.parameters.get("key_file", "") == "" for spec in stack())
 
 
 def test_only_simulated_robots_arm_themselves() -> None:
@@ -133,6 +149,27 @@ def test_nodes_end_when_their_starter_is_killed(ros_domain: int, tmp_path: Path)
     starter.send_signal(signal.SIGKILL)
     starter.wait()
     wait_for("every node has ended", lambda: not any(alive(pid) for pid in pids), 10.0)
+
+
+def test_what_died_is_started_again_but_brought_up_only_when_nothing_is_armed(
+    ros_domain: int, tmp_path: Path
+) -> None:
+    with running(mock_stack(), tmp_path, respawn=True) as rig:
+        probe, processes = rig.probe, rig.processes
+        probe.engage("teleop")
+        processes.send("control", signal.SIGKILL)
+        wait_for("a new process", lambda: processes.respawns.get("control") == 1)
+        wait_for("the stop", lambda: probe.mode == "stopped", 5.0)
+        wait_for("control is active again", lambda: "activate control" in again(tmp_path), 60.0)
+        wait_for("the stack is up", lambda: probe.supervisor() == "stopped", 60.0)
+        wait_for("the release", lambda: probe.set_mode("ready")[0])
+        words = log(tmp_path, "supervisor")
+        assert words.index("emergency stop") < words.rindex("configure control")
+
+
+def again(folder: Path) -> str:
+    """Return what the supervisor said after it demanded the stop."""
+    return log(folder, "supervisor").partition("emergency stop")[2]
 
 
 def test_what_does_not_stop_is_killed(

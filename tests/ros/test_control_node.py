@@ -15,14 +15,17 @@ import rclpy
 from learner_double import ENTRY, NEURONS, LearnerDouble
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from trajectory_msgs.msg import JointTrajectory
 
-from kuwa_control.checks import EARLY, YOUNG, checked_chunk, checked_state
+from kuwa_control.checks import EARLY, YOUNG, checked_chunk, checked_state, jump_limits
 from kuwa_control.node import ControlNode
 from kuwa_control.warm import at_rest, hold
+from kuwa_hardware.envelope import Envelope
 from kuwa_machines import load_machine
 from kuwa_machines.contracts import (
     CommandKind,
     JointCommand,
+    Level,
     Mode,
     SafetyState,
     SpikeStats,
@@ -36,6 +39,7 @@ from kuwa_ros import topics
 from kuwa_ros.conversions import (
     JointOrder,
     JointStateWriter,
+    command_from,
     command_msg,
     hydraulic_msg,
     safety_msg,
@@ -329,12 +333,117 @@ def test_a_controller_that_asks_for_no_number_ends_its_loop(
     wait_for("the problem", lambda: "asks for [nan" in node._problem)
 
 
-def test_a_chunk_is_about_now_or_refused() -> None:
-    chunk = hold(REST)
+def test_a_chunk_is_about_now_and_here_or_refused() -> None:
+    chunk, reach = hold(REST), jump_limits(SPEC)
     length = float(chunk.t[-1])
     for now in (0.0, length, length + 0.9 * YOUNG, -0.9 * EARLY):
-        assert checked_chunk(chunk, now) is chunk
+        assert checked_chunk(chunk, replace(REST, stamp=now), reach) is chunk
     for now, why in ((length + 1.1 * YOUNG, "over"), (-1.1 * EARLY, "too early")):
         with pytest.raises(CommandError, match=why):
-            checked_chunk(chunk, now)
+            checked_chunk(chunk, replace(REST, stamp=now), reach)
+    for joint in range(len(NAMES)):
+        away = np.eye(len(NAMES))[joint] * reach
+        near = replace(REST, q=REST.q + 0.99 * away)
+        assert checked_chunk(chunk, near, reach) is chunk
+        with pytest.raises(CommandError, match="from where the joints are"):
+            checked_chunk(chunk, replace(REST, q=REST.q - 1.01 * away), reach)
     assert checked_state(REST) is REST
+
+
+def test_an_endless_joint_may_be_anywhere() -> None:
+    spec = load_machine("d37")
+    reach = jump_limits(spec)
+    assert np.isinf(reach).tolist() == [np.isinf(limit) for limit in spec.q_max]
+
+
+def follows(around: Around, node: ControlNode, reference: Any) -> None:
+    """Tick until the core is told this."""
+
+    def told() -> bool:
+        around.tick()
+        seen = core(node).reference
+        if reference is CHUNK:
+            return isinstance(seen, Trajectory)
+        if reference is None:
+            return seen is None
+        return isinstance(seen, np.ndarray) and np.array_equal(seen, reference)
+
+    wait_for(f"the reference {reference}", told)
+
+
+STILL = np.zeros(len(NAMES))
+CHUNK = "a chunk"
+
+
+def test_it_holds_while_the_gate_says_so_and_goes_on_with_a_new_chunk(
+    node: ControlNode, around: Around
+) -> None:
+    activated(node, around, Mode.AUTO)
+    follows(around, node, STILL)
+    chunk = replace(hold(REST), stamp=around.stamp)
+    around.send["joint_trajectory"](trajectory_msg(chunk, NAMES))
+    follows(around, node, CHUNK)
+    for level in (Level.HOLD, Level.NEUTRAL):
+        around.send["safety"](safety_msg(SafetyState(Mode.AUTO, level=level), around.stamp))
+        follows(around, node, STILL)
+        follows(around, node, None)
+        around.mode(Mode.AUTO)
+        around.send["joint_trajectory"](
+            trajectory_msg(replace(hold(REST), stamp=around.stamp), NAMES)
+        )
+        follows(around, node, CHUNK)
+    around.send["safety"](safety_msg(SafetyState(Mode.AUTO, level=Level.HOLD), around.stamp))
+    follows(around, node, STILL)
+    around.mode(Mode.AUTO)
+    for _ in range(10):
+        assert around.tick() is not None
+    assert not isinstance(core(node).reference, Trajectory), "the old chunk is forgotten"
+    around.send["joint_trajectory"](trajectory_msg(replace(hold(REST), stamp=around.stamp), NAMES))
+    follows(around, node, CHUNK)
+    around.send["joint_trajectory"](JointTrajectory(joint_names=list(NAMES)))
+    follows(around, node, STILL)
+    follows(around, node, None)
+
+
+def test_it_holds_when_chunks_or_velocities_stay_away_and_says_so(
+    node: ControlNode, around: Around
+) -> None:
+    activated(node, around, Mode.AUTO, trajectory_timeout=0.2)
+    long = Trajectory(
+        around.stamp, np.array([0.0, 60.0]), np.tile(REST.q, (2, 1)), np.zeros((2, 4))
+    )
+    around.send["joint_trajectory"](trajectory_msg(long, NAMES))
+    follows(around, node, CHUNK)
+    follows(around, node, STILL)
+    assert node.report()["alarms"] == "policy_slow"
+    around.send["joint_trajectory"](trajectory_msg(replace(long, stamp=around.stamp), NAMES))
+    follows(around, node, CHUNK)
+    assert node.report()["alarms"] == ""
+    around.engage(Mode.TELEOP)
+    half = np.full(len(NAMES), 0.5)
+    command = JointCommand(
+        around.stamp, 1, "teleop", CommandKind.VELOCITY_FRACTION, tuple(NAMES), half
+    )
+    around.send["velocity_reference"](command_msg(command))
+    follows(around, node, half)
+    follows(around, node, STILL)
+    assert node.report()["alarms"] == "reference_lost"
+
+
+def test_requests_carry_the_code_of_the_key(
+    node: ControlNode, around: Around, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.touch(0o600)
+    key.write_text("5a" * 32)
+    activated(node, around, Mode.AUTO, key_file=str(key))
+    request = around.tick()
+    envelope = Envelope(bytes.fromhex("5a" * 32))
+    assert envelope.check(command_from(request)) == ""
+    request.value[0] += 1e-9
+    assert envelope.check(command_from(request)) == "its code is wrong"
+    key.chmod(0o644)
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    assert node.trigger_configure() == FAILURE
+    assert "chmod 600" in node._problem

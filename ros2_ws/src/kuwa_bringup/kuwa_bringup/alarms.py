@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kuwa_hardware.blackbox import BlackBox
 from kuwa_hardware.failures import failures
 from kuwa_machines.contracts import Level, SafetyState
+
+TORN_SHOWN = 30.0
+"""What an earlier run left torn is told for this long after the start [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,16 @@ def of_gate(safety: SafetyState) -> dict[str, str]:
     for code in safety.alarms:
         own = [r for r in safety.reasons if r.startswith(code)]
         reasons[code] = "; ".join(own) or words
+    return reasons
+
+
+def of_box(box: BlackBox, age: float) -> dict[str, str]:
+    """Return the black box's alarms; ``age``: time since its start [s]."""
+    reasons = {}
+    if box.problem or box.full:
+        reasons["disk_full"] = box.problem or box.full
+    if box.torn and age < TORN_SHOWN:
+        reasons["black_box_torn"] = box.torn
     return reasons
 
 

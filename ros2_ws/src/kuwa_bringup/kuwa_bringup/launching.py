@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kuwa_bringup.stack import NodeSpec, stack
+from kuwa_bringup.stack import EMULATED, NodeSpec, stack
 
 ARGUMENTS: dict[str, tuple[str, str]] = {
     "machine": ("zx200", "machine, by the name of its folder"),
@@ -18,14 +18,26 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     "controller_state_out": ("", "file where the controller saves what it has learnt at the end"),
     "parameters": ("", "file with identified numbers in place of the machine's own"),
     "partners": ("", "other machines of the scenario: name or name=machine, with commas between"),
+    "bus": ("", "how a real robot is reached: socketcan:can0, for instance"),
+    "latch_file": ("", "file that keeps a stop over a restart; none if empty"),
+    "key_file": ("", "key for codes on commands, mode 600; none are asked for if empty"),
+    "zones": ("", "file of the site's zones that are kept out"),
+    "preflight": ("", "the preflight's record, without which arming is refused; none if empty"),
+    "blackbox": ("", "folder for the black box; none is kept if empty"),
     "use_sim_time": ("false", "set use_sim_time; our nodes take time from the states anyway"),
     "params_file": ("", "YAML file with parameters that replace the stack's own"),
     "log_level": ("info", "log level of the nodes"),
 }
 
+RESPAWN_S = 1.0
+"""A node that died is started again this long after [s]."""
 
-def description(robot: str, names: tuple[str, ...]) -> Any:
-    """Return a LaunchDescription with the arguments ``names``; ``robot`` is the default kind."""
+
+def description(robot: str, names: tuple[str, ...], emulated: bool = False) -> Any:
+    """Return a LaunchDescription with the arguments ``names``; ``robot`` is the default kind.
+
+    With ``emulated``, a machine on a bus is another process of this computer.
+    """
     from launch import LaunchDescription  # type: ignore[attr-defined]
     from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
@@ -34,10 +46,10 @@ def description(robot: str, names: tuple[str, ...]) -> Any:
         DeclareLaunchArgument(name, default_value=defaults[name], description=ARGUMENTS[name][1])
         for name in names
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=_nodes)])
+    return LaunchDescription([*arguments, OpaqueFunction(function=_nodes, args=[emulated])])
 
 
-def _nodes(context: Any) -> list[Any]:
+def _nodes(context: Any, emulated: bool = False) -> list[Any]:
     given = {name: context.launch_configurations.get(name, "") for name in ARGUMENTS}
     get = {name: given[name] or ARGUMENTS[name][0] for name in ARGUMENTS}
     own = get["namespace"].strip("/") or get["machine"]
@@ -53,6 +65,13 @@ def _nodes(context: Any) -> list[Any]:
         namespace=get["namespace"],
         partners=_partners(get["partners"]),
         parameters={get["machine"]: get["parameters"]} if get["parameters"] else None,
+        bus=get["bus"],
+        emulated=emulated and get["robot"] in EMULATED,
+        latch_file=get["latch_file"],
+        key_file=get["key_file"],
+        zones=get["zones"],
+        preflight=get["preflight"],
+        blackbox=get["blackbox"],
     )
     use_sim_time = get["use_sim_time"].lower() in ("true", "1", "yes")
     return [_action(spec, use_sim_time, get["params_file"], get["log_level"]) for spec in specs]
@@ -92,7 +111,9 @@ def _action(spec: NodeSpec, use_sim_time: bool, params_file: str, log_level: str
         "arguments": ["--ros-args", "--log-level", log_level],
     }
     if spec.lifecycle:
-        return LifecycleNode(**common)
+        # A fresh process does nothing until the supervisor configures it, and that waits until
+        # the machine is not armed.
+        return LifecycleNode(**common, respawn=True, respawn_delay=RESPAWN_S)
     return Node(**common, on_exit=OpaqueFunction(function=_supervisor_ended))
 
 

@@ -1,4 +1,8 @@
-"""Starts a stack as child processes and ends it cleanly, where there is no ``launch`` package."""
+"""Starts a stack as child processes and ends it cleanly, where there is no ``launch`` package.
+
+A node that died may be started again at once, whatever the machine does: a fresh process does
+nothing until the supervisor configures it, which it does only when the machine is not armed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +25,11 @@ from kuwa_ros.main import PARENT_VARIABLE
 
 ASK_S: Final = 5.0
 """Time to end after SIGINT, then as long after SIGTERM, then SIGKILL [s]."""
+RESPAWN_S: Final = 0.5
+"""A node that died is started again this long after, then after twice as long each time [s]."""
+RESPAWN_MAX_S: Final = 30.0
+LOOK_S: Final = 0.1
+"""Between two looks for nodes that died [s]."""
 
 
 def command_line(spec: NodeSpec, log_level: str = "info") -> list[str]:
@@ -54,6 +64,8 @@ class Processes:
         logs: folder for one log file a node.
         log_level: of the nodes.
         environment: added to this process's own.
+        respawn: start nodes again that a signal has ended or that ended with an error; not a
+            supervisor that gave up.
     """
 
     def __init__(
@@ -62,12 +74,18 @@ class Processes:
         logs: Path,
         log_level: str = "info",
         environment: Mapping[str, str] | None = None,
+        respawn: bool = False,
     ) -> None:
         self.specs = {spec.title: spec for spec in specs}
         self.logs = logs
         self._level = log_level
         self._environment = {**os.environ, **(environment or {}), PARENT_VARIABLE: str(os.getpid())}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self.respawns: dict[str, int] = {}
+        """How often each node was started again."""
+        self._respawn = respawn
+        self._ending = threading.Event()
+        self._keeper: threading.Thread | None = None
 
     def __enter__(self) -> Processes:
         try:
@@ -90,6 +108,9 @@ class Processes:
         for name in self.specs:
             if name not in self._running or self._running[name].poll() is not None:
                 self.start_one(name)
+        if self._respawn and self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep, name="respawn", daemon=True)
+            self._keeper.start()
 
     def start_one(self, name: str) -> None:
         """Start one node; also again after it ended."""
@@ -103,6 +124,21 @@ class Processes:
                 env=self._environment,
                 start_new_session=True,
             )
+
+    def _keep(self) -> None:
+        due: dict[str, float] = {}
+        while not self._ending.wait(LOOK_S):
+            now = time.monotonic()
+            for name, code in self.ended().items():
+                gave_up = code >= 0 and not self.specs[name].lifecycle
+                if code == 0 or gave_up:
+                    continue
+                count = self.respawns.get(name, 0)
+                pause = min(RESPAWN_S * 2.0**count, RESPAWN_MAX_S)
+                if now >= due.setdefault(name, now + pause):
+                    del due[name]
+                    self.respawns[name] = count + 1
+                    self.start_one(name)
 
     def pid(self, name: str) -> int:
         """Return a node's process id."""
@@ -126,6 +162,9 @@ class Processes:
 
     def stop(self) -> dict[str, int]:
         """End everything; return the exit code of each node. Safe to call twice."""
+        self._ending.set()
+        if self._keeper is not None:
+            self._keeper.join()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             # The supervisor first: it must not take the others' end for their death.
             for name in reversed(list(self._running)):

@@ -14,7 +14,7 @@ from kuwa_planning.node import PlanningParameters
 from kuwa_robot.node import RobotParameters
 from kuwa_ros import topics
 from kuwa_ros.parameters import markdown
-from kuwa_safety.node import SafetyParameters
+from kuwa_safety.parameters import SafetyParameters
 
 TABLES = {
     "robot": RobotParameters,

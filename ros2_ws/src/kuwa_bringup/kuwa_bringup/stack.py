@@ -17,6 +17,12 @@ SIMULATED: Final = frozenset({"sim", "mock"})
 """Kinds of robot that move nothing real, so that the stack may arm itself."""
 
 
+EMULATED: Final = frozenset({"com3_can"})
+"""Kinds of robot whose machine can be another process on the same bus, a plant behind it."""
+EMULATED_BUS: Final = "udp_multicast:239.74.163.2:43113"
+"""Where they meet if nobody says otherwise: the loopback of this computer."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
     """One node to start.
@@ -62,6 +68,13 @@ def stack(
     namespace: str = "",
     partners: Mapping[str, str] | None = None,
     parameters: Mapping[str, str] | None = None,
+    bus: str = "",
+    emulated: bool = False,
+    latch_file: str = "",
+    key_file: str = "",
+    zones: str = "",
+    preflight: str = "",
+    blackbox: str = "",
 ) -> tuple[NodeSpec, ...]:
     """Return the nodes of one machine's stack, the supervisor last.
 
@@ -79,11 +92,27 @@ def stack(
         partners: name → machine of the scenario's other machines, each with a stack of its own in
             a namespace of its name; the site of all of them runs in the first one's robot node.
         parameters: machine → file with numbers in place of the machine's own.
+        bus: how a real robot is reached, in the words of its kind.
+        emulated: whether the machine on the bus is another process with a plant behind it, which
+            is then the first of the nodes; the supervisor has nothing to do with it.
+        latch_file: keeps a stop of the first machine over a restart; none if empty.
+        key_file: of the key for codes on commands; none are asked for if empty.
+        zones: file of the site's zones that are kept out.
+        preflight: the preflight's record of the first machine, which arming then needs.
+        blackbox: folder for the black boxes, one below it for each namespace; none if empty.
 
     Raises:
-        ValueError: if a real machine should arm itself.
+        ValueError: if a real machine should arm itself, or a robot that has no emulated machine
+            should have one.
     """
-    simulated = robot in SIMULATED
+    if emulated and (robot not in EMULATED or partners or speed != 1.0):
+        raise ValueError(
+            f"{robot!r} at speed {speed:g} with {len(partners or {})} partners: an emulated "
+            f"machine works alone, at speed 1, on the bus of {', '.join(sorted(EMULATED))}"
+        )
+    if emulated:
+        bus = bus or EMULATED_BUS
+    simulated = robot in SIMULATED or emulated
     if auto_arm and not simulated:
         raise ValueError(
             f"auto_arm is for simulated robots ({', '.join(sorted(SIMULATED))}), not for "
@@ -100,6 +129,7 @@ def stack(
         "seed": int(seed),
         "controller_state": controller_state,
         "controller_state_out": kept.get(ns.strip("/"), ""),
+        "key_file": key_file,
     }
     if controller:
         control["controller"] = controller
@@ -114,36 +144,65 @@ def stack(
                 "seed": int(seed),
                 "speed": float(speed),
                 "stats_file": stats_file,
+                "key_file": key_file,
             },
         ),
-        ("safety", {"machine": machine, "parameters": own}),
+        (
+            "safety",
+            {
+                "machine": machine,
+                "parameters": own,
+                "latch_file": latch_file,
+                "key_file": key_file,
+                "zones": zones,
+                "preflight": preflight,
+            },
+        ),
         ("control", control),
     ]
+    if bus:
+        nodes[0][1]["bus"] = bus
     if planner:
         nodes.append(("planning", {"machine": machine, "parameters": own, "planner": planner}))
     arms = simulated if auto_arm is None else auto_arm
     specs: list[NodeSpec] = []
     for name, partner in (partners or {}).items():
         theirs: dict[str, Value] = {"machine": partner, "parameters": files.get(partner, "")}
-        of_control = {"controller_state": "", "controller_state_out": kept.get(name, "")}
-        rest = [
-            (n, values | theirs | (of_control if n == "control" else {}))
-            for n, values in nodes
-            if n != "robot"
-        ]
-        specs += _supervised("/" + name, rest, arms, f"{name}.")
-    return (*specs, *_supervised(ns, nodes, arms))
+        own_of: dict[str, dict[str, Value]] = {
+            "control": {"controller_state": "", "controller_state_out": kept.get(name, "")},
+            "safety": {"latch_file": "", "preflight": ""},
+        }
+        rest = [(n, values | theirs | own_of.get(n, {})) for n, values in nodes if n != "robot"]
+        watching: dict[str, Value] = {"key_file": key_file, "blackbox": _below(blackbox, name)}
+        specs += _supervised("/" + name, rest, watching | {"auto_arm": arms}, f"{name}.")
+    watching = {"key_file": key_file, "blackbox": _below(blackbox, ns.strip("/"))}
+    if emulated:
+        there: dict[str, Value] = {
+            "robot": robot, "bus": bus, "machine": machine, "parameters": own,
+            "scenario": scenario, "seed": int(seed),
+        }  # fmt: skip
+        specs.append(
+            NodeSpec("kuwa_robot", "emulated_machine", "machine", ns, there, lifecycle=False)
+        )
+    return (*specs, *_supervised(ns, nodes, watching | {"auto_arm": arms}))
+
+
+def _below(folder: str, name: str) -> str:
+    return folder and f"{folder.rstrip('/')}/{name}"
 
 
 def _supervised(
-    namespace: str, nodes: list[tuple[str, dict[str, Value]]], arms: bool, mark: str = ""
+    namespace: str,
+    nodes: list[tuple[str, dict[str, Value]]],
+    watching: dict[str, Value],
+    mark: str = "",
 ) -> list[NodeSpec]:
-    """Return nodes and their supervisor, the supervisor last."""
+    """Return nodes and their supervisor, which is watching them, last."""
     specs = [
         NodeSpec(f"kuwa_{name}", name, name, namespace, values, label=mark and mark + name)
         for name, values in nodes
     ]
-    supervisor: dict[str, Value] = {"nodes": tuple(spec.name for spec in specs), "auto_arm": arms}
+    supervisor: dict[str, Value] = {"nodes": tuple(spec.name for spec in specs), **watching}
     label = mark and mark + "supervisor"
     return [*specs, NodeSpec("kuwa_bringup", "supervisor", "supervisor", namespace, supervisor,
                              lifecycle=False, label=label)]  # fmt: skip

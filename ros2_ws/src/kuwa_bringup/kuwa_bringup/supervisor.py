@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -20,9 +21,10 @@ from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from std_msgs.msg import Bool
 
-from kuwa_bringup.alarms import AlarmBook, of_gate
+from kuwa_bringup.alarms import AlarmBook, of_box, of_gate
+from kuwa_bringup.recorder import Recorder
 from kuwa_bringup.watch import TIMEOUT_S, Watch
-from kuwa_machines.contracts import Mode
+from kuwa_machines.contracts import Level, Mode
 from kuwa_machines.errors import KuwaError
 from kuwa_ros import topics
 from kuwa_ros.conversions import safety_from, time_msg
@@ -31,10 +33,13 @@ from kuwa_ros.lifecycle import DIAGNOSTICS_S
 from kuwa_ros.loop import Reader
 from kuwa_ros.main import run
 from kuwa_ros.parameters import declare, parameter, read
+from kuwa_ros.sealing import envelope_of, mode_request
 
 TICK_S = 0.1
 STALL_S = 1.0
 """Without a tick for this long the supervisor hangs [s]."""
+WORDS = 50
+"""Words on ``/diagnostics`` that wait for the next tick."""
 WHO = "supervisor"
 RESTING = (Mode.OFF, Mode.READY, Mode.STOPPED)
 """Modes in which a node may be brought up."""
@@ -54,6 +59,8 @@ class SupervisorParameters:
         ("robot", "safety", "control", "planning"), "lifecycle nodes in the order of bringing up"
     )
     auto_arm: bool = parameter(False, "go to mode auto by itself; for simulated robots only")
+    key_file: str = parameter("", "key of the gate, to ask it for modes; empty: it needs none")
+    blackbox: str = parameter("", "folder of the black box; empty: none is kept")
     heartbeat_timeout: float = parameter(
         TIMEOUT_S,
         "a node that is silent for this long counts as dead",
@@ -76,27 +83,36 @@ class Supervisor(Node):
         self._changers = {
             name: self.create_client(ChangeState, f"{name}/change_state") for name in self.p.nodes
         }
+        self._envelope = envelope_of(self.p.key_file)
         self._set_mode = self.create_client(topics.SET_MODE[1], topics.SET_MODE[0])
         self._stop = self._publisher(topics.EMERGENCY_STOP)
         self._alarms = self._publisher(topics.ALARMS)
         self._diagnostics = self._publisher(topics.DIAGNOSTICS)
         self._demanded = False
+        self._kept: set[str] = set()
         self._mode: Mode | None = None
         self._asked_mode_at = -1e9
         # Who starts the machine by itself does so once: not after a stop, not after its own crash.
         self._engaging = False
         self._was_up = False
-        self._diagnosed_at = 0.0
+        self._diagnosed_at, self._began = 0.0, time.monotonic()
         self._message = "starting"
         self._ticked_at = time.monotonic()
         self._status = Reader(self, topics.ROBOT_STATUS)
+        self._words = Reader(self, topics.DIAGNOSTICS, WORDS)
+        self._recorder: Recorder | None = None
+        if self.p.blackbox:
+            names = (*self.p.nodes, "supervisor", "perception", "teleop")
+            self._recorder = Recorder(self, Path(self.p.blackbox), names)
         self._subscribe(topics.SAFETY, self._safety)
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._heart = Heart(self, self._pulse)
 
     def finish(self) -> None:
-        """End the heartbeat."""
+        """End the heartbeat and the black box."""
         self._heart.stop()
+        if self._recorder is not None:
+            self._recorder.stop()
 
     def _publisher(self, topic: topics.Topic) -> Any:
         return self.create_publisher(topic.type, topic.name, topic.qos())
@@ -126,6 +142,7 @@ class Supervisor(Node):
         status = self._status.take()
         if status is not None:
             self._book.say("driver", dict.fromkeys(status.faults, ""))
+        self._read_words()
         faults = self._look()
         self._advance(now)
         missing = self._watch.waiting_for(now)
@@ -141,6 +158,18 @@ class Supervisor(Node):
         if now - self._diagnosed_at >= DIAGNOSTICS_S:
             self._diagnosed_at = now
             self._diagnose(bool(faults))
+
+    def _read_words(self) -> None:
+        """Take what nodes of this machine find wrong beside themselves, and the black box."""
+        prefix = self.get_namespace().rstrip("/") + "/"
+        for message in self._words.drain():
+            for status in message.status:
+                name = status.name.removeprefix(prefix)
+                codes = next((v.value for v in status.values if v.key == "alarms"), None)
+                if codes is not None and name in self.p.nodes:
+                    self._book.say(name, dict.fromkeys(codes.split(), ""))
+        if self._recorder is not None:
+            self._book.say("black box", of_box(self._recorder.box, time.monotonic() - self._began))
 
     def _look(self) -> dict[str, str]:
         """Raise alarms; demand the stop for a node at fault. A silent one is given time: the gate
@@ -169,6 +198,11 @@ class Supervisor(Node):
         if news:
             words = "; ".join(f"{a.code}: {a.reason} {a.remedy}" for a in news)
             self.get_logger().warning(f"alarms: {words}")
+        dead = [a for a in news if a.level is Level.STOPPED or a.code.endswith("_killed")]
+        fresh = {a.code for a in dead} - self._kept
+        self._kept = {a.code for a in dead}
+        if fresh and self._recorder is not None:
+            self._recorder.box.put_aside(" ".join(sorted(fresh)))
 
     def _resting(self, now: float) -> bool:
         """Return whether nothing is armed: a gate that does not run arms nothing."""
@@ -204,7 +238,7 @@ class Supervisor(Node):
         if now - self._asked_mode_at < 0.5 or not self._set_mode.service_is_ready():
             return
         self._asked_mode_at = now
-        request = topics.SET_MODE[1].Request(mode=ENGAGE[mode].value, who=WHO)
+        request = mode_request(ENGAGE[mode].value, WHO, self._envelope)
         future = self._set_mode.call_async(request)
         future.add_done_callback(lambda done: self._engaged(ENGAGE[mode], done.result()))
 

@@ -108,7 +108,7 @@ class Watch:
         for name, node in self._nodes.items():
             if not node.was_active:
                 continue
-            if node.lost or now - node.heard > self.timeout:
+            if node.state == "active" and (node.lost or now - node.heard > self.timeout):
                 found.setdefault(f"{name}_killed", []).append(
                     f"{name} is silent for {now - node.heard:.1f} s"
                 )

@@ -6,12 +6,16 @@ import numpy as np
 
 from kuwa_machines.contracts import Array, CommandKind, JointCommand, MachineState, Trajectory
 from kuwa_machines.errors import CommandError
+from kuwa_machines.spec import HydrostaticDrive, MachineSpec
 
 YOUNG = 0.25
 """A chunk that begins this near to a change of mode was made for the new mode [s]; one that ended
 longer ago than this was meant for another time."""
 EARLY = 1.0
 """So is one that begins later than this [s]: clocks do not agree."""
+NEAR, JUMP_TIME = 0.15, 0.5
+"""A chunk is refused where it is farther from a joint than this [rad] plus what the joint does in
+this time [s] at its highest speed: no plan is meant to be chased that far."""
 
 
 def checked_state(state: MachineState) -> MachineState:
@@ -29,17 +33,36 @@ def checked_state(state: MachineState) -> MachineState:
     return state
 
 
-def checked_chunk(chunk: Trajectory, now: float) -> Trajectory:
-    """Return a chunk that is about the time around ``now`` [s].
+def jump_limits(spec: MachineSpec) -> Array:
+    """Return how far a chunk may be from where each joint is, shape (n,) [rad].
+
+    For an endless joint only the velocities of a chunk count: infinity.
+    """
+    endless = [isinstance(joint.drive, HydrostaticDrive) for joint in spec.joints.values()]
+    return np.where(endless, np.inf, NEAR + JUMP_TIME * spec.qd_max)
+
+
+def checked_chunk(chunk: Trajectory, state: MachineState, reach: Array) -> Trajectory:
+    """Return a chunk that is about the time of the state, and begins where the joints are.
+
+    Args:
+        reach: how far each joint may be from the chunk, see :func:`jump_limits`, shape (n,) [rad].
 
     Raises:
-        CommandError: it is over, or begins long after now.
+        CommandError: it is over, begins long after now, or far away.
     """
+    now = state.stamp
     end = chunk.stamp + float(chunk.t[-1])
     if end < now - YOUNG or chunk.stamp > now + EARLY:
         raise CommandError(
             f"trajectory from {chunk.stamp:.3f} to {end:.3f} s is refused in a state of "
             f"{now:.3f} s: it is {'over' if end < now else 'too early'}"
+        )
+    away = np.abs(chunk.sample(now)[0] - state.q)
+    if not (away <= reach).all():
+        raise CommandError(
+            f"trajectory at {now:.3f} s is {away.round(3).tolist()} rad from where the joints are; "
+            f"at most {reach.round(3).tolist()} is allowed"
         )
     return chunk
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from kuwa_control.checks import YOUNG, checked_chunk, checked_state, checked_velocity
+from kuwa_control.checks import YOUNG, checked_chunk, checked_state, checked_velocity, jump_limits
 from kuwa_control.keeper import Keeper
 from kuwa_control.warm import warm_up
+from kuwa_hardware.failures import timeout
 from kuwa_machines.contracts import (
     SPIKE_STATS_PERIOD,
     Array,
@@ -19,6 +20,7 @@ from kuwa_machines.contracts import (
     Controller,
     JointCommand,
     Learner,
+    Level,
     MachineState,
     Mode,
     Spiking,
@@ -43,10 +45,15 @@ from kuwa_ros.lifecycle import KuwaNode
 from kuwa_ros.loop import Loop, MessageLoop
 from kuwa_ros.main import run
 from kuwa_ros.parameters import ParameterError, parameter
+from kuwa_ros.sealing import envelope_of
 
 SOURCE = {Mode.AUTO: "control", Mode.TELEOP: "teleop"}
 PRESSURES_AGE = 0.1
 """Pressures older than this say nothing of now [s]."""
+SETTLE = 0.3
+"""Beyond dead time and deceleration, until a joint counts as at rest [s]."""
+HOLD, WAIT = "hold", "wait"
+"""Why it holds, where that is no row of the failure table."""
 STATE_WAIT = 0.1
 """Without a joint state the loop wakes this often [s], and sends nothing."""
 
@@ -84,12 +91,20 @@ class ControlParameters:
         0.01, "control period, the time between two joint states", unit="s", low=0.001, high=0.1
     )
     velocity_timeout: float = parameter(
-        0.2,
-        "a velocity reference counts as zero this long after its receipt",
+        timeout("control.velocity_timeout"),
+        "the joints are brought to rest this long after the receipt of a velocity reference",
         unit="s",
         low=0.02,
         high=1.0,
     )
+    trajectory_timeout: float = parameter(
+        timeout("control.trajectory_timeout"),
+        "the joints are brought to rest this long after the receipt of a chunk",
+        unit="s",
+        low=0.1,
+        high=60.0,
+    )
+    key_file: str = parameter("", "key of the gate, for codes on requests; empty: none")
 
 
 class ControlNode(KuwaNode[ControlParameters]):
@@ -123,9 +138,15 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._sequence = time.monotonic_ns() // 1_000_000
         self._pressures: dict[str, Any] = {}
         self._pressures_at = -np.inf
-        self._mode = Mode.OFF
+        self._envelope = envelope_of(p.key_file)
+        self._mode, self._level = Mode.OFF, Level.NONE
+        self._reach = jump_limits(spec)
+        self._spec, self._rest_at = spec, 0.0
+        self._still = np.zeros(len(self._names))
+        self._holding = ""
         self._stamp = -np.inf
         self._trajectory: Trajectory | None = None
+        self._trajectory_at = -np.inf
         self._forget(0.0)
         # Another core of the same kind, so that the one in use learns nothing from it.
         spare = make_controller(p.controller, spec, p.period, replace(options, saved=""))
@@ -144,6 +165,12 @@ class ControlNode(KuwaNode[ControlParameters]):
         if self._keeper is not None:
             self._keeper.start()
         return MessageLoop("control", self, self._states, STATE_WAIT, self._step, self.fail)
+
+    def report(self) -> dict[str, object]:
+        if self.core is None:
+            return {}
+        alarms = self._holding if self._holding not in (HOLD, WAIT) else ""
+        return {"hold": self._holding, "alarms": alarms}
 
     def deactivate(self) -> None:
         if self._keeper is not None:
@@ -169,7 +196,7 @@ class ControlNode(KuwaNode[ControlParameters]):
         if self._mode not in SOURCE:
             return
         assert self.core is not None
-        values = self.core.step(state, self._reference(now), self._applied)
+        values = self.core.step(state, self._reference(now, state), self._applied)
         if not np.isfinite(values).all():
             raise CommandError(
                 f"controller {self.p.controller!r} asks for {values.tolist()}; expected numbers"
@@ -183,6 +210,8 @@ class ControlNode(KuwaNode[ControlParameters]):
             self._names,
             values,
         )
+        if self._envelope is not None:
+            command = self._envelope.seal(command)
         self._request(command_msg(command))
         if self._spiking is not None and self._sequence % self._spikes_every == 0:
             self._spikes(spikes_msg(self._spiking.spike_stats(), state.stamp, self._names))
@@ -200,18 +229,55 @@ class ControlNode(KuwaNode[ControlParameters]):
             return state
         return replace(state, **self._pressures)
 
-    def _reference(self, now: float) -> Trajectory | Array | None:
-        if self._mode is Mode.AUTO:
-            return self._trajectory
-        if now - self._velocity_at > self.p.velocity_timeout:
-            return np.zeros(len(self._names))
-        return self._velocity
+    def _reference(self, now: float, state: MachineState) -> Trajectory | Array | None:
+        """Return what to follow: what was asked for, else a hold.
+
+        A hold is a velocity of zero for as long as the joints need to come to rest, and neutral
+        valves after, which lock the oil: a controller would go on moving spools in their dead
+        bands. A ramp down at the joints' modelled deceleration was measured to take up to three
+        times as long and to be no softer.
+        """
+        code, why = self._reason_to_hold(now)
+        if code and not self._holding:
+            self._rest_at = now + self._stopping_time(state.qd)
+        if code != self._holding:
+            self._holding = code
+            log = self.get_logger()
+            log.warning(f"hold: {why}") if code else log.info("the hold is over")
+        if code:
+            return self._still if now < self._rest_at else None
+        if self._mode is Mode.TELEOP:
+            return self._velocity
+        return self._trajectory
+
+    def _stopping_time(self, qd: Array) -> float:
+        """Return how long the joints need from this velocity, shape (n,) [rad/s], to rest [s]."""
+        return SETTLE + float(np.max(self._spec.dead_time + np.abs(qd) / self._spec.qdd_max))
+
+    def _reason_to_hold(self, now: float) -> tuple[str, str]:
+        """Return a row of the failure table, or what else makes it hold, and words; else two ""."""
+        if self._level >= Level.HOLD:
+            return HOLD, f"the gate says {self._level.name.lower()}"
+        if self._mode is Mode.TELEOP:
+            age, limit = now - self._velocity_at, self.p.velocity_timeout
+            code, what = "reference_lost", "velocity reference"
+        elif self._trajectory is None:
+            return WAIT, "no trajectory yet"
+        else:
+            age, limit = now - self._trajectory_at, self.p.trajectory_timeout
+            code, what = "policy_slow", "trajectory"
+        return (code, f"no new {what} for more than {limit:g} s") if age > limit else ("", "")
 
     def _listen(self, now: float, state: MachineState) -> None:
         """Take what came since the last state; begin anew when the mode or the clock jumps."""
         assert self.core is not None
         safety = self._safety.take()
         mode = self._mode if safety is None else Mode(safety.mode)
+        if safety is not None:
+            self._level = Level(safety.level)
+            if self._level >= Level.HOLD:
+                # What was planned before is not where the machine is after.
+                self._trajectory = None
         if mode is not self._mode or state.stamp < self._stamp:
             self._mode = mode
             self.core.reset(state)
@@ -223,14 +289,22 @@ class ControlNode(KuwaNode[ControlParameters]):
                 self._applied = command_from(applied).ordered(self._names)
             trajectory = self._trajectories.take()
             if trajectory is not None:
-                chunk = trajectory_from(trajectory, self._order)
-                self._trajectory = checked_chunk(chunk, state.stamp)
+                self._take_trajectory(now, state, trajectory)
             velocity = self._velocities.take()
             if velocity is not None:
                 self._velocity = checked_velocity(command_from(velocity), self._names)
                 self._velocity_at = now
         except Exception as error:
             self.complain("reference", error)
+
+    def _take_trajectory(self, now: float, state: MachineState, message: Any) -> None:
+        if not message.points:
+            # As elsewhere in ROS, an empty one takes back what was sent before.
+            self._trajectory = None
+            return
+        chunk = trajectory_from(message, self._order)
+        self._trajectory = checked_chunk(chunk, state, self._reach)
+        self._trajectory_at = now
 
 
 def main() -> None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from trajectory_msgs.msg import JointTrajectory
 
-from kuwa_machines.contracts import HeightMap, MachineState, Mode, Planner, Task
+from kuwa_hardware.failures import timeout
+from kuwa_machines.contracts import HeightMap, MachineState, Mode, Plan, Planner, Task
 from kuwa_machines.overlay import load_machine_as
 from kuwa_planning.planners import PLANNERS, make_planner
 from kuwa_ros import topics
@@ -29,6 +31,8 @@ POLL_PERIOD = 0.02
 PATIENCE = 5.0
 """A planner may think this long [s]; the machine rests at the end of its last chunk meanwhile."""
 
+BLIND = "blind"
+"""What it says of itself while it has no map that is young enough."""
 UNKNOWN_VELOCITY = np.full(6, np.nan)
 
 
@@ -39,6 +43,13 @@ class PlanningParameters:
     machine: str = parameter("zx200", "machine, by the name of its folder")
     parameters: str = parameter("", "file with numbers in place of the machine's own")
     planner: str = parameter("expert", "planner", valid=tuple(PLANNERS))
+    terrain_timeout: float = parameter(
+        timeout("planning.terrain_timeout"),
+        "nothing is planned on a height map that is older than this since its receipt",
+        unit="s",
+        low=0.2,
+        high=60.0,
+    )
 
 
 class PlanningNode(KuwaNode[PlanningParameters]):
@@ -75,6 +86,8 @@ class PlanningNode(KuwaNode[PlanningParameters]):
         self._extra: dict[str, Any] = {}
         self._grid: Any = None
         self._terrain: HeightMap | None = None
+        self._terrain_at = -np.inf
+        self._alarm = ""
         self._task: Task | None = None
         self._begun: Task | None = None
         self._mode = Mode.OFF
@@ -87,10 +100,10 @@ class PlanningNode(KuwaNode[PlanningParameters]):
         return loop
 
     def report(self) -> dict[str, object]:
-        return {} if self.core is None else {"phase": self._phase}
+        return {} if self.core is None else {"phase": self._phase, "alarms": self._alarm}
 
     def _step(self, now: float) -> None:
-        state = self._listen()
+        state = self._listen(now)
         core, task, terrain = self.core, self._task, self._terrain
         if state is None or core is None or task is None or terrain is None:
             return
@@ -105,13 +118,30 @@ class PlanningNode(KuwaNode[PlanningParameters]):
         if state.stamp - self._planned_at < core.period - 1e-6:
             return
         self._planned_at = state.stamp
+        if self._too_old(now):
+            self._phase = BLIND
+            # An empty one takes back what was sent: control holds the machine at once.
+            self._trajectory(JointTrajectory(joint_names=list(self._names)))
+            self._status(plan_msg(Plan(None, BLIND, 0, False), state.stamp))
+            return
         plan = core.step(state, terrain)
         if plan.trajectory is not None:
             self._trajectory(trajectory_msg(plan.trajectory, self._names))
         self._phase = plan.phase
         self._status(plan_msg(plan, state.stamp))
 
-    def _listen(self) -> MachineState | None:
+    def _too_old(self, now: float) -> bool:
+        """Say whether the newest map is too old to plan on; without plans control holds."""
+        age, limit = now - self._terrain_at, self.p.terrain_timeout
+        alarm = "terrain_stale" if age > limit else ""
+        if alarm != self._alarm:
+            self._alarm = alarm
+            log = self.get_logger()
+            words = f"no height map for more than {limit:g} s: nothing is planned"
+            log.warning(words) if alarm else log.info("height maps come again")
+        return bool(alarm)
+
+    def _listen(self, now: float) -> MachineState | None:
         """Take what is new; return the newest state if there is one."""
         state = None
         for topic, reader in self._readers.items():
@@ -123,6 +153,8 @@ class PlanningNode(KuwaNode[PlanningParameters]):
                     state = self._to_state(message)
                 else:
                     self._take(topic, message)
+                if topic is topics.TERRAIN:
+                    self._terrain_at = now
             except Exception as error:
                 self.complain(topic.name, error)
         return None if state is None else replace(state, **self._extra)

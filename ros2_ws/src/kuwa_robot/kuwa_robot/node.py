@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rosgraph_msgs.msg import Clock
 
+from kuwa_hardware.failures import timeout
+from kuwa_hardware.watchdog import Watchdog
 from kuwa_machines.contracts import Robot, SimulatedRobot
 from kuwa_robot.face import Face
 from kuwa_robot.kinds import KINDS, make_robots
@@ -18,6 +20,7 @@ from kuwa_ros.lifecycle import KuwaNode
 from kuwa_ros.loop import DeadlineLoop, Loop
 from kuwa_ros.main import run
 from kuwa_ros.parameters import parameter
+from kuwa_ros.sealing import envelope_of
 
 REAL_PERIOD = 0.01
 """Period of the loop with a real machine [s]; a simulated one says its own."""
@@ -30,16 +33,20 @@ class RobotParameters:
     machine: str = parameter("zx200", "machine, by the name of its folder")
     parameters: str = parameter("", "file with numbers in place of the machine's own")
     robot: str = parameter("sim", "kind of robot", valid=tuple(KINDS))
+    bus: str = parameter("", "how a real robot is reached, in the words of its kind")
     scenario: str = parameter("dig_trench", "scenario of a simulated robot")
     seed: int = parameter(0, "seed of a simulated robot", low=0, high=2**31 - 1)
     cameras: bool = parameter(False, "make the pictures of a simulated machine's cameras")
     speed: float = parameter(1.0, "simulated seconds in a second", unit="s/s", low=0.01, high=100.0)
     watchdog: float = parameter(
-        0.2,
+        timeout("robot.watchdog"),
         "valves go to neutral after this long without a good command",
         unit="s",
         low=0.02,
         high=2.0,
+    )
+    key_file: str = parameter(
+        "", "key of the gate, whose commands carry its code; empty: they need none"
     )
     stats_file: str = parameter("", "write latency and tick statistics here at the end")
 
@@ -63,7 +70,9 @@ class RobotNode(KuwaNode[RobotParameters]):
     def configure(self) -> None:
         p = self.p
         self._counts: dict[str, object] = {}
-        robots = make_robots(p.robot, p.machine, p.parameters, p.scenario, p.seed, p.cameras)
+        robots = make_robots(
+            p.robot, p.machine, p.parameters, p.scenario, p.seed, p.cameras, p.bus, self
+        )
         lead = next(iter(robots.values()))
         lead.connect()
         self._simulated = isinstance(lead, SimulatedRobot)
@@ -71,8 +80,15 @@ class RobotNode(KuwaNode[RobotParameters]):
             # What a plant compiles at its first tick is compiled now, not while the stack waits.
             lead.advance()
             lead.reset(p.seed)
+        envelope = envelope_of(p.key_file)
         self.faces = [
-            Face(self, robot, "" if robot is lead else f"/{name}", p.watchdog)
+            Face(
+                self,
+                robot,
+                p.robot,
+                "" if robot is lead else f"/{name}",
+                Watchdog(tuple(robot.spec.joint_names), p.watchdog, envelope),
+            )
             for name, robot in robots.items()
         ]
         self._sim_clock = self.writer(topics.CLOCK) if self._simulated else None
@@ -82,6 +98,8 @@ class RobotNode(KuwaNode[RobotParameters]):
         period = REAL_PERIOD
         if isinstance(self.robot, SimulatedRobot):
             period = self.robot.control_period / self.p.speed
+        for face in self.faces:
+            face.forget()
         self._tick, self._started = 0, time.monotonic()
         self._last = self._started
         return DeadlineLoop("robot", period, self._step, self.fail)

@@ -86,9 +86,9 @@ class KuwaNode(LifecycleNode, Generic[P]):
         self._owned.append(lambda: self.destroy_publisher(publisher))
         return publisher.publish
 
-    def reader(self, topic: Topic, depth: int = 1) -> Reader:
+    def reader(self, topic: Topic, depth: int = 1, namespace: str = "") -> Reader:
         """Make a reader that the node polls or that its loop waits for."""
-        reader = Reader(self, topic, depth)
+        reader = Reader(self, topic, depth, namespace)
         self._owned.append(lambda: self.destroy_subscription(reader.subscription))
         return reader
 

@@ -137,18 +137,33 @@ class Reader:
         node: that reads.
         topic: what it reads.
         depth: messages that wait to be taken; more than one where none may be missed.
+        namespace: of the topic; the node's own if empty.
     """
 
-    def __init__(self, node: Node, topic: Topic, depth: int = 1) -> None:
+    def __init__(self, node: Node, topic: Topic, depth: int = 1, namespace: str = "") -> None:
         self.topic = topic
+        name, qos = topic.within(namespace), topic.qos(depth)
         self.subscription = node.create_subscription(
-            topic.type, topic.name, _unused, topic.qos(depth), callback_group=_NeverGroup()
+            topic.type, name, _unused, qos, callback_group=_NeverGroup()
         )
 
     def take(self) -> Any | None:
         """Return the newest message that was not taken yet, or None."""
         taken = self.subscription.handle.take_message(self.topic.type, False)
         return None if taken is None else taken[0]
+
+    def take_aged(self) -> tuple[Any, float] | None:
+        """Return the newest message that was not taken yet and its age since receipt [s]."""
+        taken = self.subscription.handle.take_message(self.topic.type, False)
+        if taken is None:
+            return None
+        message, info = taken
+        return message, time.time() - 1e-9 * info["received_timestamp"]
+
+    def take_raw(self) -> tuple[bytes, float] | None:
+        """Return the oldest message as bytes and the system time of its receipt [s]."""
+        taken = self.subscription.handle.take_message(self.topic.type, True)
+        return None if taken is None else (taken[0], 1e-9 * taken[1]["received_timestamp"])
 
     def drain(self) -> Iterator[Any]:
         """Return all messages that were not taken yet, the oldest first."""

@@ -186,7 +186,11 @@ def terrain_map_msg(terrain: c.HeightMap) -> MapMetaData:
 
 
 def terrain_from(msg: Image, grid: MapMetaData) -> c.HeightMap:
-    """Return the height map of an image and its grid."""
+    """Return the height map of an image and its grid.
+
+    Raises:
+        CommandError: it is of another kind or size than the grid, too large, or not finite.
+    """
     if (
         msg.encoding != "32FC1"
         or msg.is_bigendian
@@ -207,6 +211,9 @@ def terrain_from(msg: Image, grid: MapMetaData) -> c.HeightMap:
         )
     rows = np.frombuffer(msg.data, dtype="<f4").reshape(msg.height, msg.width)
     height = np.ascontiguousarray(rows.T, dtype=np.float64)
+    if not np.isfinite(height).all():
+        bad = int(np.count_nonzero(~np.isfinite(height)))
+        raise CommandError(f"height image has {bad} cells that are not finite; none may be")
     # The grid's resolution is a float32 in the message: 0.05 arrives as 0.0500000007.
     cell = float(np.format_float_positional(np.float32(grid.resolution), unique=True))
     x0 = grid.origin.position.x + 0.5 * cell

@@ -4,77 +4,52 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
-from kuwa_hardware.gate import Gate, GateLimits
-from kuwa_machines.contracts import GateOutput, JointCommand, MachineState, Mode
+from kuwa_hardware.gate import Gate
+from kuwa_hardware.latch import Latch
+from kuwa_hardware.limits import GateLimits
+from kuwa_hardware.mode_requests import ModeRequests
+from kuwa_machines.contracts import GateOutput, JointCommand, Level, MachineState, Mode
 from kuwa_machines.overlay import load_machine_as
 from kuwa_ros import topics
-from kuwa_ros.conversions import JointStateReader, command_from, command_msg, safety_msg
+from kuwa_ros.conversions import (
+    JointStateReader,
+    command_from,
+    command_msg,
+    safety_msg,
+    seconds,
+)
 from kuwa_ros.lifecycle import KuwaNode
 from kuwa_ros.loop import Loop, MessageLoop
 from kuwa_ros.main import run
-from kuwa_ros.parameters import parameter
+from kuwa_ros.sealing import envelope_of
+from kuwa_ros.status import StatusMemory
+from kuwa_safety.parameters import SafetyParameters
+
+T = TypeVar("T")
 
 FRESHNESS_PERIOD = 0.02
 """Without a request, freshness is looked at this often [s]."""
 SAFETY_PERIOD = 0.1
 """``safety`` is repeated this often [s]; a change goes out at once."""
-_D = GateLimits()
-
-
-@dataclass(frozen=True)
-class SafetyParameters:
-    """Parameters of the safety node."""
-
-    machine: str = parameter("zx200", "machine, by the name of its folder")
-    parameters: str = parameter("", "file with numbers in place of the machine's own")
-    request_timeout: float = parameter(
-        _D.request_timeout,
-        "a request is stale this long after its receipt",
-        unit="s",
-        low=0.02,
-        high=1.0,
-    )
-    state_timeout: float = parameter(
-        _D.state_timeout,
-        "a joint state is stale this long after its receipt",
-        unit="s",
-        low=0.02,
-        high=1.0,
-    )
-    answer_age: float = parameter(
-        _D.answer_age,
-        "a request that answers a state further from the newest is refused",
-        unit="s",
-        low=0.05,
-        high=5.0,
-    )
-    slew: float = parameter(
-        _D.slew, "fastest change of a valve command", unit="1/s", low=0.1, high=100.0
-    )
-    margin: float = parameter(
-        _D.margin, "distance kept from the position limits", unit="rad", low=0.001, high=0.5
-    )
-    overspeed: float = parameter(
-        _D.overspeed,
-        "a joint faster than this times its maximum gets no more command that way",
-        unit="1",
-        low=1.0,
-        high=3.0,
-    )
-    supervisor_timeout: float = parameter(
-        1.5,
-        "stop when a supervisor that was heard is silent for this long; 0: never",
-        unit="s",
-        low=0.0,
-        high=60.0,
-    )
+STATUS_PATIENCE = 0.2
+"""A status of the robot that stays away for longer is a fault of its own [s]."""
+HEARD = ("planning", "perception", "supervisor")
+"""Whose heartbeats the gate watches once they are there; it finds the death of control and robot
+sooner by their requests and states."""
+WHO_STOPS = "the topic emergency_stop"
+STOPS = 10
+"""Words on the emergency stop that wait to be taken: none may overwrite another's."""
 
 
 class SafetyNode(KuwaNode[SafetyParameters]):
-    """Steps the gate for each request, and without one at 50 Hz."""
+    """Steps the gate for each request and at an emergency stop, and else at 50 Hz.
+
+    All that it hears it takes in the loop's thread; the executor's only serves requests for modes.
+    """
 
     gate: Gate | None = None
 
@@ -85,103 +60,135 @@ class SafetyNode(KuwaNode[SafetyParameters]):
         p = self.p
         spec = load_machine_as(p.machine, p.parameters)
         limits = {name: getattr(p, name) for name in GateLimits.__dataclass_fields__}
-        self.gate = Gate(spec, GateLimits(**limits))
-        # The loop steps the gate while the executor sets modes and stops.
+        envelope = envelope_of(p.key_file)
+        self.gate = Gate(
+            spec,
+            GateLimits(**limits),
+            latch=Latch(Path(p.latch_file)) if p.latch_file else None,
+            envelope=envelope,
+        )
+        # The loop steps the gate while the executor sets modes.
         self._lock = threading.Lock()
+        self._asked = None if envelope is None else ModeRequests(envelope)
         self._to_state = JointStateReader(tuple(spec.joint_names))
+        self._status = StatusMemory(STATUS_PATIENCE)
         self._states = self.reader(topics.JOINT_STATES)
+        self._statuses = self.reader(topics.ROBOT_STATUS)
         self._requests = self.reader(topics.REQUEST)
+        self._stops = self.reader(topics.EMERGENCY_STOP, STOPS)
+        self._deadman = self.reader(topics.DEADMAN)
+        self._latents = self.reader(topics.LATENT)
+        self._beats = {name: self.reader(topics.heartbeat(name)) for name in HEARD}
         self._applied = self.writer(topics.APPLIED)
         self._safety = self.writer(topics.SAFETY)
-        self._told: tuple[Mode, int] | None = None
-        self._told_at = 0.0
-        self._mode = Mode.OFF
-        self._refused = 0
-        self._supervisor = self.get_namespace().rstrip("/") + "/supervisor"
-        self._supervisor_at = 0.0
-        self.listen(topics.EMERGENCY_STOP, self._stop)
         self.serve(topics.SET_MODE, self._set_mode)
-        if p.supervisor_timeout:
-            self.listen(topics.DIAGNOSTICS, self._heard)
+        self._told: tuple[object, ...] | None = None
+        self._told_at = 0.0
+        self._mode, self._level, self._refused = Mode.OFF, Level.NONE, 0
 
     def activate(self) -> Loop:
-        return MessageLoop("safety", self, self._requests, FRESHNESS_PERIOD, self._step, self.fail)
+        return MessageLoop(
+            "safety",
+            self,
+            self._requests,
+            FRESHNESS_PERIOD,
+            self._step,
+            self.fail,
+            urgent=(self._stops,),
+        )
 
     def report(self) -> dict[str, object]:
-        return {} if self.gate is None else {"mode": self._mode.value, "refused": self._refused}
+        if self.gate is None:
+            return {}
+        return {"mode": self._mode.value, "level": self._level.name, "refused": self._refused}
 
     def _step(self, now: float, message: Any | None) -> None:
         assert self.gate is not None
-        state, request = self._newest_state(), self._request(message)
+        state = self._newest_state(now)
+        request = self._checked("request", lambda: self._request(message))
+        stops = [bool(stop.data) for stop in self._stops.drain()]
         with self._lock:
-            if self._supervisor_at and now - self._supervisor_at > self.p.supervisor_timeout:
-                self.gate.emergency_stop(True, "silent supervisor")
+            for active in stops:
+                self.gate.emergency_stop(active, WHO_STOPS)
+            self._hear(now, self.gate)
             out = self.gate.step(now, state, request)
         self._applied(command_msg(out.applied))
         self._tell(now, out)
+        for active in stops:
+            words = "emergency stop" if active else "emergency stop is no longer demanded"
+            self.get_logger().warning(words)
 
-    def _newest_state(self) -> MachineState | None:
+    def _checked(self, what: str, make: Callable[[], T]) -> T | None:
+        try:
+            return make()
+        except Exception as error:
+            self.complain(what, error)
+            return None
+
+    def _newest_state(self, now: float) -> MachineState | None:
+        status = self._statuses.take()
+        if status is not None:
+            self._checked("robot status", lambda: self._status.take(now, status))
         message = self._states.take()
         if message is None:
             return None
-        try:
-            return self._to_state(message)
-        except Exception as error:
-            self.complain("joint state", error)
-            return None
+        return self._checked(
+            "joint state", lambda: self._status.merged(now, self._to_state(message))
+        )
 
-    def _request(self, message: Any | None) -> JointCommand | None:
-        if message is None:
-            return None
-        try:
-            return command_from(message)
-        except Exception as error:
-            self.complain("request", error)
-            return None
+    @staticmethod
+    def _request(message: Any | None) -> JointCommand | None:
+        return None if message is None else command_from(message)
+
+    def _hear(self, now: float, gate: Gate) -> None:
+        """Take what nodes, operator and perception say."""
+        for name, beats in self._beats.items():
+            beat = beats.take()
+            if beat is not None:
+                gate.heard(now, name, beat.state, beat.problem)
+        deadman = self._deadman.take()
+        if deadman is not None:
+            gate.deadman(now, bool(deadman.data))
+        latent = self._latents.take()
+        if latent is not None:
+            gate.latent(now, latent.free_energy, latent.free_energy_limit)
 
     def _tell(self, now: float, out: GateOutput) -> None:
         safety = out.safety
-        self._mode, self._refused = safety.mode, safety.refused
-        news = (safety.mode, safety.refused)
+        self._mode, self._level, self._refused = safety.mode, safety.level, safety.refused
+        news = (safety.mode, safety.level, safety.alarms)
         if news != self._told or now - self._told_at >= SAFETY_PERIOD:
             self._told, self._told_at = news, now
             self._safety(safety_msg(safety, out.applied.stamp))
 
     def _set_mode(self, request: Any, response: Any) -> Any:
         assert self.gate is not None
-        try:
-            mode = Mode(request.mode)
-        except ValueError:
-            mode = request.mode  # the mode machine answers with the valid ones
-        with self._lock:
-            response.granted, response.why = self.gate.set_mode(mode, request.who)
+        why = ""
+        if self._asked is not None:
+            why = self._asked.refusal(
+                request.mode,
+                request.who,
+                seconds(request.stamp),
+                request.sequence,
+                bytes(request.mac),
+                time.time(),
+            )
+        if why:
+            response.granted, response.why = False, why
+        else:
+            try:
+                mode = Mode(request.mode)
+            except ValueError:
+                mode = request.mode  # the mode machine answers with the valid ones
+            with self._lock:
+                response.granted, response.why = self.gate.set_mode(mode, request.who)
         self.get_logger().info(
             f"{request.who or 'somebody'} asks for mode {request.mode!r}: "
             f"{'granted' if response.granted else 'refused'}, {response.why}"
         )
-        self._now()
-        return response
-
-    def _stop(self, message: Any) -> None:
-        assert self.gate is not None
-        with self._lock:
-            self.gate.emergency_stop(message.data, "the topic emergency_stop")
-        self.get_logger().warning(
-            "emergency stop" if message.data else "emergency stop is no longer demanded"
-        )
-        self._now()
-
-    def _heard(self, message: Any) -> None:
-        assert self.gate is not None
-        for status in message.status:
-            if status.name == self._supervisor:
-                self._supervisor_at = time.monotonic()
-                with self._lock:
-                    self.gate.emergency_stop(False, "silent supervisor")
-
-    def _now(self) -> None:
         if self.loop is not None:
             self.loop.wake()
+        return response
 
 
 def main() -> None:
