@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,8 +140,8 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     ("graph", "words"),
     [
         (
-            lambda: foreign(nir.Linear(np.eye(2)), nir.Threshold(np.ones(2)), neurons(2)),
-            "'threshold' is a Threshold; supported: Input",
+            lambda: foreign(nir.Linear(np.eye(2)), nir.IF(np.ones(2), np.ones(2))),
+            "'if' is a IF; supported: Input",
         ),
         (
             lambda: nir.NIRGraph(
@@ -167,12 +168,68 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
             "cycle without neurons",
         ),
         (lambda: foreign(nir.Linear(np.eye(2)), neurons(2, tau=0.0)), "above 0"),
+        (
+            lambda: foreign(nir.Delay(np.array([1e-3, 2.5e-3])), nir.Linear(np.eye(2)), neurons(2)),
+            "'delay' delays by 0.0025 s; expected whole steps of 0.001 s",
+        ),
+        (
+            lambda: foreign(
+                nir.Linear(np.eye(2)),
+                nir.Delay(np.array([1e-3, 2e-3])),
+                nir.Linear(np.eye(2)),
+                neurons(2),
+            ),
+            "behind node 'linear' delays differ between two matrices",
+        ),
         (lambda: foreign(nir.Linear(np.eye(2)), neurons(2, tau=1e-4)), "at least as much"),
     ],
 )
 def test_graphs_that_we_do_not_know_are_refused_by_name(graph, words: str) -> None:
     with pytest.raises(KuwaError, match=words):
         files.from_graph(graph(), dt=1e-3)
+
+
+def test_delays_become_those_of_synapses_and_come_back(tmp_path: Path) -> None:
+    ms = 1e-3
+    graph = foreign(
+        nir.Delay(np.array([1, 2, 3]) * ms), nir.Linear(np.ones((2, 3))),
+        nir.Delay(np.array([0, 5]) * ms), nir.Scale(np.array([1.0, 2.0])), neurons(2),
+    )  # fmt: skip
+    network = files.from_graph(graph, dt=ms)
+    (p,) = network.projections
+    assert p.delays().tolist() == [[1, 2, 3], [6, 7, 8]]
+    files.write(network, tmp_path / "network.nir")
+    again = files.read(tmp_path / "network.nir")
+    np.testing.assert_array_equal(again.projections[0].delays(), p.delays())
+    mixed = replace(p, delay=np.array([[0, 1, 0], [1, 0, 0]]))
+    with pytest.raises(KuwaError, match="differ from synapse to synapse"):
+        files.write(replace(network, projections=[mixed]), tmp_path / "network.nir")
+
+
+def test_a_delay_puts_spikes_off_and_takes_the_place_of_a_cycles_step() -> None:
+    relay = lif(np.full(1, 1e-3), np.full(1, 0.5))
+
+    def ring(delay: int | None) -> list[int]:
+        back = None if delay is None else np.full((1, 1), delay)
+        network = SpikingNetwork(
+            1e-3, {"in": 1}, {"a": relay},
+            [Projection("in", "a", np.eye(1), delay=np.full((1, 1), 2)),
+             Projection("a", "a", np.eye(1), delay=back)], {},
+        )  # fmt: skip
+        spikes = simulate(network, {"in": np.eye(9, 1)})["a"][:, 0]
+        return [int(t) for t in np.flatnonzero(spikes)]
+
+    assert ring(None) == ring(0) == ring(1) == [2, 3, 4, 5, 6, 7, 8]
+    assert ring(3) == [2, 5, 8]
+
+
+def test_a_threshold_is_a_neuron_that_forgets_within_a_step() -> None:
+    graph = foreign(nir.Linear(np.array([[1.0, 0.5]])), nir.Threshold(np.array([1.2])))
+    network = files.from_graph(graph, dt=1e-3)
+    (name,) = network.populations
+    drive = np.array([[1, 0], [0, 1], [1, 1], [1, 0], [1, 1]], float)
+    out = simulate(network, {next(iter(network.inputs)): drive})[name]
+    assert out[:, 0].tolist() == [0, 0, 1, 0, 1]
 
 
 def test_names_that_a_file_cannot_hold_are_refused(tmp_path: Path) -> None:

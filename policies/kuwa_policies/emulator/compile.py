@@ -152,6 +152,7 @@ def _fit(
                 _bias_error(neurons, step_bias, scale, threshold),
                 _used(limits.u, STATE_LIMIT),
                 _used(limits.v, STATE_LIMIT),
+                float(np.abs(limits.v[0]).max()) / STATE_LIMIT,
                 bool((limits.v[0] < -STATE_LIMIT).any()),
             )
             return scale, neurons, made, loss

@@ -14,6 +14,7 @@ class GroupLoss:
         tau_u, tau_v: time constants [steps], wanted and got.
         threshold_error: relative. bias_error: of a step, as a share of the threshold.
         u_used, v_used: share of the register that the worst input can reach.
+        v_below: share that inhibition can reach.
         saturates: whether the voltage may be held at its least value.
     """
 
@@ -25,6 +26,7 @@ class GroupLoss:
     bias_error: float
     u_used: float
     v_used: float
+    v_below: float
     saturates: bool
 
 

@@ -4,24 +4,28 @@ What NIR does not hold is kept in metadata, which other programs may read and no
 
     graph   kuwa.dt, the step in seconds; kuwa.cycle_delay_steps = 1; kuwa.spike, kuwa.integration
     node    kuwa.reset of each LIF and CubaLIF: "to_value", "subtract", "none"
+
+A Threshold is read as what it is, stepped: an LIF that forgets within a step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
-from kuwa_policies.nir_io.network import Population, Projection, SpikingNetwork
+from kuwa_policies.nir_io.network import Population, Projection, SpikingNetwork, lif
+from kuwa_policies.nir_io.paths import Chain, paths, summed
 
 LINEAR = ("Affine", "Linear", "Scale")
-NEURONS = ("LIF", "CubaLIF", "LI")
-SUPPORTED = ("Input", "Output", *LINEAR, *NEURONS)
+NEURONS = ("LIF", "CubaLIF", "LI", "Threshold")
+SUPPORTED = ("Input", "Output", *LINEAR, "Delay", *NEURONS)
 
 
 def _nir() -> ModuleType:
@@ -60,12 +64,20 @@ def to_graph(network: SpikingNetwork) -> Any:
         name = f"{p.source}_to_{p.target}"
         if name in nodes:
             raise KuwaError(f"two projections {p.source!r} → {p.target!r}; add their weights up")
-        nodes[name] = (
+        linear = (
             nir.Linear(weight=p.weight)
             if p.bias is None
             else nir.Affine(weight=p.weight, bias=p.bias)
         )
-        edges += [(p.source, name), (name, p.target)]
+        before, behind = _split(p)
+        chain = {name: linear}
+        if before.any():
+            chain = {f"{name}_before": nir.Delay(delay=before * network.dt)} | chain
+        if behind.any():
+            chain |= {f"{name}_behind": nir.Delay(delay=behind * network.dt)}
+        nodes |= chain
+        along = [p.source, *chain, p.target]
+        edges += list(pairwise(along))
     for name, source in network.outputs.items():
         size = network.populations[source].size
         nodes[name] = nir.Output(output_type={"output": np.array([size])})
@@ -77,6 +89,19 @@ def to_graph(network: SpikingNetwork) -> Any:
         "kuwa.spike": "v > v_threshold",
     }
     return nir.NIRGraph(nodes=nodes, edges=edges, metadata=metadata)
+
+
+def _split(p: Projection) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the delays of a projection as those of its source's and of its target's neurons."""
+    delays = p.delays()
+    before = delays[0] - delays[0].min()
+    behind = delays[:, 0] - before[0]
+    if (behind[:, None] + before[None, :] != delays).any() or (behind < 0).any():
+        raise KuwaError(
+            f"delays of {p.source!r} → {p.target!r} differ from synapse to synapse; NIR has those "
+            f"of neurons: a number of the source's plus one of the target's"
+        )
+    return before, behind
 
 
 def write(network: SpikingNetwork, path: str | Path) -> None:
@@ -94,21 +119,29 @@ def read(path: str | Path, dt: float | None = None) -> SpikingNetwork:
     Raises:
         KuwaError: it is not a NIR file, or holds what we do not know.
     """
+    try:
+        return from_graph(load(path), dt)
+    except KuwaError as error:
+        raise KuwaError(f"{path}: {error}") from None
+
+
+def load(path: str | Path) -> Any:
+    """Return the ``nir.NIRGraph`` of a file.
+
+    Raises:
+        KuwaError: it is not a NIR file.
+    """
     nir = _nir()
     if not Path(path).is_file():
-        raise KuwaError(f"{path}: no such file")
+        raise KuwaError("no such file")
     try:
-        graph = nir.read(str(path))
+        return nir.read(str(path))
     except Exception as error:
         # h5py and nir raise whatever comes up first: OSError, KeyError, ValueError, AssertionError.
         raise KuwaError(
-            f"{path}: not a NIR file that can be read ({type(error).__name__}: {error}); expected "
-            f"HDF5 as nir.write makes it"
+            f"not a NIR file that can be read ({type(error).__name__}: {error}); expected HDF5 as "
+            f"nir.write makes it"
         ) from None
-    try:
-        return from_graph(graph, dt)
-    except KuwaError as error:
-        raise KuwaError(f"{path}: {error}") from None
 
 
 def from_graph(graph: Any, dt: float | None = None) -> SpikingNetwork:
@@ -123,7 +156,7 @@ def from_graph(graph: Any, dt: float | None = None) -> SpikingNetwork:
     step = float(said if dt is None else dt)
     kinds = {name: type(node).__name__ for name, node in graph.nodes.items()}
     populations = {
-        name: _population(name, node)
+        name: _population(name, node, step)
         for name, node in graph.nodes.items()
         if kinds[name] in NEURONS
     }
@@ -133,10 +166,10 @@ def from_graph(graph: Any, dt: float | None = None) -> SpikingNetwork:
         if kinds[name] == "Input"
     }
     sizes = {**inputs, **{name: p.size for name, p in populations.items()}}
-    projections = _summed(
+    projections = summed(
         projection
         for target in populations
-        for projection in _paths(graph, target, target, sizes, None, ())
+        for projection in paths(graph, target, Chain.to(target, sizes), step)
     )
     outputs = {}
     for source, target in graph.edges:
@@ -158,8 +191,11 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _population(name: str, node: Any) -> Population:
+def _population(name: str, node: Any, dt: float) -> Population:
     kind = type(node).__name__
+    if kind == "Threshold":
+        threshold = np.array(node.threshold, float).ravel()
+        return lif(np.full(len(threshold), dt), threshold)
     cuba = kind == "CubaLIF"
     reset = "none" if kind == "LI" else _text(node.metadata.get("kuwa.reset", "to_value"))
 
@@ -180,60 +216,3 @@ def _population(name: str, node: Any) -> Population:
         )  # fmt: skip
     except KuwaError as error:
         raise KuwaError(f"node {name!r}: {error}") from None
-
-
-def _paths(
-    graph: Any, at: str, target: str, sizes: dict[str, int], weight: Array | None,
-    seen: tuple[str, ...],
-) -> Iterator[Projection]:  # fmt: skip
-    """Yield what reaches ``target`` through linear nodes, from ``at`` backwards.
-
-    Args:
-        weight: from ``at`` to the target; None for the identity.
-    """
-    for source, to in graph.edges:
-        if to != at:
-            continue
-        node = graph.nodes[source]
-        if source in sizes:
-            n, m = sizes[target], sizes[source]
-            if weight is None and n != m:
-                raise KuwaError(f"{source!r} of {m} is joined to {target!r} of {n} without weights")
-            yield Projection(source, target, np.eye(n) if weight is None else weight)
-            continue
-        if source in seen:
-            raise KuwaError(f"node {source!r} is in a cycle without neurons: it cannot be stepped")
-        if type(node).__name__ == "Scale":
-            own = np.diag(np.array(node.scale, float).ravel())
-        else:
-            own = np.array(node.weight, float)
-        if own.ndim != 2:
-            raise KuwaError(f"node {source!r} has weights of shape {own.shape}; expected a matrix")
-        before = np.eye(sizes[target]) if weight is None else weight
-        if before.shape[1] != own.shape[0]:
-            raise KuwaError(
-                f"node {source!r} puts out {own.shape[0]} numbers; {at!r} takes {before.shape[1]}"
-            )
-        found = list(_paths(graph, source, target, sizes, before @ own, (*seen, source)))
-        if not found:
-            raise KuwaError(f"node {source!r} has no source")
-        if type(node).__name__ == "Affine":
-            # Once, however many sources the node has.
-            constant = before @ np.array(node.bias, float)
-            first = found[0]
-            bias = constant if first.bias is None else first.bias + constant
-            found[0] = Projection(first.source, first.target, first.weight, bias)
-        yield from found
-
-
-def _summed(projections: Iterator[Projection]) -> list[Projection]:
-    """Add up projections of the same source and target."""
-    found: dict[tuple[str, str], Projection] = {}
-    for p in projections:
-        old = found.get((p.source, p.target))
-        if old is not None:
-            biases = [b for b in (old.bias, p.bias) if b is not None]
-            bias = np.sum(biases, axis=0) if biases else None
-            p = Projection(p.source, p.target, old.weight + p.weight, bias)
-        found[p.source, p.target] = p
-    return list(found.values())

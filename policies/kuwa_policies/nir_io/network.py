@@ -6,7 +6,8 @@
 
 A time step is Euler's: I first, v with the new I, then spikes and reset. What arrives in a step are
 its inputs and the spikes of this very step, but for connections within a cycle, which deliver those
-of the step before. Spikes are of height 1 and last a step, so a current that should add w to a
+of the step before; a delay puts both off, and one of a step or more takes the place of the cycle's.
+Spikes are of height 1 and last a step, so a current that should add w to a
 voltage at once is w τ/(R dt): that is what decides between 59 and 3 spikes.
 """
 
@@ -87,12 +88,18 @@ class Projection:
     Args:
         weight: shape (n of target, n of source).
         bias: a constant current, shape (n of target,); None for none.
+        delay: of each synapse [steps], shape as ``weight``; None for none.
     """
 
     source: str
     target: str
     weight: Array
     bias: Array | None = None
+    delay: NDArray[np.int64] | None = None
+
+    def delays(self) -> NDArray[np.int64]:
+        """Return the delay of each synapse, zeros where there is none."""
+        return np.zeros(self.weight.shape, np.int64) if self.delay is None else self.delay
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,8 @@ class SpikingNetwork:
                 raise KuwaError(f"{what}: weights have shape {p.weight.shape}; expected {shape}")
             if p.bias is not None and p.bias.shape != shape[:1]:
                 raise KuwaError(f"{what}: bias has shape {p.bias.shape}; expected {shape[:1]}")
+            if p.delay is not None and (p.delay.shape != shape or (p.delay < 0).any()):
+                raise KuwaError(f"{what}: delays must be whole steps from 0 on, shape {shape}")
             if not np.isfinite(p.weight).all() or not (p.bias is None or np.isfinite(p.bias).all()):
                 raise KuwaError(f"{what}: values that are not finite")
         for name, source in self.outputs.items():
@@ -202,12 +211,16 @@ def simulate(
             for p in into[name]:
                 if p.bias is not None:
                     arriving += p.bias
-                if p.source in network.inputs:
-                    arriving += p.weight @ inputs[p.source][t]
-                elif not late[p.source, p.target]:
-                    arriving += p.weight @ out[p.source][t]
-                elif t > 0:
-                    arriving += p.weight @ out[p.source][t - 1]
+                sent = inputs[p.source] if p.source in network.inputs else out[p.source]
+                least = int(late[p.source, p.target])
+                if p.delay is None:
+                    if t >= least:
+                        arriving += p.weight @ sent[t - least]
+                    continue
+                for d in np.unique(p.delay):
+                    past = t - max(int(d), least)
+                    if past >= 0:
+                        arriving += np.where(p.delay == d, p.weight, 0.0) @ sent[past]
             if n.kind == "CubaLIF":
                 current[name] += dt / n.tau_syn * (n.w_in * arriving - current[name])
                 arriving = current[name]
