@@ -2,6 +2,7 @@
 
 from kuwa_hardware.preflight.record import (
     Record,
+    arming_reason,
     make_record,
     preflight_reason,
     read_record,
@@ -19,6 +20,7 @@ __all__ = [
     "PreflightError",
     "Record",
     "Verdict",
+    "arming_reason",
     "make_record",
     "preflight_reason",
     "read_record",

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kuwa_hardware.preflight.results import Check, PreflightError, Verdict
 from kuwa_machines.errors import KuwaError
@@ -23,6 +23,8 @@ FORMAT = 1
 VALID_HOURS = 12.0
 """A shift: oil, load and cables of tomorrow are others."""
 MAX_BYTES = 5_000_000
+SIMULATED: Final = frozenset({"sim", "mock"})
+"""Kinds of robot that move nothing real."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,18 @@ def preflight_reason(
     if not any(c["check"] == "sign" and c["verdict"] == "pass" for c in record.checks):
         return f"the preflight moved nothing; {again}"
     return ""
+
+
+def arming_reason(path: Path | str, machine: str, spec: MachineSpec, kind: str, now: float) -> str:
+    """Return why arming must be refused, or ``""``; never raises.
+
+    A simulated robot needs a record only where one is named; see :func:`preflight_reason`.
+    """
+    if str(path):
+        return preflight_reason(path, machine, spec, kind, now)
+    if kind in SIMULATED:
+        return ""
+    return f"a {kind or 'robot of unknown kind'} needs a record, and none is named"
 
 
 def _digest(body: dict[str, Any]) -> str:

@@ -118,11 +118,8 @@ def judged(
     rule = rules()[check]
     unit = {"percent": "%", "deg": "°"}.get(rule.unit, rule.unit)
     words = allowed or (f"± {rule.tolerance:g} {unit}" if rule.tolerance else "none")
-    remedy = (
-        ""
-        if good
-        else rule.remedy.format(**({"joints": joint, "other": "?", "delta": "?"} | places))
-    )
+    told = {"joints": joint, "other": "?", "delta": "?"} | places
+    remedy = "" if good else rule.remedy.format(**told)
     finite = value if value is None or np.isfinite(value) else None
     verdict = Verdict.PASS if good else Verdict.FAIL
     return Check(check, joint, verdict, measured, expected, words, rule.reason, remedy, finite)

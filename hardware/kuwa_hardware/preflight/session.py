@@ -39,6 +39,8 @@ REST = 0.4
 """The machine stands still for this long before a motion [s]."""
 PATIENCE = 6.0
 """It goes on after this long even if the machine does not come to rest [s]."""
+LASTING = 0.2
+"""A fault of the driver that is there for this share of the time lasts."""
 TOO_FAR = 2.5
 """A motion is cut when a joint goes this many times as far as it should, or 0.1 rad more."""
 
@@ -198,6 +200,12 @@ class Preflight:
             np.array([s.base_quaternion_wxyz for s in states]),
         )  # fmt: skip
         self.checks += still_checks(window, spec, simulated=self.plan.simulated, ideal=self._ideal)
+        # What lasts for a moment only is a matter of alarms.
+        told = [fault for s in states for fault in set(s.faults)]
+        faults = sorted(f for f in set(told) if told.count(f) > LASTING * len(states))
+        self.checks.append(judged(
+            "faults", not faults, ", ".join(faults) or "none", "none", joints=", ".join(faults)
+        ))  # fmt: skip
         self.checks += pose_checks(window.q.mean(axis=0), spec, self.plan.pose)
         self.checks += limit_checks(spec, self.plan.file)
 

@@ -115,7 +115,6 @@ class OperaRobot:
         self._at = self._clock()
         self._refused_at, self._refused = -math.inf, ""
         self._cycle, self._stop, self._foreign = 0, False, False
-        self._u = np.zeros(self._n)
         self._wait()
         self._connected = True
 
@@ -239,7 +238,8 @@ class OperaRobot:
     # What goes out ---------------------------------------------------------------------------
 
     def _send(self, u: np.ndarray) -> None:
-        self._u = u
+        if not self._node.context.ok():
+            return  # the process ends; the machine goes to neutral by itself
         q = self._state.q
         if self._setpoints:
             target = self._encoder.positions(u, q)
