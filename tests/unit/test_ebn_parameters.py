@@ -193,3 +193,19 @@ def test_irregularity_is_told_apart_from_bouts(kind: str) -> None:
     cv, cv2 = {"Poisson": (1.0, 1.0), "regular": (0.0, 0.0), "in bouts": (2.4, 1.2)}[kind]
     assert done.isi_cv == pytest.approx(cv, abs=0.25)
     assert done.isi_cv2 == pytest.approx(cv2, abs=0.15)
+
+
+@pytest.mark.parametrize("back_end", ["float64", "float32", "fixed"])
+def test_counts_of_a_century_stay_exact(back_end: str) -> None:
+    p = EbnParameters(random_decoders(2, 20, 0.1, 0), dt=1e-3)
+    net = FixedEbn(p) if back_end == "fixed" else Ebn(p, 0, back_end)
+    before, spikes = 2**42, 2**48
+    seen = net.activity
+    seen.steps[0], seen.spikes[:], seen.last[:] = before, spikes, before - 50
+    for _ in range(400):
+        net.step(np.array([10.0, -6.0]), np.zeros(2))
+    new = seen.spikes - spikes
+    assert seen.steps[0] == before + 400 and 0 < new.sum() < 400 * 20
+    assert (seen.last[new > 0] > before).all() and (seen.last <= before + 400).all()
+    assert seen.isi[1].max() <= 450.0, "an interval between two times that are both large"
+    assert figures(seen, p.dt).mean_rate == pytest.approx(spikes / (before * p.dt), rel=1e-6)
