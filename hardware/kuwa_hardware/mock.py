@@ -48,14 +48,23 @@ class MockRobot:
         self._qd = np.zeros(len(self._q))
         self._u = np.zeros(len(self._q))
         self._tick = 0
-        return self.read()
+        return self._state()
 
     def connect(self) -> None:
         """Nothing to open."""
         self._connected = True
 
     def read(self) -> MachineState:
-        """Return the state at the current tick."""
+        """Return the state at the current tick.
+
+        Raises:
+            CommandError: it is not connected.
+        """
+        if not self._connected:
+            raise CommandError("the mock robot is not connected; call connect() first")
+        return self._state()
+
+    def _state(self) -> MachineState:
         n = len(self._q)
         new_map = self._tick % self._terrain_ticks == 0
         return MachineState(
@@ -80,7 +89,12 @@ class MockRobot:
             raise CommandError("the mock robot is not connected; call connect() first")
         if command.kind is not CommandKind.VALVE:
             raise CommandError(f"kind {command.kind.name}; a robot takes VALVE commands")
-        self._u = np.clip(command.ordered(self.spec.joint_names), -1.0, 1.0)
+        u = command.ordered(self.spec.joint_names)
+        if len(u) != len(self._q) or not (np.abs(u) <= 1.0).all():
+            raise CommandError(
+                f"values {u.tolist()}; expected {len(self._q)} finite numbers in [-1, 1]"
+            )
+        self._u = np.array(u, dtype=float)
         return command
 
     def neutral(self) -> None:
@@ -94,7 +108,7 @@ class MockRobot:
         self._q = np.clip(q, self.spec.q_min, self.spec.q_max)
         self._qd = np.where(self._q == q, self._qd, 0.0)
         self._tick += 1
-        return self.read()
+        return self._state()
 
     def truth(self) -> GroundTruth:
         """Return where it is: it never leaves the origin."""

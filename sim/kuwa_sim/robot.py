@@ -87,7 +87,12 @@ class SimRobot:
         self._state = self.sensors.measure()
 
     def read(self) -> MachineState:
-        """Return the state measured at the last tick."""
+        """Return the state measured at the last tick.
+
+        Raises:
+            CommandError: it is not connected.
+        """
+        _ = self._connected
         return self._state
 
     def write(self, command: JointCommand) -> JointCommand:

@@ -1,0 +1,158 @@
+"""A bus that may go away: opened again by itself, drained without waiting, frames out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+
+import can
+
+from kuwa_hardware.canbus import BUS_ERRORS, BusError
+from kuwa_hardware.j1939.identifier import Frame, Identifier
+
+RETRY = 0.1
+"""Between two attempts to open a lost bus [s]."""
+MOST = 4000
+"""Frames taken in one go; a flood must not keep the caller from its own work."""
+
+# Classes of error frames as Linux's SocketCAN reports them (linux/can/error.h).
+_CONTROLLER, _BUS_OFF, _RESTARTED = 0x04, 0x40, 0x100
+_PASSIVE = 0x30
+_CONTROLLER_BYTE = 1
+
+
+class Link:
+    """A bus by the function that opens it.
+
+    Args:
+        open_bus: returns a new bus, e.g. :attr:`kuwa_hardware.canbus.BusSettings.opener`.
+    """
+
+    def __init__(self, open_bus: Callable[[], can.BusABC]) -> None:
+        self._open_bus = open_bus
+        self._bus: can.BusABC | None = None
+        self._wanted = False
+        self._tried = -math.inf
+        self._off = self._passive = False
+        self.heard = -math.inf
+        """When a frame of anybody else was taken last [s]."""
+        self.corrupt = 0
+        """Frames that could not be read so far."""
+        self.opened = 0
+        """How often it was opened."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a bus at the moment."""
+        return self._bus is not None
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What the controller of the bus says: rows of the failure table."""
+        if self._bus is None:
+            return ("driver_disconnected",)
+        try:
+            state = self._bus.state
+        except (NotImplementedError, can.CanError, OSError):
+            state = can.BusState.ACTIVE
+        if self._off or state is can.BusState.ERROR:
+            return ("bus_off",)
+        return ("bus_passive",) if self._passive or state is can.BusState.PASSIVE else ()
+
+    def open(self, now: float) -> None:
+        """Open the bus and keep it open from now on.
+
+        Raises:
+            BusError: it cannot be opened.
+        """
+        if self._bus is None and not self._try(now):
+            raise BusError(self._why)
+        self._wanted = True
+
+    def close(self) -> None:
+        """Give the bus back; safe to call twice."""
+        self._wanted = False
+        self._drop()
+
+    def drain(self, now: float, own: int) -> list[Frame]:
+        """Return what has come since; opens a lost bus again.
+
+        Args:
+            now: steady time [s].
+            own: our address; some buses give back what we sent.
+        """
+        frames: list[Frame] = []
+        if self._bus is None and not (self._wanted and now - self._tried >= RETRY):
+            return frames
+        if self._bus is None and not self._try(now):
+            return frames
+        for _ in range(MOST):
+            bus = self._bus
+            if bus is None:
+                break
+            try:
+                message = bus.recv(0)
+            except can.CanOperationError as error:
+                if isinstance(error.__cause__, ValueError | KeyError | TypeError | AssertionError):
+                    self.corrupt += 1  # A datagram that is no frame; the bus is well.
+                    continue
+                self._drop()
+                break
+            except BUS_ERRORS:
+                self._drop()
+                break
+            if message is None:
+                break
+            self._take(message, now, own, frames)
+        return frames
+
+    def send(self, frame: Frame) -> bool:
+        """Send one frame; False if there is no bus."""
+        if self._bus is None:
+            return False
+        message = can.Message(
+            arbitration_id=frame.identifier.can_id, is_extended_id=True, data=frame.data
+        )
+        try:
+            self._bus.send(message)
+        except BUS_ERRORS:
+            self._drop()
+            return False
+        return True
+
+    def _take(self, message: can.Message, now: float, own: int, frames: list[Frame]) -> None:
+        if message.is_error_frame:
+            kind = message.arbitration_id
+            if kind & _BUS_OFF:
+                self._off = True
+            if kind & _CONTROLLER and len(message.data) > _CONTROLLER_BYTE:
+                self._passive = bool(message.data[_CONTROLLER_BYTE] & _PASSIVE)
+            if kind & _RESTARTED:
+                self._off = self._passive = False
+            return
+        if not message.is_extended_id or message.is_remote_frame or message.is_fd:
+            return
+        identifier = Identifier.parse(message.arbitration_id)
+        if identifier.source == own:
+            return
+        self._off = False
+        self.heard = now
+        frames.append(Frame(identifier, bytes(message.data)))
+
+    def _try(self, now: float) -> bool:
+        self._tried = now
+        try:
+            self._bus = self._open_bus()
+        except (BusError, *BUS_ERRORS) as error:
+            self._why = str(error)
+            return False
+        self.opened += 1
+        self._off = self._passive = False
+        return True
+
+    def _drop(self) -> None:
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            with suppress(*BUS_ERRORS):
+                bus.shutdown()
