@@ -35,7 +35,7 @@ POLL = 0.005
 CONNECT_WAIT = 1.0
 """Connecting listens for the tractor for this long [s]."""
 GUIDANCE_INFO, STOP_SWITCH = 44032, 64770
-ENGINE, REAR_PTO = 61444, 65091
+ENGINE, REAR_PTO, PUMP = 61444, 65091, 65288
 COMMANDS = frozenset(m.pgn for m in by_pgn().values() if m.name.endswith("Command")) | {65090}
 """Groups that command valves: of nobody but us."""
 OPERATOR = 1.0
@@ -43,6 +43,9 @@ OPERATOR = 1.0
 IDENTITY = (1 << 21) - 1
 """Bits of the serial number in a NAME."""
 RPM = np.pi / 30.0
+LITRES_A_MINUTE = 6e4
+OLD = 0.2
+"""What the pump said is true for this long [s]."""
 NAME = Name(identity_number=1, function=134, device_class=0, industry_group=2)
 """Of the commander. Function 134 is meant as a controller of a whole machine: our assumption."""
 
@@ -86,6 +89,7 @@ class IsobusRobot:
         self._wrong = ""
         self._engine = float("nan")
         self._pto: dict[str, float] = {}
+        self._pump: tuple[float, dict[str, float]] = (-np.inf, {})
         self._forget()
 
     def connect(self) -> None:
@@ -225,6 +229,8 @@ class IsobusRobot:
             self._engine = values["EngineSpeed"] * RPM
         elif identifier.pgn == REAR_PTO:
             self._pto = values
+        elif identifier.pgn == PUMP:
+            self._pump = now, values
         if "JointAlive" in values:
             self.supervision.counted(now, identifier.pgn, int(values["JointAlive"]))
         if not self._feedback.take(now, known, values):
@@ -259,15 +265,16 @@ class IsobusRobot:
     def _state(self, now: float) -> MachineState:
         n = len(self.spec.joint_names)
         unknown = np.full(n, np.nan)
+        pump = self._pump[1] if now - self._pump[0] < OLD else {}
         return MachineState(
             stamp=self._feedback.stamp,
             q=self._feedback.q.copy(),
             qd=self._feedback.qd.copy(),
             effort=unknown,
             pressure=np.full((n, 2), np.nan),
-            pump_pressure=np.nan,
-            pump_flow=np.nan,
-            pump_power=np.nan,
+            pump_pressure=1e3 * pump.get("PumpPressure", np.nan),
+            pump_flow=pump.get("PumpFlow", np.nan) / LITRES_A_MINUTE,
+            pump_power=pump.get("PumpPower", np.nan),
             base_position=np.full(3, np.nan),
             base_quaternion_wxyz=np.full(4, np.nan),
             base_velocity=np.full(6, np.nan),

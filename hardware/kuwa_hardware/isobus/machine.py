@@ -32,6 +32,7 @@ from kuwa_machines.spec import MachineSpec
 COMMANDER_GONE = 1.0
 """A commander that is silent for this long may be followed by another [s]."""
 RPM = math.pi / 30.0
+LITRES_A_MINUTE = 6e4
 ENGINE_SPEED = 2000.0
 """Of the emulated engine where the plant has none [1/min]."""
 STOP, PERMIT = 0.0, 1.0
@@ -171,6 +172,13 @@ class EmulatedTractor:
                 JointPosition=float(state.q[place]), JointVelocity=float(state.qd[place]),
                 JointAlive=self._alive, JointValid=1.0,
             )  # fmt: skip
+        if self._ticks % 2 == 0:
+            self._send(
+                message("EmulatedPump"),
+                PumpPressure=1e-3 * state.pump_pressure,
+                PumpFlow=LITRES_A_MINUTE * state.pump_flow,
+                PumpPower=state.pump_power,
+            )
         self._report_stop()
         steering = next((r for r in self._receivers if isinstance(r, SteeringController)), None)
         # Each has its own tick of the ten, so that the bus is loaded evenly.

@@ -32,6 +32,7 @@ from kuwa_ros.world import (
     force_msg,
     image_msg,
     imu_msg,
+    odometry_msg,
     task_msg,
     terrain_map_msg,
     terrain_msg,
@@ -59,9 +60,18 @@ def _com3(robot: SimulatedRobot, bus: can.BusABC) -> Controllers:
     return EmulatedMachine(robot, bus)
 
 
+def _isobus(robot: SimulatedRobot, bus: can.BusABC) -> Controllers:
+    from kuwa_hardware.isobus.machine import EmulatedTractor
+
+    return EmulatedTractor(robot, bus)
+
+
 KINDS: Final[dict[str, Callable[[SimulatedRobot, can.BusABC], Controllers]]] = {
     "com3_can": _com3,
+    "isobus": _isobus,
 }
+WITHOUT_POSE: Final = frozenset({"isobus"})
+"""Buses that do not tell where the machine stands: its receiver is another sensor of the site."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,7 @@ class EmulatedMachineNode(Node):
         robot.reset(p.seed)
         self.bus = settings.open()
         self.machine = KINDS[p.robot](robot, self.bus)
-        self._site = _Site(self, robot)
+        self._site = _Site(self, robot, pose=p.robot in WITHOUT_POSE)
         self._ticks = self._left_out = 0
         self._start = time.monotonic()
         self._offset = time.time() - robot.read().stamp
@@ -148,8 +158,9 @@ class EmulatedMachineNode(Node):
 class _Site:
     """What other sensors tell of the machine and its ground."""
 
-    def __init__(self, node: Node, robot: SimulatedRobot) -> None:
+    def __init__(self, node: Node, robot: SimulatedRobot, pose: bool) -> None:
         self._node, self._robot = node, robot
+        self._odom = self._writer(topics.ODOM) if pose else None
         self._imu = self._writer(topics.IMU)
         self._force = self._writer(topics.TOOL_FORCE)
         self._truth = self._writer(topics.GROUND_TRUTH)
@@ -164,10 +175,13 @@ class _Site:
 
     def tell(self, state: MachineState, stamp: float) -> None:
         """Publish what was measured, with this stamp [s]."""
-        state = replace(state, stamp=stamp)
+        # The receiver's delay stays what it is, on the system's clock.
+        state = replace(state, stamp=stamp, base_stamp=stamp + state.base_stamp - state.stamp)
         if math.isfinite(state.acceleration[0]):
             self._imu(imu_msg(state))
         if self._count % SLOW_EVERY == 0:
+            if self._odom is not None:
+                self._odom(odometry_msg(state))
             if math.isfinite(state.tool_force[0]):
                 self._force(force_msg(state))
             self._truth(truth_msg(self._robot.truth(), stamp))

@@ -115,7 +115,8 @@ class Face:
         if math.isfinite(state.acceleration[0]):
             self._imu(imu_msg(state))
         if self._count % SLOW_EVERY == 0:
-            self._odom(odometry_msg(state))
+            if math.isfinite(state.base_position[0]):
+                self._odom(odometry_msg(state))
             if math.isfinite(state.tool_force[0]):
                 self._force(force_msg(state))
             self._pressures(hydraulic_msg(state, self._names))

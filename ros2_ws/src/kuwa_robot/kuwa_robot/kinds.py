@@ -66,11 +66,22 @@ def _com3_can(asked: Asked) -> Mapping[str, Robot]:
     return {asked.machine: Com3Robot(spec, bus.opener, echoes=bus.echoes)}
 
 
+def _isobus(asked: Asked) -> Mapping[str, Robot]:
+    from kuwa_hardware.canbus import BusSettings
+    from kuwa_hardware.isobus.driver import IsobusRobot
+    from kuwa_machines.overlay import load_machine_as
+
+    bus = BusSettings.parse(asked.bus)
+    spec = load_machine_as(asked.machine, asked.parameters)
+    return {asked.machine: IsobusRobot(spec, bus.opener)}
+
+
 KINDS: Final[dict[str, Callable[[Asked], Mapping[str, Robot]]]] = {
     "sim": _sim,
     "mock": _mock,
     "opera": _opera,
     "com3_can": _com3_can,
+    "isobus": _isobus,
 }
 
 
