@@ -207,3 +207,7 @@ class _Site:
 def main() -> None:
     """Run the machine."""
     run(EmulatedMachineNode)
+
+
+if __name__ == "__main__":
+    main()
