@@ -32,6 +32,8 @@ VERBS = (
     Verb("identify", "kuwa_cli.identify", "Find a machine's valve parameters in a log of it."),
     Verb("tune", "kuwa_cli.tune", "Propose a spiking network from a log of a machine."),
     Verb("preflight", "kuwa_cli.preflight", "Check a machine against its file before arming it."),
+    Verb("up", "kuwa_cli.up", "Run the stack of a real machine."),
+    Verb("mode", "kuwa_cli.mode", "Say which mode a running stack is in, or ask for another."),
     Verb("security", "kuwa_cli.security", "Make keys and permissions of a stack."),
     Verb("doctor", "kuwa_cli.doctor", "Say what was found on this computer and what is wrong."),
     Verb("test", "kuwa_cli.test", "Run the checks and the tests."),

@@ -14,6 +14,7 @@ from kuwa_planning.node import PlanningParameters
 from kuwa_robot.node import RobotParameters
 from kuwa_ros import topics
 from kuwa_ros.parameters import markdown
+from kuwa_ros.realtime import RealtimeParameters
 from kuwa_safety.parameters import SafetyParameters
 
 TABLES = {
@@ -22,6 +23,7 @@ TABLES = {
     "control": ControlParameters,
     "planning": PlanningParameters,
     "supervisor": SupervisorParameters,
+    "every node but the supervisor": RealtimeParameters,
 }
 
 

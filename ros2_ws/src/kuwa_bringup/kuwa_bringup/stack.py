@@ -17,10 +17,20 @@ SIMULATED: Final = frozenset({"sim", "mock"})
 """Kinds of robot that move nothing real, so that the stack may arm itself."""
 
 
-EMULATED: Final = frozenset({"com3_can"})
-"""Kinds of robot whose machine can be another process on the same bus, a plant behind it."""
-EMULATED_BUS: Final = "udp_multicast:239.74.163.2:43113"
-"""Where they meet if nobody says otherwise: the loopback of this computer."""
+EMULATED_BUS: Final = {
+    "com3_can": "udp_multicast:239.74.163.2:43113",
+    "isobus": "udp_multicast:239.74.163.2:43113",
+    "opera": "namespace={above}{ns} patience=60",
+}
+"""Kinds of robot whose machine can be another process on the same bus, a plant behind it, and where
+they meet if nobody says otherwise: the loopback of this computer, or a namespace of its own."""
+EMULATED: Final = frozenset(EMULATED_BUS)
+OPERA_ABOVE: Final = "/opera"
+"""Above the namespace of an emulated machine that speaks ROS: its topics are not the stack's."""
+
+
+PRIORITY: Final = {"robot": 80, "safety": 75, "control": 70}
+"""Of SCHED_FIFO: who is behind in the chain goes first, since it bounds what the others can do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,8 @@ def stack(
     zones: str = "",
     preflight: str = "",
     blackbox: str = "",
+    realtime: bool = False,
+    cpus: str = "",
 ) -> tuple[NodeSpec, ...]:
     """Return the nodes of one machine's stack, the supervisor last.
 
@@ -100,6 +112,8 @@ def stack(
         zones: file of the site's zones that are kept out.
         preflight: the preflight's record of the first machine, which arming then needs.
         blackbox: folder for the black boxes, one below it for each namespace; none if empty.
+        realtime: give the loops of :data:`PRIORITY` real-time priority, where it is permitted.
+        cpus: processors of these loops, e.g. ``"2,3"``; all if empty.
 
     Raises:
         ValueError: if a real machine should arm itself, or a robot that has no emulated machine
@@ -110,15 +124,15 @@ def stack(
             f"{robot!r} at speed {speed:g} with {len(partners or {})} partners: an emulated "
             f"machine works alone, at speed 1, on the bus of {', '.join(sorted(EMULATED))}"
         )
+    ns = "/" + (namespace or machine).strip("/")
     if emulated:
-        bus = bus or EMULATED_BUS
+        bus = bus or EMULATED_BUS[robot].format(above=OPERA_ABOVE, ns=ns)
     simulated = robot in SIMULATED or emulated
     if auto_arm and not simulated:
         raise ValueError(
             f"auto_arm is for simulated robots ({', '.join(sorted(SIMULATED))}), not for "
             f"{robot!r}: a person arms a real machine"
         )
-    ns = "/" + (namespace or machine).strip("/")
     files = dict(parameters or {})
     # The robot node has the whole site, in which another machine may be the one with the file.
     own, any_file = files.get(machine, ""), next(iter(files.values()), "")
@@ -162,6 +176,9 @@ def stack(
     ]
     if bus:
         nodes[0][1]["bus"] = bus
+    for name, values in nodes:
+        values |= {"rt_priority": PRIORITY[name]} if realtime else {}
+        values |= {"cpus": cpus} if cpus else {}
     if planner:
         nodes.append(("planning", {"machine": machine, "parameters": own, "planner": planner}))
     arms = simulated if auto_arm is None else auto_arm
@@ -178,12 +195,15 @@ def stack(
     watching = {"key_file": key_file, "blackbox": _below(blackbox, ns.strip("/"))}
     if emulated:
         there: dict[str, Value] = {
-            "robot": robot, "bus": bus, "machine": machine, "parameters": own,
-            "scenario": scenario, "seed": int(seed),
+            "machine": machine, "parameters": own, "scenario": scenario, "seed": int(seed),
         }  # fmt: skip
-        specs.append(
-            NodeSpec("kuwa_robot", "emulated_machine", "machine", ns, there, lifecycle=False)
-        )
+        program, place = "emulated_machine", ns
+        if robot == "opera":
+            program, place = "opera_machine", OPERA_ABOVE + ns
+            there["site"] = ns
+        else:
+            there |= {"robot": robot, "bus": bus}
+        specs.append(NodeSpec("kuwa_robot", program, "machine", place, there, lifecycle=False))
     return (*specs, *_supervised(ns, nodes, watching | {"auto_arm": arms}))
 
 

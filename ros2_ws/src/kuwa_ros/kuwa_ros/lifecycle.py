@@ -23,6 +23,7 @@ from kuwa_machines.errors import KuwaError
 from kuwa_ros.heartbeat import Heart
 from kuwa_ros.loop import Loop, Reader
 from kuwa_ros.parameters import P, declare, read
+from kuwa_ros.realtime import RealtimeParameters, apply
 from kuwa_ros.topics import DIAGNOSTICS, Topic
 
 DIAGNOSTICS_S: Final = 0.5
@@ -45,6 +46,7 @@ class KuwaNode(LifecycleNode, Generic[P]):
         super().__init__(name)
         self._table = table
         declare(self, table)
+        declare(self, RealtimeParameters)
         self.add_on_set_parameters_callback(self._refuse_late_change)
         self.loop: Loop | None = None
         self.errors = 0
@@ -143,9 +145,16 @@ class KuwaNode(LifecycleNode, Generic[P]):
             gc.collect()
             gc.freeze()
             if self.loop is not None:
+                self.loop.prepare = self._go_first
                 self.loop.start()
 
         return self._guarded("activate", work)
+
+    def _go_first(self) -> None:
+        """Give the loop's thread the priority and processors that the parameters ask for."""
+        asked = read(self, RealtimeParameters)
+        for why in apply(asked.rt_priority, asked.cpus):
+            self.get_logger().warning(why)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._guarded("deactivate", self._halt)

@@ -36,6 +36,10 @@ class LoopStats:
     last: float = 0.0
 
 
+def _nothing() -> None:
+    """Prepare nothing."""
+
+
 class Loop:
     """Base of both loops: a thread, its statistics, and what became of it.
 
@@ -52,6 +56,8 @@ class Loop:
         self.stats = LoopStats()
         self.timeout = timeout
         self._failed = failed
+        self.prepare: Callable[[], None] = _nothing
+        """Called first in the thread."""
         self._running = False
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
 
@@ -78,6 +84,7 @@ class Loop:
 
     def _main(self) -> None:
         try:
+            self.prepare()
             self._run()
         except Exception as error:  # the node reports it and the supervisor stops the stack
             if self._running:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+from dataclasses import dataclass
 from typing import Final
 
 from kuwa_machines.errors import KuwaError
+from kuwa_ros.parameters import parameter
 
 MCL_CURRENT: Final = 1
 MCL_FUTURE: Final = 2
@@ -21,6 +23,16 @@ PERMIT: Final = "see docs/how-to/deploy.md for how to permit it"
 
 class RealtimeError(KuwaError):
     """A setting for real time cannot be what it is."""
+
+
+@dataclass(frozen=True)
+class RealtimeParameters:
+    """Parameters that every node has."""
+
+    rt_priority: int = parameter(
+        0, "SCHED_FIFO priority of the node's loop, where permitted; 0: none", low=0, high=99
+    )
+    cpus: str = parameter("", "processors of the node's loop, e.g. 2,3 or 2-5; empty: all")
 
 
 def processors(text: str) -> frozenset[int]:
