@@ -183,6 +183,11 @@ class PesEngine:
         self.states = dict(states)
         self._spikes, self._clock, self._neurons, self._seed = spikes, clock, neurons, seed
         self.reset()
+        for s in self.states.values():
+            # Compiled now rather than at the first step that learns: nothing is learnt from rest.
+            self._change_traces(s)
+            self._change_weights(s)
+        self.reset()
 
     def reset(self) -> None:
         """Return to the random numbers of the start."""
@@ -191,24 +196,29 @@ class PesEngine:
     def before(self, row: NDArray[np.uint8]) -> int:
         """Change traces and weights from the spikes of the last step, which arrive in this one."""
         step = int(self._clock[0]) + 1
-        draw: Any = self._random
         for s in self.states.values():
             s.waiting[:] |= self._spikes[s.source]
             if step % TRACE_EPOCH == 0:
-                kept = np.exp(-TRACE_EPOCH / int(s.rule.trace.tau))
-                _traces(s.trace, s.waiting, kept, s.rule.trace.impulse, draw.rand(len(s.trace)))
+                self._change_traces(s)
         evaluated = 0
         if step % LEARN_EPOCH == 0:
             for s in self.states.values():
-                _weights(
-                    s.weights, s.trace, np.hstack([-s.error, s.error]), s.rule.mantissa,
-                    LEARN_BITS + s.rule.exponent - OVERFLOW_BITS, *s.bits,
-                    draw.rand(*s.weights.shape),
-                )  # fmt: skip
+                self._change_weights(s)
                 evaluated += s.weights.size
         # The noise of the neurons, which the reference draws whether they have any or not.
-        draw.randint(-127, 128, size=self._neurons, dtype=np.int32)
+        self._random.randint(-127, 128, size=self._neurons, dtype=np.int32)
         return evaluated
+
+    def _change_traces(self, s: PesState) -> None:
+        kept = np.exp(-TRACE_EPOCH / int(s.rule.trace.tau))
+        draws = self._random.rand(len(s.trace))
+        _traces(s.trace, s.waiting, kept, float(s.rule.trace.impulse), draws)
+
+    def _change_weights(self, s: PesState) -> None:
+        error = np.hstack([-s.error, s.error])
+        rate = LEARN_BITS + s.rule.exponent - OVERFLOW_BITS
+        draws = self._random.rand(*s.weights.shape)
+        _weights(s.weights, s.trace, error, s.rule.mantissa, rate, *s.bits, draws)
 
     def after(self) -> int:
         """Do nothing."""
