@@ -25,6 +25,7 @@ from kuwa_cli.runfolder import LOGS, controller_files
 from kuwa_cli.runlog import RunLog
 from kuwa_cli.settings import Settings
 from kuwa_cli.window import Window
+from kuwa_hardware.canbus import GROUP, PORT
 from kuwa_machines.contracts import Mode
 from kuwa_machines.errors import KuwaError
 from kuwa_sim.plant import CONTROL_PERIOD
@@ -37,6 +38,8 @@ SETTLE = 0.6
 """After the planner is done, simulated: the last map is still on its way [s]."""
 TIMING = "robot_timing.json"
 WATCHER = "supervisor"
+ON_CAN = ("com3_can", "isobus")
+"""Kinds of robot whose machine is on a CAN bus."""
 
 
 class StackError(KuwaError):
@@ -63,6 +66,9 @@ def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: Live
         controller=settings.controller,
         controller_state=settings.controller_state,
         controller_states_out={n: str(f) for n, f in controller_files(folder, names).items()},
+        robot=settings.robot,
+        bus=_bus(domain) if settings.robot in ON_CAN else "",
+        emulated=settings.emulated,
         partners={name: settings.specs[name].name for name in working(settings)[1:]},
     )
     live.status.waiting = "starting the nodes"
@@ -143,7 +149,8 @@ def _wait_for_auto(observers: list[Observer], processes: Processes, live: LiveSt
             observer.recording |= observer.mode == Mode.AUTO.value
         # Supervisors call themselves active from the start.
         count = len([1 for n, (_, _, v) in nodes if v.get("state") == "active" and n != WATCHER])
-        words = f"{count} of {len(processes.specs) - len(observers)} nodes active"
+        managed = sum(spec.lifecycle for spec in processes.specs.values())
+        words = f"{count} of {managed} nodes active"
         if live.due:
             live.status.waiting = words
             live.status.nodes = _nodes(observers)
@@ -275,6 +282,11 @@ def _unfold(figures: dict[str, Any]) -> np.ndarray:
     counts = np.array(histogram.get("counts", []), int)
     width = float(histogram.get("bin_ms", 1.0))
     return np.repeat(width * (np.arange(counts.size) + 0.5), counts)
+
+
+def _bus(domain: int) -> str:
+    """Return a bus of this run's own, on the loopback: a port for each ROS domain."""
+    return f"udp_multicast:{GROUP}:{PORT + domain}"
 
 
 def free_domain() -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kuwa_machines.contracts import Task
-from kuwa_machines.errors import KuwaError
+from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.overlay import machine_named_in
 from kuwa_machines.spec import MachineSpec
 from kuwa_policies.control.controllers import DEFAULT, check_saved, entry
@@ -35,6 +35,7 @@ class Settings:
         parameters: machine → file with numbers in place of the machine's own.
         controller: of every machine that works, by name.
         controller_state: file from which the lead's controller is restored; empty: none.
+        robot: kind of robot through which the stack reaches the machine.
     """
 
     scenario_name: str
@@ -47,6 +48,12 @@ class Settings:
     parameters: dict[str, str]
     controller: str = DEFAULT
     controller_state: str = ""
+    robot: str = "sim"
+
+    @property
+    def emulated(self) -> bool:
+        """Whether the machine is a process of its own on a bus."""
+        return self.robot != "sim"
 
     @property
     def spec(self) -> MachineSpec:
@@ -84,6 +91,7 @@ def settings(
     parameters: Path | None = None,
     controller: str | None = None,
     controller_state: Path | None = None,
+    robot: str = "sim",
 ) -> Settings:
     """Check what was asked.
 
@@ -100,6 +108,7 @@ def settings(
         raise SettingsError(
             "--speed is for real time; a lock-step run is as fast as this computer can"
         )
+    _check_robot(robot, loaded, lockstep, speed)
     pace = 1.0 if speed is None else speed
     if not (math.isfinite(pace) and 0.01 <= pace <= 100.0):
         raise SettingsError(f"--speed {pace}: give a number from 0.01 to 100")
@@ -118,5 +127,39 @@ def settings(
     name = str(Path(scenario).absolute()) if scenario.endswith(".yaml") else scenario
     files = {} if parameters is None else {machine_named_in(parameters): file}
     return Settings(
-        name, loaded, specs, seed, None if lockstep else pace, length, view, files, control, saved
+        name,
+        loaded,
+        specs,
+        seed,
+        None if lockstep else pace,
+        length,
+        view,
+        files,
+        control,
+        saved,
+        robot,
     )
+
+
+def _check_robot(robot: str, scenario: Scenario, lockstep: bool, speed: float | None) -> None:
+    """Refuse a robot that this run cannot have."""
+    if robot == "sim":
+        return
+    # The one place that knows the kinds; a lock-step run needs no ROS.
+    from kuwa_bringup.stack import EMULATED
+
+    valid = ("sim", *EMULATED)
+    if robot not in valid:
+        raise SettingsError(f"--robot {robot}: {choices(robot, valid)}")
+    if lockstep or speed not in (None, 1.0):
+        raise SettingsError(
+            f"--robot {robot}: a machine on a bus has a clock of its own; leave out --lockstep and "
+            "--speed"
+        )
+    lead, *others = scenario.machines
+    working = [name for name in others if scenario.machines[name].task is not None]
+    if working:
+        raise SettingsError(
+            f"--robot {robot}: {', '.join(working)} works beside {lead} in this scenario, and only "
+            "one machine can be on the bus; choose a scenario of one"
+        )

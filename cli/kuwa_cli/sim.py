@@ -41,6 +41,9 @@ def command(
     controller_state: Path = typer.Option(
         None, help="What it learnt in an earlier run: the controller.npz of that run's folder."
     ),
+    robot: str = typer.Option(
+        "sim", help="How the stack reaches it: sim; com3_can, isobus: by CAN; opera: its topics."
+    ),
     seed: int = typer.Option(0, help="Of ground, soil, start pose and sensor noise."),
     view: bool = typer.Option(False, "--view/--headless", help="Open a window."),
     lockstep: bool = typer.Option(False, help="Without ROS 2, as fast as possible; repeatable."),
@@ -59,7 +62,7 @@ def command(
     try:
         asked = settings(
             scenario, machine, seed, lockstep, speed, duration, view, parameters,
-            controller, controller_state,
+            controller, controller_state, robot,
         )  # fmt: skip
         folder = out or runfolder.default_folder(scenario, seed)
         folder = runfolder.prepare(folder, asked.controller_state)
@@ -74,6 +77,8 @@ def simulate(asked: Settings, folder: Path, lockstep: bool, as_json: bool, repor
     logs = new_logs(asked, exact=lockstep)
     log = next(iter(logs.values()))
     how = "lock-step" if lockstep else "ROS 2"
+    if asked.emulated:
+        how += f", {asked.robot}"
     machines = " + ".join(spec.name for spec in asked.specs.values())
     title = f"{asked.scenario.name} · {machines} · {asked.controller} · seed {asked.seed} · {how}"
     with LiveStatus(title) as live:
