@@ -52,7 +52,8 @@ def main() -> None:
         over.plot(run.t[n - 1 :], 100 * rms, color=colour, label=words, lw=1.8)
         if rates:
             t, count = np.array(rates).T
-            spikes.bar(t[1:], np.diff(count) / 200, width=1.0, color=colour)
+            neurons = sum(net.p.neurons for net in getattr(controller, "networks", []))
+            spikes.bar(t[1:], np.diff(count) / neurons, width=1.0, color=colour)
     over.axvspan(SECONDS - LAST, SECONDS, color="#eeeeee", zorder=0)
     over.set(ylabel="tip error, rms of 10 s [cm]", ylim=(0, None), xlim=(0, SECONDS))
     over.legend(frameon=False)

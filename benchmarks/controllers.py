@@ -1,4 +1,4 @@
-"""Whole steps of each controller at work: four joints, 200 neurons, ten neuron steps a tick."""
+"""Whole steps of each controller at work: four joints, 400 neurons, ten neuron steps a tick."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from kuwa_machines.contracts import Array, Learner, MachineState, Spiking, Traje
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.control.adaptive.credit import Credit
 from kuwa_policies.control.adaptive.foresight import GIVE, INPUTS, Foresight
-from kuwa_policies.control.adaptive.learner import LinearLearner, OutputLearner, Rule
+from kuwa_policies.control.adaptive.learner import LinearLearner, OutputLearner, Rates, Rule
 from kuwa_policies.control.adaptive.spiking import (
     Population,
     SpikingLearner,
@@ -27,6 +27,7 @@ from kuwa_policies.control.chunk import NEUTRAL, TRACK, VELOCITY
 from kuwa_policies.control.controllers import make_controller
 from kuwa_policies.control.options import ControllerOptions
 from kuwa_policies.ebn.network import Ebn
+from kuwa_policies.ebn.stats import figures
 
 PERIOD = 0.01
 SPEC = load_machine("zx200")
@@ -97,12 +98,12 @@ each_learner = pytest.mark.parametrize("make", [linear, spiking])
 def inputs(t: float) -> Array:
     """A joint that goes back and forth."""
     u = 1.2 * np.sin(0.9 * t)
-    return np.array([u, np.tanh(u / 0.06), 0.27 * np.cos(0.9 * t), 0.5, 0.0])
+    return np.array([u, np.tanh(u / 0.06), 0.27 * np.cos(0.9 * t), 0.5, np.sin(1.8 * t)])
 
 
 def worn(z: Array) -> float:
-    """What a worn valve does beyond the model: gain and dead band by direction."""
-    return float((0.3 if z[0] > 0 else -0.2) * z[0] - 0.2 * z[1])
+    """What a worn valve does beyond the model: gain and dead band by direction; oil that gives."""
+    return float((0.3 if z[0] > 0 else -0.2) * z[0] - 0.2 * z[1] - 0.15 * z[4])
 
 
 def learn(
@@ -170,6 +171,46 @@ def test_nothing_is_learnt_or_lost_while_learning_is_off(make: Make) -> None:
     learner.reset()
     np.testing.assert_array_equal(learner.weights, weights)
     assert weights.any()
+
+
+@given(st.lists(st.lists(st.floats(-2.0, 2.0), min_size=5, max_size=5), min_size=1, max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_no_direction_learns_faster_than_the_pace(history: list[list[float]]) -> None:
+    rates = Rates(5, PERIOD)
+    for earned in np.array(history):
+        assert 0.0 <= earned @ rates(earned, True) < 1.0
+
+
+def test_a_weak_basis_function_learns_as_fast_as_a_strong_one() -> None:
+    rates, rng = Rates(2, PERIOD), np.random.default_rng(0)
+    for _ in range(5000):
+        rates(rng.uniform(-1.0, 1.0, 2) * [1.0, 0.1], True)
+    power = rates.power.copy()
+    np.testing.assert_allclose(power, [1.0 / 3.0, 0.01 / 3.0], rtol=0.2)
+    # What a rate makes of the output is rate times activity. It would be a hundredth.
+    strong, weak = rates(np.array([1.0, 0.1]), True).copy() * [1.0, 0.1]
+    assert 0.2 * strong < weak < 5.0 * strong
+    for earned, learn in ((np.ones(2), False), (np.zeros(2), True)):
+        power = rates.power.copy()
+        rates(earned, learn)
+        np.testing.assert_array_equal(rates.power, power)
+
+
+def test_a_background_keeps_neurons_at_work_and_balanced() -> None:
+    """On motions that are harder than an excavator's: bouts are then all there is without one."""
+    done = []
+    for p in (Population(), Population(constant=0.0)):
+        learner = SpikingLearner(Ebn(parameters(p, DELAY, Rule(), 0)), PERIOD, Rule(), p.constant)
+        nothing = np.zeros(len(learner.psi))
+        for k in range(6000):
+            learner.step(inputs(k * PERIOD), 0.0, nothing, False)
+        done.append(figures(learner.network.activity, p.dt))
+    with_it, without = done
+    assert 10.0 < with_it.mean_rate < 20.0
+    assert with_it.max_rate < 0.6 * without.max_rate
+    assert with_it.isi_cv < 0.5 * without.isi_cv
+    assert 0.5 < with_it.isi_cv2 < 1.2
+    assert with_it.ei_correlation > 0.95 > without.ei_correlation
 
 
 def test_dendrites_of_one_direction_are_silent_in_the_other() -> None:
