@@ -29,7 +29,7 @@ def main() -> None:
     if sys.argv[1] == "echo":
         echo(settings.open())
     spec = load_machine(MACHINE)
-    robot = Com3Robot(spec, settings.opener, echoes=settings.echoes)
+    robot = Com3Robot(spec, settings.opener)
     robot.connect()
     half = np.full(len(spec.joints), 0.5)
     deadline, sequence, silent = time.monotonic(), 0, False

@@ -1,27 +1,26 @@
 """CAN buses by a few words: ``socketcan:can0``, ``udp_multicast:239.1.2.3:43113``, ``virtual:a``.
 
 ``socketcan`` is a real bus, or vcan. ``udp_multicast`` carries frames between processes of this
-computer over its loopback; they never leave it. ``virtual`` is a bus inside one process.
+computer over its loopback; they never leave it. ``virtual`` is a bus inside one process. On none
+of them a node hears its own frames.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
 import can
 
+from kuwa_hardware.loopback import LoopbackBus
 from kuwa_machines.errors import KuwaError, choices
 
 Interface = Literal["socketcan", "udp_multicast", "virtual"]
 INTERFACES: Final = ("socketcan", "udp_multicast", "virtual")
 GROUP: Final = "239.74.163.2"
 PORT: Final = 43113
-LOOPBACK: Final = "127.0.0.1"
 
 BUS_ERRORS: Final = (can.CanError, OSError, ValueError)
 """What the libraries raise when a bus is gone."""
@@ -79,11 +78,6 @@ class BusSettings:
         port = f":{self.port}" if self.interface == "udp_multicast" else ""
         return f"{self.interface}:{self.channel}{port}"
 
-    @property
-    def echoes(self) -> bool:
-        """Whether a node receives the frames that it sent itself."""
-        return self.interface == "udp_multicast"
-
     def open(self) -> can.BusABC:
         """Open the bus.
 
@@ -92,7 +86,7 @@ class BusSettings:
         """
         try:
             if self.interface == "udp_multicast":
-                return _loopback(self.channel, self.port)
+                return LoopbackBus(self.channel, self.port)
             return can.Bus(interface=self.interface, channel=self.channel)
         except BUS_ERRORS as error:
             raise BusError(f"bus {self}: cannot be opened: {error}; {self._remedy}") from None
@@ -110,24 +104,3 @@ class BusSettings:
                 "bitrate <bit/s>"
             )
         return "see whether the loopback interface is up (ip link show lo)"
-
-
-def _loopback(group: str, port: int) -> can.BusABC:
-    from can.interfaces.udp_multicast import UdpMulticastBus
-
-    bus = UdpMulticastBus(group, port=port, hop_limit=0, fd=False)
-    sock: socket.socket = bus._multicast._socket
-    lo = socket.inet_aton(LOOPBACK)
-    try:
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, lo)
-        # Already a member there where the system's route for multicast is the loopback.
-        with suppress(OSError):
-            sock.setsockopt(
-                socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + lo
-            )
-        # A process that is held up for a moment must not lose frames that a bus would have kept.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    except OSError:
-        bus.shutdown()
-        raise
-    return bus

@@ -19,7 +19,7 @@ def main() -> None:
     """Command half a stroke every 10 ms on absolute deadlines."""
     settings = BusSettings.parse(sys.argv[1])
     spec = load_machine("zx200")
-    robot = Com3Robot(spec, settings.opener, echoes=settings.echoes)
+    robot = Com3Robot(spec, settings.opener)
     robot.connect()
     deadline, sequence = time.monotonic(), 0
     while True:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import socket
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -209,19 +211,36 @@ def test_frames_that_are_nobodys_business_are_passed_over(rig: Com3Rig) -> None:
     assert rig.driver.why == {}
 
 
-def test_a_bus_that_echoes_tells_its_own_frames_from_a_strangers() -> None:
-    rig = Com3Rig()
-    rig.driver._link._echoes = True
-    rig.driver.connect()
-    for _ in range(50):
-        rig.tick()
-        # What a bus that echoes hands back.
-        for identifier, data in list(rig.driver._link._sent):
-            frame = can.Message(arbitration_id=identifier, data=data, is_extended_id=True)
-            assert rig.driver._link.own(frame)
-            assert not rig.driver._link.own(frame)
-    assert rig.driver.why == {}
-    rig.close()
+def test_on_the_loopback_a_node_hears_the_others_and_not_itself() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = BusSettings("udp_multicast", "239.74.163.2", port)
+    one, two = settings.open(), settings.open()
+    try:
+        for k in range(50):
+            frame = can.Message(arbitration_id=k, data=bytes([k]), is_extended_id=True)
+            one.send(frame)
+            heard = two.recv(1.0)
+            assert heard is not None
+            assert (heard.arbitration_id, bytes(heard.data)) == (k, bytes([k]))
+            assert abs(heard.timestamp - time.time()) < 5.0
+        assert one.recv(0.0) is None and two.recv(0.0) is None
+        # Whatever else somebody sends to the port is no frame.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.setsockopt(
+                socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1")
+            )
+            for junk in (b"", b"\xff" * 40, b"\x81\xa1a"):
+                stranger.sendto(junk, ("239.74.163.2", port))
+        assert one.recv(0.05) is None
+        two.send(frame)
+        assert one.recv(1.0) is not None
+    finally:
+        one.shutdown()
+        two.shutdown()
+    with pytest.raises(can.CanOperationError):
+        one.send(frame)
 
 
 def test_the_pose_survives_the_bus_at_any_swing_and_tilt() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import cantools
 from cantools.database.can import Database
@@ -123,6 +123,7 @@ class MessageCodec:
         """Between two of them [s]."""
         self.comment = message.comment or ""
         self.signals = {signal.name: _bound(signal) for signal in message.signals}
+        self._places = {name: (s.start, s.top) for name, s in self.signals.items()}
         # One tuple per signal: decoding runs a thousand times a second.
         self._fields = tuple(
             (s.name, s.start, s.top, s.scale, s.offset,
@@ -136,7 +137,10 @@ class MessageCodec:
         Raises:
             FrameError: a signal is missing or unknown.
         """
-        return self.encode_raw({name: self._signal(name).raw(v) for name, v in values.items()})
+        signals = self.signals
+        return self.encode_raw(
+            {n: signals[n].raw(v) if n in signals else 0 for n, v in values.items()}
+        )
 
     def encode_raw(self, raws: Mapping[str, int]) -> bytes:
         """Return the frame with these raw numbers.
@@ -150,10 +154,10 @@ class MessageCodec:
             raise FrameError(f"{self.name}: signals {missing} are missing, {unknown} unknown")
         bits = 0
         for name, raw in raws.items():
-            signal = self._signal(name)
-            if not 0 <= raw <= signal.top:
-                raise FrameError(f"{self.name}: {name} is raw {raw}; expected 0 to {signal.top}")
-            bits |= raw << signal.start
+            start, top = self._places.get(name) or self._unknown(name)
+            if not 0 <= raw <= top:
+                raise FrameError(f"{self.name}: {name} is raw {raw}; expected 0 to {top}")
+            bits |= raw << start
         return bits.to_bytes(LENGTH, "little")
 
     def decode(self, data: bytes | bytearray) -> dict[str, float]:
@@ -182,10 +186,8 @@ class MessageCodec:
         bits = int.from_bytes(data[:LENGTH], "little")
         return {name: (bits >> s.start) & s.top for name, s in self.signals.items()}
 
-    def _signal(self, name: str) -> Signal:
-        if name not in self.signals:
-            raise FrameError(f"{self.name} has no signal {name!r}; {choices(name, self.signals)}")
-        return self.signals[name]
+    def _unknown(self, name: str) -> NoReturn:
+        raise FrameError(f"{self.name} has no signal {name!r}; {choices(name, self.signals)}")
 
 
 def pgn(identifier: int) -> int:

@@ -49,10 +49,10 @@ class Com3Robot:
 
     Args:
         spec: the machine. Its folder, or that of its model, holds ``com3.yaml``.
-        open_bus: opens the bus; called again after it was lost.
+        open_bus: opens the bus, on which this node does not hear itself; called again after it
+            was lost.
         mode: commands go out as pilot pressures (``effort``) or as velocities (``velocity``); as
             the machine's file says if None.
-        echoes: whether the bus hands back what this node sent.
         steady, system: clocks [s].
     """
 
@@ -61,7 +61,6 @@ class Com3Robot:
         spec: MachineSpec,
         open_bus: Callable[[], can.BusABC],
         mode: FrontMode | None = None,
-        echoes: bool = False,
         steady: Callable[[], float] = time.monotonic,
         system: Callable[[], float] = time.time,
     ) -> None:
@@ -73,7 +72,7 @@ class Com3Robot:
         self._steady = steady
         table, data = messages(), self.signals.data
         self._watch = BusWatch({name: table[name].cycle for name in data.watched})
-        self._link = Link(open_bus, self._watch, echoes)
+        self._link = Link(open_bus, self._watch)
         self._heard = Listener(spec, data, self._link, self._watch, steady, system)
         self._command, self._setting = table[COMMAND[self.mode]], table[SETTING]
         self._setting_at = -math.inf

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -21,17 +20,14 @@ class Link:
     """One end of a bus.
 
     Args:
-        open_bus: opens the bus. watch: told of every trouble.
-        echoes: whether the bus hands back what this end sent.
+        open_bus: opens the bus, on which this end does not hear itself.
+        watch: told of every trouble.
     """
 
-    def __init__(
-        self, open_bus: Callable[[], can.BusABC], watch: BusWatch, echoes: bool = False
-    ) -> None:
-        self._open_bus, self._watch, self._echoes = open_bus, watch, echoes
+    def __init__(self, open_bus: Callable[[], can.BusABC], watch: BusWatch) -> None:
+        self._open_bus, self._watch = open_bus, watch
         self._bus: can.BusABC | None = None
         self._retry_at = math.inf
-        self._sent: deque[tuple[int, bytes]] = deque(maxlen=64)
 
     @property
     def is_open(self) -> bool:
@@ -69,9 +65,6 @@ class Link:
             self._bus.send(can.Message(arbitration_id=identifier, data=data, is_extended_id=True))
         except BUS_ERRORS as error:
             self._lose(now, f"cannot send: {error}")
-            return
-        if self._echoes:
-            self._sent.append((identifier, data))
 
     def receive(self, now: float, wait: float = 0.0) -> can.Message | None:
         """Return the next frame, waiting up to ``wait`` [s]; None: there is none, or no bus."""
@@ -82,14 +75,6 @@ class Link:
         except BUS_ERRORS as error:
             self._lose(now, f"cannot receive: {error}")
             return None
-
-    def own(self, frame: can.Message) -> bool:
-        """Say whether a frame is one of ours that the bus hands back; each counts once."""
-        key = (frame.arbitration_id, bytes(frame.data))
-        if self._echoes and key in self._sent:
-            self._sent.remove(key)
-            return True
-        return False
 
     def close(self) -> None:
         """Leave the bus for good; safe to call twice."""
@@ -106,4 +91,3 @@ class Link:
         if bus is not None:
             with suppress(*BUS_ERRORS):
                 bus.shutdown()
-        self._sent.clear()

@@ -91,9 +91,8 @@ class Listener:
         if not frame.is_extended_id or frame.is_remote_frame:
             return
         if pgn(frame.arbitration_id) in command_groups():
-            if not self._link.own(frame):
-                why = f"{frame.arbitration_id:08X} commands the machine, and we did not send it"
-                self._watch.event(now, "foreign_commander", why)
+            why = f"{frame.arbitration_id:08X} commands the machine, and we did not send it"
+            self._watch.event(now, "foreign_commander", why)
             return
         message = by_id().get(frame.arbitration_id)
         if message is None:

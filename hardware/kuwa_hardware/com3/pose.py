@@ -66,7 +66,7 @@ def from_bus(pose: BusPose, swing: float, mount: Array) -> tuple[Array, Array]:
     z = math.cos(pose.pitch) * math.cos(pose.roll)
     c, s = math.cos(swing), math.sin(swing)
     roll, pitch = _roll_pitch(np.array([c * x - s * y, s * x + c * y, z]))
-    q = _product(_product(_about(2, -pose.track), _about(1, pitch)), _about(0, roll))
+    q = _quaternion(-pose.track, pitch, roll)
     return pose.centre - rotation(q) @ mount, q
 
 
@@ -76,12 +76,16 @@ def _roll_pitch(vertical: Array) -> tuple[float, float]:
     return math.atan2(y, z), -math.asin(min(max(x, -1.0), 1.0))
 
 
-def _about(axis: int, angle: float) -> Array:
-    q = np.zeros(4)
-    q[0], q[1 + axis] = math.cos(angle / 2), math.sin(angle / 2)
-    return q
-
-
-def _product(a: Array, b: Array) -> Array:
-    w, v = a[0] * b[0] - a[1:] @ b[1:], a[0] * b[1:] + b[0] * a[1:] + np.cross(a[1:], b[1:])
-    return np.concatenate([[w], v])
+def _quaternion(yaw: float, pitch: float, roll: float) -> Array:
+    """Return Rz(yaw)·Ry(pitch)·Rx(roll) as (w, x, y, z)."""
+    cy, sy = math.cos(0.5 * yaw), math.sin(0.5 * yaw)
+    cp, sp = math.cos(0.5 * pitch), math.sin(0.5 * pitch)
+    cr, sr = math.cos(0.5 * roll), math.sin(0.5 * roll)
+    return np.array(
+        [
+            cr * cp * cy + sr * sp * sy,
+            sr * cp * cy - cr * sp * sy,
+            cr * sp * cy + sr * cp * sy,
+            cr * cp * sy - sr * sp * cy,
+        ]
+    )

@@ -63,7 +63,7 @@ def _com3_can(asked: Asked) -> Mapping[str, Robot]:
 
     bus = BusSettings.parse(asked.bus)
     spec = load_machine_as(asked.machine, asked.parameters)
-    return {asked.machine: Com3Robot(spec, bus.opener, echoes=bus.echoes)}
+    return {asked.machine: Com3Robot(spec, bus.opener)}
 
 
 def _isobus(asked: Asked) -> Mapping[str, Robot]:
