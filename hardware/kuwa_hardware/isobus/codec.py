@@ -76,7 +76,7 @@ class Message:
 
     Args:
         pgn, priority: of its identifier. period: of sending as the database has it [s].
-        fields: by name.
+        fields: by name. blank: the eight bytes in which no signal is available, as a number.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Message:
     priority: int
     period: float
     fields: dict[str, Field]
+    blank: int
 
     def encode(self, **values: float) -> bytes:
         """Return the eight bytes; signals that are not given are "not available".
@@ -91,7 +92,7 @@ class Message:
         Raises:
             IsobusError: the message has no such signal.
         """
-        word = _ALL_ONES
+        word = self.blank
         for name, value in values.items():
             field = self.fields.get(name)
             if field is None:
@@ -133,12 +134,17 @@ def messages() -> dict[str, Message]:
     table = {}
     for raw in database().messages:
         identifier = Identifier.parse(raw.frame_id)
+        fields = {signal.name: _field(signal) for signal in raw.signals}
+        blank = _ALL_ONES
+        for field in fields.values():
+            blank ^= (field.mask ^ field.pack(math.nan)) << field.start
         table[raw.name] = Message(
             raw.name,
             identifier.pgn,
             identifier.priority,
             1e-3 * (raw.cycle_time or 0),
-            {signal.name: _field(signal) for signal in raw.signals},
+            fields,
+            blank,
         )
     return table
 

@@ -27,8 +27,6 @@ from kuwa_machines.contracts import CommandKind, JointCommand, MachineState
 from kuwa_machines.errors import CommandError
 from kuwa_machines.spec import MachineSpec
 
-ECHO = 0.1
-"""Our own frames may come back for this long after the address was lost [s]."""
 EARLY = 0.003
 """A cycle that begins this early is not a cycle early [s]."""
 POLL = 0.005
@@ -85,7 +83,6 @@ class IsobusRobot:
         self._opened = 0
         self._tractor = self.mapping.tractor.address
         self._had_address = False
-        self._former = (-1, 0.0)
         self._wrong = ""
         self._engine = float("nan")
         self._pto: dict[str, float] = {}
@@ -180,7 +177,7 @@ class IsobusRobot:
 
     def _listen(self) -> float:
         now = self._clock()
-        for frame in self.link.drain(now, self.claim.address):
+        for frame in self.link.drain(now):
             self._take(now, frame)
         if self.link.opened != self._opened:
             self._begin(now)
@@ -193,19 +190,13 @@ class IsobusRobot:
     def _take(self, now: float, frame: Frame) -> None:
         identifier = frame.identifier
         if identifier.pgn in (ADDRESS_CLAIMED, REQUEST):
-            address = self.claim.address
             for answer in self.claim.receive(now, frame):
                 self.link.send(answer)
-            if self.claim.address != address:
-                self._former = address, now + ECHO
             self._follow_tractor()
             self._wrong = self._why_not() if self.claim.state is not ClaimState.CANNOT else ""
             return
         if identifier.pgn in COMMANDS:
-            # A bus that gives back what we sent may still hold some from our former address.
-            former, until = self._former
-            if identifier.source != former or now > until:
-                self.supervision.once(now, "foreign_commander")
+            self.supervision.once(now, "foreign_commander")
             return
         known = by_pgn().get(identifier.pgn)
         if known is None or identifier.destination not in (GLOBAL, self.claim.address):

@@ -93,7 +93,7 @@ class EmulatedTractor:
         if not self._link.connected:
             self._link.open(now)
             self._say(self.claim.start(now))
-        for frame in self._link.drain(now, self.claim.address):
+        for frame in self._link.drain(now):
             self._take(now, frame)
         self._say(self.claim.poll(now))
         self._drive(now, self.robot.read())

@@ -27,6 +27,7 @@ class Link:
 
     Args:
         open_bus: returns a new bus, e.g. :attr:`kuwa_hardware.canbus.BusSettings.opener`.
+            It must not give back what we sent.
     """
 
     def __init__(self, open_bus: Callable[[], can.BusABC]) -> None:
@@ -75,13 +76,8 @@ class Link:
         self._wanted = False
         self._drop()
 
-    def drain(self, now: float, own: int) -> list[Frame]:
-        """Return what has come since; opens a lost bus again.
-
-        Args:
-            now: steady time [s].
-            own: our address; some buses give back what we sent.
-        """
+    def drain(self, now: float) -> list[Frame]:
+        """Return what has come since, at steady time ``now`` [s]; opens a lost bus again."""
         frames: list[Frame] = []
         if self._bus is None and not (self._wanted and now - self._tried >= RETRY):
             return frames
@@ -104,7 +100,7 @@ class Link:
                 break
             if message is None:
                 break
-            self._take(message, now, own, frames)
+            self._take(message, now, frames)
         return frames
 
     def send(self, frame: Frame) -> bool:
@@ -121,7 +117,7 @@ class Link:
             return False
         return True
 
-    def _take(self, message: can.Message, now: float, own: int, frames: list[Frame]) -> None:
+    def _take(self, message: can.Message, now: float, frames: list[Frame]) -> None:
         if message.is_error_frame:
             kind = message.arbitration_id
             if kind & _BUS_OFF:
@@ -134,8 +130,6 @@ class Link:
         if not message.is_extended_id or message.is_remote_frame or message.is_fd:
             return
         identifier = Identifier.parse(message.arbitration_id)
-        if identifier.source == own:
-            return
         self._off = False
         self.heard = now
         frames.append(Frame(identifier, bytes(message.data)))

@@ -1,0 +1,300 @@
+"""Joint angles from CANopen encoders and inclinometers.
+
+Nodes are configured by SDO while connecting, for which a thread listens; from then on ``read``
+takes what has come, without a thread and without waiting.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import can
+import canopen
+import numpy as np
+from canopen import RemoteNode
+from canopen.emcy import EmcyError
+from canopen.nmt import NmtError
+from canopen.sdo.exceptions import SdoError
+
+from kuwa_hardware.canbus import BUS_ERRORS, BusError
+from kuwa_hardware.canopen_sensors import profiles
+from kuwa_hardware.canopen_sensors.config import (
+    EncoderSensor,
+    InclinometerSensor,
+    Sensor,
+    SensorError,
+    SensorFile,
+)
+from kuwa_hardware.failures import failure
+from kuwa_machines.spec import MachineSpec
+
+SPEED_SAMPLES = 4
+"""The speed is the mean over so many values: one step of an encoder must not look like motion."""
+MOST = 2000
+RETRY = 0.5
+
+
+@dataclass
+class _Node:
+    """One node on the bus and what was heard of it."""
+
+    remote: RemoteNode
+    heartbeat: float = -math.inf
+    value_at: float = -math.inf
+    emergency: str = ""
+    raw: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass
+class Reading:
+    """One sensor's angle.
+
+    Args:
+        angle, speed: of the joint [rad], [rad/s]. stamp: when the value came, system time [s].
+        raw: as the sensor counts.
+    """
+
+    angle: float = math.nan
+    speed: float = math.nan
+    stamp: float = 0.0
+    raw: int = 0
+
+
+class JointSensors:
+    """All CANopen sensors of a machine.
+
+    Args:
+        spec: the machine. file: its sensors.
+        open_bus: returns a bus, e.g. :attr:`kuwa_hardware.canbus.BusSettings.opener`.
+        steady, system: clocks [s]; time-outs go by the first, stamps by the second.
+    """
+
+    def __init__(
+        self, spec: MachineSpec, file: SensorFile, open_bus: Callable[[], can.BusABC],
+        steady: Callable[[], float] = time.monotonic, system: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self.spec, self.file = spec, file
+        self._open_bus, self._steady, self._system = open_bus, steady, system
+        self.readings = {name: Reading() for name in file.sensors}
+        self._history: dict[str, deque[tuple[float, float]]] = {
+            name: deque(maxlen=SPEED_SAMPLES) for name in file.sensors
+        }
+        self._network: canopen.Network | None = None
+        self._nodes: dict[int, _Node] = {}
+        self._tried = -math.inf
+        self._wanted = False
+        silent = failure("sensor_silent").timeout
+        self._patience = max(silent, 2.5 * file.heartbeat, 2.5 * file.period)
+
+    def connect(self) -> None:
+        """Open the bus, set the nodes up and start them; nothing if that is done.
+
+        Raises:
+            BusError: the bus cannot be opened.
+            SensorError: a node does not answer, or is of another profile.
+        """
+        if self._network is not None:
+            return
+        network = canopen.Network(self._open_bus())
+        network.NOTIFIER_CYCLE = 0.02
+        self._nodes = {}
+        try:
+            network.connect()
+            network.check()
+            for name, sensor in self.file.sensors.items():
+                if sensor.node not in self._nodes:
+                    self._nodes[sensor.node] = self._set_up(network, name, sensor)
+            for node in self._nodes.values():
+                node.remote.nmt.state = "OPERATIONAL"
+        except BaseException:
+            network.disconnect()
+            raise
+        # From here on nobody but read() takes frames.
+        assert network.notifier is not None
+        network.notifier.stop()
+        now = self._steady()
+        for node in self._nodes.values():
+            node.heartbeat = node.value_at = now
+        self._network, self._wanted = network, True
+
+    def read(self) -> dict[str, Reading]:
+        """Take what has come; return every sensor's reading by its name. Never waits."""
+        now = self._steady()
+        if self._network is None:
+            if self._wanted and now - self._tried >= RETRY:
+                self._tried = now
+                with suppress(SensorError, BusError, *BUS_ERRORS):
+                    self.connect()
+            return self.readings
+        bus = self._network.bus
+        assert bus is not None
+        try:
+            for _ in range(MOST):
+                message = bus.recv(0)
+                if message is None:
+                    break
+                if not (message.is_error_frame or message.is_remote_frame):
+                    self._network.notify(
+                        message.arbitration_id, bytearray(message.data), message.timestamp
+                    )
+        except BUS_ERRORS:
+            self._drop()
+        self._convert()
+        return self.readings
+
+    def faults(self) -> tuple[str, ...]:
+        """Return the rows of the failure table that are in force."""
+        if self._network is None:
+            return ("driver_disconnected",)
+        now, found = self._steady(), []
+        if any(
+            now - min(node.heartbeat, node.value_at) > self._patience
+            for node in self._nodes.values()
+        ):
+            found.append("sensor_silent")
+        if any(node.emergency for node in self._nodes.values()):
+            found.append("sensor_emergency")
+        return tuple(found)
+
+    @property
+    def emergencies(self) -> dict[int, str]:
+        """What nodes report of defects of their own, by node."""
+        return {number: node.emergency for number, node in self._nodes.items() if node.emergency}
+
+    def close(self) -> None:
+        """Leave the bus; the sensors go on by themselves. Safe to call twice."""
+        self._wanted = False
+        self._drop()
+
+    def _drop(self) -> None:
+        network, self._network = self._network, None
+        if network is not None:
+            with suppress(Exception):
+                network.disconnect()
+
+    def _set_up(self, network: canopen.Network, name: str, sensor: Sensor) -> _Node:
+        encoder = isinstance(sensor, EncoderSensor)
+        od = profiles.encoder() if encoder else profiles.inclinometer()
+        remote = RemoteNode(sensor.node, od)
+        network.add_node(remote)
+        remote.sdo.RESPONSE_TIMEOUT = 0.5
+        wanted = profiles.ENCODER if encoder else profiles.INCLINOMETER
+        node = _Node(remote)
+        try:
+            found = int(profiles.entry(remote, profiles.DEVICE_TYPE).raw) & 0xFFFF
+            if found != wanted:
+                raise SensorError(
+                    f"sensor {name}: node {sensor.node} has device profile {found}; expected "
+                    f"{wanted}: look at its node id"
+                )
+            remote.nmt.state = "PRE-OPERATIONAL"
+            if isinstance(sensor, EncoderSensor):
+                profiles.entry(remote, profiles.UNITS_PER_REVOLUTION).raw = sensor.units
+                profiles.entry(remote, profiles.TOTAL_RANGE).raw = sensor.total
+                objects = [profiles.POSITION]
+            else:
+                profiles.entry(remote, profiles.RESOLUTION).raw = sensor.resolution
+                objects = [profiles.SLOPE_LONG, profiles.SLOPE_LATERAL]
+            profiles.entry(remote, profiles.HEARTBEAT_TIME).raw = round(1e3 * self.file.heartbeat)
+            self._map(node, sensor.node, objects)
+        except (SdoError, NmtError) as error:
+            raise SensorError(
+                f"sensor {name}: node {sensor.node} does not answer as it should: {error}; look at "
+                "its supply, node id and bit rate"
+            ) from None
+        remote.nmt.add_heartbeat_callback(lambda _: self._beat(node))
+        remote.emcy.add_callback(lambda entry: self._emergency(node, entry))
+        return node
+
+    def _map(self, node: _Node, number: int, objects: list[int]) -> None:
+        """Have the objects sent every period."""
+        pdo = node.remote.tpdo
+        pdo.read()
+        one = pdo[1]
+        one.clear()
+        for index in objects:
+            one.add_variable(index)
+        one.cob_id = 0x180 + number
+        one.trans_type = 254
+        one.event_timer = round(1e3 * self.file.period)
+        one.enabled = True
+        pdo.save()
+
+        def received(mapped: canopen.pdo.PdoMap) -> None:
+            node.value_at = self._steady()
+            node.raw = {variable.index: int(variable.raw) for variable in mapped}
+
+        one.add_callback(received)
+
+    def _beat(self, node: _Node) -> None:
+        node.heartbeat = self._steady()
+
+    def _emergency(self, node: _Node, entry: EmcyError) -> None:
+        node.emergency = (
+            "" if entry.code & 0xFF00 == 0 else f"{entry.code:#06x}: {entry.get_desc()}"
+        )
+
+    def _convert(self) -> None:
+        stamp = self._system()
+        measured: dict[str, float] = {}
+        fresh = set()
+        for name, sensor in self.file.sensors.items():
+            node = self._nodes.get(sensor.node)
+            if node is None or not node.raw:
+                continue
+            if node.value_at >= self._steady() - self._patience:
+                measured[name] = self._measured(name, sensor, node)
+                fresh.add(name)
+        for name in fresh:
+            sensor, reading = self.file.sensors[name], self.readings[name]
+            other = getattr(sensor, "relative_to", None)
+            if other is not None and other not in measured:
+                continue
+            angle = measured[name] - (measured[other] if other is not None else 0.0)
+            at = self._nodes[sensor.node].value_at
+            history = self._history[name]
+            if history and history[-1][0] == at:
+                continue
+            history.append((at, angle))
+            (first, then), span = history[0], at - history[0][0]
+            reading.angle, reading.stamp = angle, stamp
+            reading.speed = (angle - then) / span if span > 0.0 and at > first else 0.0
+
+    def _measured(self, name: str, sensor: Sensor, node: _Node) -> float:
+        """Return the angle before another sensor's is taken off [rad]."""
+        reading = self.readings[name]
+        if isinstance(sensor, InclinometerSensor):
+            long = sensor.axis == "long"
+            reading.raw = node.raw[profiles.SLOPE_LONG if long else profiles.SLOPE_LATERAL]
+            turned = math.radians(1e-3 * sensor.resolution * reading.raw)
+            return sensor.sign * sensor.scale * turned + sensor.offset
+        reading.raw = node.raw[profiles.POSITION]
+        turn = 2.0 * math.pi / sensor.units
+        angle = sensor.sign * sensor.scale * turn * reading.raw + sensor.offset
+        # The count begins anew at its end: of all angles that look alike, the one nearest to the
+        # last, or to the middle of the joint's travel at first.
+        whole = abs(sensor.scale) * turn * sensor.total
+        near = reading.angle
+        if math.isnan(near):
+            near = self._middle(sensor)
+        return angle + whole * round((near - angle) / whole)
+
+    def _middle(self, sensor: Sensor) -> float:
+        if sensor.joint is None:
+            return 0.0
+        travel = self.spec.joints[sensor.joint].position
+        return 0.5 * (travel.min + travel.max) if travel.bounded else 0.0
+
+
+def angles(sensors: JointSensors) -> dict[str, Reading]:
+    """Return the readings by joint, of the sensors that measure one."""
+    return {
+        sensor.joint: sensors.readings[name]
+        for name, sensor in sensors.file.sensors.items()
+        if sensor.joint is not None and np.isfinite(sensors.readings[name].angle)
+    }

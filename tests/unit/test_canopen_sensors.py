@@ -1,0 +1,184 @@
+"""CANopen encoders and inclinometers, both ends of one bus."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from canopen_rig import CHASSIS, ENCODER, FILE, FRAME, TICK, CanopenRig
+from kuwa_hardware.canopen_sensors import profiles
+from kuwa_hardware.canopen_sensors.config import SensorError, SensorFile
+from kuwa_hardware.canopen_sensors.robot import SensedRobot
+from kuwa_hardware.mock import MockRobot
+from kuwa_machines.contracts import CommandKind, JointCommand, Robot
+
+STEP = 2.0 * math.pi / 4096 * 0.5
+"""One count of the encoder at the joint [rad]."""
+
+
+@pytest.fixture
+def rig() -> Iterator[CanopenRig]:
+    made = CanopenRig()
+    made.connect()
+    made.run(0.1)
+    yield made
+    made.close()
+
+
+def test_angles_arrive_to_half_a_count_whatever_sign_gear_and_offset(rig: CanopenRig) -> None:
+    for lift in (-0.7, -0.2, 0.0, 0.3, 0.6):
+        rig.q = {"lift_joint": lift, "roll_joint": -0.1 * lift}
+        rig.run(0.1)
+        assert rig.sensors.readings["lift"].angle == pytest.approx(lift, abs=0.5 * STEP + 1e-9)
+        assert rig.sensors.readings["frame"].angle == pytest.approx(-0.1 * lift, abs=2e-4)
+
+
+def test_the_nodes_were_configured(rig: CanopenRig) -> None:
+    lift = rig.there._senders[10].node
+    assert lift.sdo[profiles.UNITS_PER_REVOLUTION].raw == 4096
+    assert lift.sdo[profiles.HEARTBEAT_TIME].raw == 40
+    assert lift.sdo[0x1800][5].raw == 10
+    assert rig.there._senders[12].node.sdo[profiles.RESOLUTION].raw == 10
+    assert lift.nmt.state == "OPERATIONAL"
+
+
+def test_an_inclinometer_tells_its_joint_and_not_the_slope_of_the_ground(rig: CanopenRig) -> None:
+    rig.q["roll_joint"] = 0.03
+    tilt = 0.2
+    rig.there.file.sensors["chassis"].__dict__["joint"] = "ground"
+    rig.q["ground"] = tilt
+    rig.run(0.1)
+    assert rig.sensors.readings["chassis"].angle == pytest.approx(tilt, abs=2e-4)
+    assert rig.sensors.readings["frame"].angle == pytest.approx(0.03, abs=4e-4)
+
+
+def test_speed_is_the_mean_over_a_few_values(rig: CanopenRig) -> None:
+    for _ in range(20):
+        rig.q["lift_joint"] += 0.2 * TICK
+        rig.run(TICK)
+    speed = rig.sensors.readings["lift"].speed
+    assert speed == pytest.approx(0.2, abs=STEP / (3 * TICK) + 1e-9)
+    rig.run(0.1)
+    assert rig.sensors.readings["lift"].speed == 0.0
+
+
+def test_an_encoder_that_begins_its_count_anew_does_not_jump(rig: CanopenRig) -> None:
+    rig.q["lift_joint"] = 0.0
+    rig.run(0.1)
+    angles = []
+    for _ in range(300):
+        rig.q["lift_joint"] += 0.02
+        rig.run(TICK)
+        angles.append(rig.sensors.readings["lift"].angle)
+    assert angles[-1] == pytest.approx(6.0, abs=STEP)
+    assert np.diff(angles) == pytest.approx(0.02, abs=1.1 * STEP)
+
+
+def test_a_sensor_that_falls_silent_is_found_and_comes_back(rig: CanopenRig) -> None:
+    assert rig.sensors.faults() == ()
+    rig.there.mute.add(10)
+    rig.run(0.05)
+    assert rig.sensors.faults() == ()
+    rig.run(0.06)
+    assert rig.sensors.faults() == ("sensor_silent",)
+    rig.there.mute.clear()
+    rig.run(0.1)
+    assert rig.sensors.faults() == ()
+
+
+def test_an_emergency_lasts_until_the_node_takes_it_back(rig: CanopenRig) -> None:
+    rig.there.emergency(12, 0x5030)
+    rig.run(TICK)
+    assert rig.sensors.faults() == ("sensor_emergency",)
+    assert "0x5030" in rig.sensors.emergencies[12]
+    rig.there.emergency(12, 0)
+    rig.run(TICK)
+    assert rig.sensors.faults() == ()
+
+
+def test_who_does_not_answer_is_named() -> None:
+    rig = CanopenRig()
+    rig.there.mute.add(10)
+    with pytest.raises(SensorError, match=r"lift.*node 10"):
+        rig.sensors.connect()
+    rig.close()
+
+
+def test_another_device_than_expected_is_named() -> None:
+    rig = CanopenRig()
+    rig.there._senders[12].node.sdo[profiles.DEVICE_TYPE].raw = 406
+    with pytest.raises(SensorError, match=r"frame.*406.*410"):
+        rig.connect()
+    rig.close()
+
+
+WRONG = {
+    "node 10 is another sensor's": {"a": ENCODER, "b": ENCODER | {"joint": "roll_joint"}},
+    "has two": {"a": ENCODER, "b": ENCODER | {"node": 9}},
+    "no sensor 'chassis'": {"frame": FRAME},
+    "less than or equal to 127": {"a": ENCODER | {"node": 128}},
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_files_that_contradict_themselves_are_refused(words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        SensorFile.model_validate(FILE | {"sensors": WRONG[words]})
+
+
+def test_two_axes_of_one_inclinometer_are_two_sensors() -> None:
+    both = {"a": CHASSIS, "b": CHASSIS | {"axis": "long"}}
+    assert len(SensorFile.model_validate(FILE | {"sensors": both}).sensors) == 2
+
+
+def sensed() -> tuple[CanopenRig, SensedRobot, MockRobot]:
+    rig = CanopenRig()
+    plant = MockRobot(rig.spec)
+    robot = SensedRobot(plant, rig.sensors)
+    rig.connect()
+    robot.connect()
+    return rig, robot, plant
+
+
+def move(rig: CanopenRig, robot: SensedRobot, plant: MockRobot, ticks: int) -> None:
+    names = tuple(rig.spec.joint_names)
+    for _ in range(ticks):
+        u = np.full(len(names), -0.5)
+        robot.write(JointCommand(0.0, 1, "control", CommandKind.VALVE, names, u))
+        state = plant.advance()
+        rig.q = dict(zip(names, map(float, state.q), strict=True))
+        rig.now += TICK
+        rig.there.step(rig.q)
+
+
+def test_its_angles_stand_in_the_state_of_the_robot() -> None:
+    rig, robot, plant = sensed()
+    assert isinstance(robot, Robot)
+    move(rig, robot, plant, 50)
+    state, own = robot.read(), plant.read()
+    lift = rig.spec.joint_names.index("lift_joint")
+    assert state.q[lift] != own.q[lift]
+    assert state.q[lift] == pytest.approx(own.q[lift], abs=STEP)
+    assert state.stamp == rig.now and state.faults == ()
+    robot.close()
+    rig.close()
+
+
+def test_a_value_that_stands_still_while_the_machine_turns_is_found() -> None:
+    rig, robot, plant = sensed()
+    move(rig, robot, plant, 20)
+    robot.read()
+    rig.there.stuck.add(10)
+    for _ in range(60):
+        move(rig, robot, plant, 1)
+        state = robot.read()
+    assert state.faults == ("sensor_frozen",)
+    rig.there.stuck.clear()
+    move(rig, robot, plant, 2)
+    assert robot.read().faults == ()
+    robot.close()
+    rig.close()
