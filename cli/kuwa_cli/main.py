@@ -35,6 +35,7 @@ VERBS = (
     Verb("up", "kuwa_cli.up", "Run the stack of a real machine."),
     Verb("mode", "kuwa_cli.mode", "Say which mode a running stack is in, or ask for another."),
     Verb("security", "kuwa_cli.security", "Make keys and permissions of a stack."),
+    Verb("blackbox", "kuwa_cli.blackbox", "Tell what a black box holds."),
     Verb("doctor", "kuwa_cli.doctor", "Say what was found on this computer and what is wrong."),
     Verb("test", "kuwa_cli.test", "Run the checks and the tests."),
     Verb("bench", "kuwa_cli.bench", "Measure one of the figures that Kuwa promises."),

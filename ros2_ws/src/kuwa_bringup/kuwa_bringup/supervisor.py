@@ -89,6 +89,7 @@ class Supervisor(Node):
         self._alarms = self._publisher(topics.ALARMS)
         self._diagnostics = self._publisher(topics.DIAGNOSTICS)
         self._demanded = False
+        self._failed: dict[str, str] = {}
         self._kept: set[str] = set()
         self._mode: Mode | None = None
         self._asked_mode_at = -1e9
@@ -136,6 +137,7 @@ class Supervisor(Node):
             beat = beats.take()
             if beat is not None:
                 self._watch.heard(now, name, beat.state, beat.problem)
+                self._give_up(name, beat.problem)
             self._watch.late(name, beats.missed_deadlines())
             if beats.lost():
                 self._watch.lost(name)
@@ -221,11 +223,22 @@ class Supervisor(Node):
         future.add_done_callback(lambda done: self._changed(name, transition, done))
 
     def _changed(self, name: str, transition: str, future: Any) -> None:
-        if not future.result().success:
+        if future.exception() is None and future.result().success:
+            self._watch.answered(time.monotonic(), name, REACHED[transition])
+            self._failed.pop(name, None)
+        else:
+            # Asked twice, a node refuses the second time; that is no failure. Its next heartbeat
+            # says what it was.
+            self._failed[name] = transition
+
+    def _give_up(self, name: str, problem: str) -> None:
+        """End when a node cannot be brought up the first time: that will not change by itself."""
+        transition = self._failed.get(name)
+        if transition and problem and not self._watch.was_active(name):
             raise KuwaError(
-                f"{name} cannot {transition}: its log says why; the stack is not complete"
+                f"{name} cannot {transition}: {problem}; its log says more; the stack is not "
+                f"complete"
             )
-        self._watch.answered(time.monotonic(), name, REACHED[transition])
 
     def _engage(self, now: float) -> None:
         """Ask for the next mode on the way up: ready always, further only when told to."""

@@ -118,6 +118,10 @@ class Watch:
                 found.setdefault("node_leaves_active", []).append(f"{name} is {node.state}")
         return {code: "; ".join(reasons) for code, reasons in found.items()}
 
+    def was_active(self, name: str) -> bool:
+        """Return whether a node has worked before."""
+        return self._nodes[name].was_active
+
     def is_active(self, now: float, name: str) -> bool:
         """Return whether a node works, as far as is known."""
         node = self._nodes.get(name)
