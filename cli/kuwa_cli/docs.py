@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from kuwa_cli import docs_com3, docs_devices, docs_emulator, docs_envs, docs_scenarios
+from kuwa_cli import docs_com3, docs_devices, docs_emulator, docs_envs, docs_isobus, docs_scenarios
 from kuwa_cli import main as cli
 from kuwa_cli.figure import load
 from kuwa_machines.datafile import quantities, read_yaml
@@ -121,6 +121,7 @@ def generated(root: Path) -> Iterator[tuple[str, str]]:
     yield "docs/reference/emulator.md", docs_emulator.page(NOTE)
     yield "docs/reference/devices.md", docs_devices.page(NOTE)
     yield "docs/reference/com3.md", docs_com3.page(NOTE, root / "machines")
+    yield "docs/reference/isobus.md", docs_isobus.page(NOTE, root / "machines")
     readme = (root / "README.md").read_text("utf-8")
     yield "README.md", with_figures(readme, root / "benchmarks" / "results")
 

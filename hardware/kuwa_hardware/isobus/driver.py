@@ -42,7 +42,7 @@ IDENTITY = (1 << 21) - 1
 """Bits of the serial number in a NAME."""
 RPM = np.pi / 30.0
 LITRES_A_MINUTE = 6e4
-OLD = 0.2
+OLD = 1.0
 """What the pump said is true for this long [s]."""
 NAME = Name(identity_number=1, function=134, device_class=0, industry_group=2)
 """Of the commander. Function 134 is meant as a controller of a whole machine: our assumption."""
