@@ -24,6 +24,7 @@ from kuwa_bringup.processes import Processes
 from kuwa_cli import runfolder
 from kuwa_cli.preflight_stack import minimal_stack
 from kuwa_cli.ros_run import free_domain
+from kuwa_cli.statefolder import state_folder
 from kuwa_hardware.modes import PROGRAMS
 from kuwa_hardware.preflight import (
     Check,
@@ -64,8 +65,11 @@ def command(
     scenario: str = typer.Option("", help="Of a simulated robot. [default: one of its own]"),
     seed: int = typer.Option(0, help="Of a simulated robot."),
     who: str = typer.Option("", help="Who answers for it. [default: who is logged in]"),
-    key_file: str = typer.Option("", help="Key of the gate, where it asks for codes."),
-    record: Path = typer.Option(None, help="Copy of the record that the gate is to find."),
+    key: Path = typer.Option(None, help="Key for codes on commands (kuwa security key)."),
+    record: Path = typer.Option(
+        None, help="Copy of a record that passed, for the gate. [default: where kuwa up looks]"
+    ),
+    state: Path = typer.Option(None, help="Folder of kuwa up, by default that of the machine."),
     yes: bool = typer.Option(False, "--yes", help="Ask nothing; for simulated robots only."),
     out: Path = typer.Option(None, help="Folder of record and report. [default: below runs]"),
     as_json: bool = typer.Option(False, "--json", help="Print the record as JSON."),
@@ -85,6 +89,9 @@ def command(
     file = load_machine(machine)
     spec = load_machine_as(machine, "" if parameters is None else str(parameters))
     angles = _pose(pose, file)
+    key_file = "" if key is None else str(key.absolute())
+    if record is None and not simulated:
+        record = state_folder(machine, state).preflight
     folder = runfolder.prepare(out or runfolder.default_folder(f"preflight-{machine}", seed))
     console = Console(stderr=True)
     domain = int(os.environ.get("ROS_DOMAIN_ID") or (0 if attach else free_domain()))

@@ -43,7 +43,7 @@ def write_page(
             parts.append(
                 f'<div class="card" style="margin-bottom:10px"><figure>{svg[svg.index("<svg") :]}'
                 "<figcaption>Broad: the model of the machine's file under the command as the gate "
-                "let it pass. Narrow: measured. Line: the dead time of the file after the command."
+                "let it pass. Narrow: measured. Line: where the model begins to move."
                 "</figcaption></figure></div>"
             )
         parts.append(f'<div class="card">{_table(of)}</div>')

@@ -5,57 +5,41 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from kuwa_bringup.stack import NodeSpec, stack
+from kuwa_bringup.stack import EMULATED, NodeSpec, stack
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.loader import load_machine
 
 NODES: Final = ("robot", "safety")
-EMULATED: Final = {"opera": ("opera_machine", "/opera")}
-"""Kinds with an emulated machine: its executable, and above which namespace it lives."""
 SCENARIOS: Final = {
-    "excavator": "dig_trench", "bulldozer": "level_pad", "crawler dump": "haul_dump",
-    "tractor": "plough_straight",
+    "bucket": "dig_trench", "blade": "level_pad", "dump_body": "haul_dump",
+    "plough": "plough_straight", "sprayer_boom": "spray_rough",
 }  # fmt: skip
-"""In which a simulated machine of each kind stands ready."""
+"""In which a simulated machine stands ready, by its tool."""
 
 
 def minimal_stack(
-    machine: str, robot: str, bus: str, emulated: bool, scenario: str, seed: int,
-    namespace: str, parameters: str, key_file: str,
-) -> tuple[NodeSpec, ...]:  # fmt: skip
-    """Return the nodes, an emulated machine first where one was asked for.
+    machine: str,
+    robot: str,
+    bus: str = "",
+    emulated: bool = False,
+    scenario: str = "",
+    seed: int = 0,
+    namespace: str = "",
+    parameters: str = "",
+    key_file: str = "",
+) -> tuple[NodeSpec, ...]:
+    """Return the nodes, an emulated machine first where one is asked for; see :func:`stack`.
 
     Raises:
         KuwaError: the kind has no emulated machine.
     """
-    kind = load_machine(machine).kind
-    if load_machine(machine).tool.type == "sprayer_boom":
-        kind = "sprayer"
-    chosen = scenario or SCENARIOS.get(kind, "spray_rough")
+    if emulated and robot not in EMULATED:
+        raise KuwaError(f"no emulated machine for {robot!r}; {choices(robot, EMULATED)}")
     specs = stack(
-        machine, robot, chosen, seed, planner="", auto_arm=False, namespace=namespace,
+        machine, robot, scenario or SCENARIOS[load_machine(machine).tool.type], seed,
+        planner="", auto_arm=False, namespace=namespace, bus=bus, emulated=emulated,
         parameters={machine: parameters} if parameters else None, key_file=key_file,
     )  # fmt: skip
-    few = [spec for spec in specs if spec.name in NODES]
-    first: tuple[NodeSpec, ...] = ()
-    if emulated:
-        if robot not in EMULATED:
-            raise KuwaError(f"no emulated machine for {robot!r}; {choices(robot, EMULATED)}")
-        executable, above = EMULATED[robot]
-        place = f"{above}/{machine}"
-        bus = f"namespace={place} patience=60 {bus}".strip()
-        first = (
-            NodeSpec(
-                "kuwa_robot", executable, "machine", place,
-                {"machine": machine, "parameters": parameters, "scenario": chosen, "seed": seed},
-                lifecycle=False,
-            ),
-        )  # fmt: skip
-    few = [
-        replace(spec, parameters=spec.parameters | {"bus": bus})
-        if spec.name == "robot" and bus
-        else spec
-        for spec in few
-    ]
+    few = [spec for spec in specs[:-1] if spec.name in NODES or not spec.lifecycle]
     supervisor = replace(specs[-1], parameters=specs[-1].parameters | {"nodes": NODES})
-    return (*first, *few, supervisor)
+    return (*few, supervisor)

@@ -12,6 +12,7 @@ from kuwa_hardware.preflight import (
     Check,
     PreflightError,
     Verdict,
+    arming_reason,
     make_record,
     preflight_reason,
     read_record,
@@ -88,3 +89,13 @@ def test_an_edited_torn_or_missing_record_is_none(tmp_path: Path) -> None:
     path.write_text("[]")
     with pytest.raises(PreflightError, match="not a preflight's record"):
         read_record(path)
+
+
+def test_who_needs_a_record(tmp_path: Path) -> None:
+    """Simulated robots where one is named; real drivers always, but for an emulated machine."""
+    assert arming_reason("", "zx200", SPEC, "sim", NOW) == ""
+    assert "none is named" in arming_reason("", "zx200", SPEC, "com3_can", NOW)
+    assert "none is named" in arming_reason("", "zx200", SPEC, "", NOW)
+    assert arming_reason("none", "zx200", SPEC, "com3_can", NOW) == ""
+    missing = tmp_path / "preflight.json"
+    assert "no such record" in arming_reason(missing, "zx200", SPEC, "sim", NOW)

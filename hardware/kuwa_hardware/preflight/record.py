@@ -23,6 +23,8 @@ FORMAT = 1
 VALID_HOURS = 12.0
 """A shift: oil, load and cables of tomorrow are others."""
 MAX_BYTES = 5_000_000
+NONE: Final = "none"
+"""In place of a record's path: the machine behind the driver is an emulated one."""
 SIMULATED: Final = frozenset({"sim", "mock"})
 """Kinds of robot that move nothing real."""
 
@@ -164,8 +166,11 @@ def preflight_reason(
 def arming_reason(path: Path | str, machine: str, spec: MachineSpec, kind: str, now: float) -> str:
     """Return why arming must be refused, or ``""``; never raises.
 
-    A simulated robot needs a record only where one is named; see :func:`preflight_reason`.
+    A simulated robot needs a record only where one is named; see :func:`preflight_reason`. Who
+    starts a real driver in front of an emulated machine names :data:`NONE`.
     """
+    if str(path) == NONE:
+        return ""
     if str(path):
         return preflight_reason(path, machine, spec, kind, now)
     if kind in SIMULATED:

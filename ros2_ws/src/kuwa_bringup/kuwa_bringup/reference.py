@@ -11,6 +11,7 @@ from pathlib import Path
 from kuwa_bringup.supervisor import SupervisorParameters
 from kuwa_control.node import ControlParameters
 from kuwa_planning.node import PlanningParameters
+from kuwa_robot import opera_table
 from kuwa_robot.node import RobotParameters
 from kuwa_ros import topics
 from kuwa_ros.parameters import markdown
@@ -38,7 +39,11 @@ def pages() -> dict[str, str]:
         "",
     ]
     sections = [markdown(name, table) for name, table in TABLES.items()]
-    return {"topics.md": topics.markdown(), "parameters.md": "\n".join([*head, *sections])}
+    return {
+        "topics.md": topics.markdown(),
+        "parameters.md": "\n".join([*head, *sections]),
+        "opera.md": opera_table.markdown(),
+    }
 
 
 def main() -> None:

@@ -169,7 +169,7 @@ def stack(
                 "latch_file": latch_file,
                 "key_file": key_file,
                 "zones": zones,
-                "preflight": preflight,
+                "preflight": preflight or ("none" if emulated else ""),
             },
         ),
         ("control", control),

@@ -27,7 +27,7 @@ from kuwa_machines.contracts import CommandKind, JointCommand, MachineState
 from kuwa_machines.errors import CommandError, KuwaError
 from kuwa_machines.spec import MachineSpec
 from kuwa_robot.opera_codec import Decoder, Encoder
-from kuwa_robot.opera_state import Body, blank, joint_velocity, loaded, placed, pressed
+from kuwa_robot.opera_state import Body, Oil, blank, joint_velocity, loaded, placed
 from kuwa_robot.opera_table import FRONT_MODE, QOS_DEPTH, OperaError, OperaSettings, profile, table
 from kuwa_ros import topics
 from kuwa_ros.conversions import doubles, seconds, time_msg
@@ -111,7 +111,7 @@ class OperaRobot:
         self._speaker = ""
         self._republished: Callable[[Any], None] | None = None
         self._state = blank(self.spec)
-        self._body = Body(self.spec)
+        self._body, self._oil = Body(self.spec), Oil(self.spec, self._profile)
         self._at = self._clock()
         self._refused_at, self._refused = -math.inf, ""
         self._cycle, self._stop, self._foreign = 0, False, False
@@ -200,10 +200,12 @@ class OperaRobot:
         if (message := self._poses.newest()) is not None:
             state = placed(state, message)
         if (message := self._pressures.newest()) is not None:
-            state = pressed(state, message, self.spec, self._profile)
+            self._oil.take(message)
         if (message := self._loads.newest()) is not None:
             state = loaded(state, message, self._table.soil_density)
-        self._state = self._body.stand(state)
+        if math.isfinite(state.stamp):
+            state = self._oil.told(self._body.stand(state))
+        self._state = state
 
     def _take(self, name: str, message: JointState, now: float) -> None:
         try:

@@ -52,6 +52,8 @@ COMMAND_TIMEOUT = 0.1
 """Without a command for this long all valves go to neutral [s]."""
 POSITION_GAIN = 2.0
 """Of the emulated machine's own position control [1/s]."""
+CATCH_UP = 10
+"""Ticks that the plant goes on at once where the computer was held up; more are left out."""
 ORDERS = ("documents", "programs", "permuted")
 
 
@@ -160,11 +162,11 @@ class OperaMachineNode(Node):
         self.machine = OperaMachine(robot, profile(robot.spec))
         self._subscribe()
         self._advertise()
-        self._tick = 0
+        self._tick = self._ticks = 0
+        self._period = robot.control_period / p.speed
+        self._began = time.monotonic()
         self._grid: tuple[float, ...] = ()
-        self._loop = DeadlineLoop(
-            "machine", robot.control_period / p.speed, self._step, self._failed
-        )
+        self._loop = DeadlineLoop("machine", self._period, self._step, self._failed)
         self._loop.start()
 
     def finish(self) -> None:
@@ -263,7 +265,14 @@ class OperaMachineNode(Node):
     # What goes out ---------------------------------------------------------------------------
 
     def _step(self, now: float) -> None:
-        state = self.machine.step(now)
+        # A machine does not slow down with the computer: what was held up is caught up with.
+        behind = int((now - self._began) / self._period) - self._ticks
+        if not 0 <= behind <= CATCH_UP:
+            self._began = now - self._ticks * self._period
+            behind = 0
+        for _ in range(1 + behind):
+            state = self.machine.step(now)
+        self._ticks += 1 + behind
         stamp = time_msg(state.stamp)
         message = JointState(name=list(self._said))
         message.header.stamp = stamp

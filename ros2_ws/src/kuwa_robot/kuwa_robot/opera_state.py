@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kuwa_hardware.com3.oil import Drives, delivered
 from kuwa_machines.contracts import Array, MachineState
 from kuwa_machines.spec import MachineSpec
 from kuwa_robot.opera_codec import Decoder
@@ -60,16 +61,40 @@ def placed(state: MachineState, message: Any) -> MachineState:
     )  # fmt: skip
 
 
-def pressed(state: MachineState, message: Any, spec: MachineSpec, profile: Profile) -> MachineState:
-    """Return the state with pressures by joint; an array of another length leaves it alone."""
-    if not profile.pressure_count or len(message.array) != profile.pressure_count:
-        return state
-    values = [float(one.fluid_pressure) for one in message.array]
-    pressure = np.full((len(spec.joints), 2), np.nan)
-    for j, name in enumerate(spec.joint_names):
-        if name in profile.pressures:
-            pressure[j] = [values[k] for k in profile.pressures[name]]
-    return replace(state, pressure=pressure)
+class Oil:
+    """Pressures by joint, and what they make of torque, flow and power.
+
+    Args:
+        spec: the machine. profile: its names.
+    """
+
+    def __init__(self, spec: MachineSpec, profile: Profile) -> None:
+        self._places = [profile.pressures.get(name) for name in spec.joint_names]
+        self._count = profile.pressure_count
+        whole = all(joint.drive.type != "hydrostatic" for joint in spec.joints.values())
+        self._drives = Drives(spec) if whole else None
+        self._pressure: Array | None = None
+
+    def take(self, message: Any) -> None:
+        """Keep the newest; an array of another length than the documents say is left alone."""
+        if not self._count or len(message.array) != self._count:
+            return
+        values = [float(one.fluid_pressure) for one in message.array]
+        self._pressure = np.array([
+            [np.nan, np.nan] if pair is None else [values[k] for k in pair]
+            for pair in self._places
+        ])  # fmt: skip
+
+    def told(self, state: MachineState) -> MachineState:
+        """Return the state with what the newest pressures tell."""
+        if self._pressure is None:
+            return state
+        state = replace(state, pressure=self._pressure)
+        if self._drives is None or not np.isfinite(self._pressure).all():
+            return state
+        flow, power = delivered(self._pressure, self._drives.flow(state.q, state.qd))
+        effort = self._drives.torque(state.q, self._pressure)
+        return replace(state, pump_flow=flow, pump_power=power, effort=effort)
 
 
 def loaded(state: MachineState, message: Any, density: float) -> MachineState:

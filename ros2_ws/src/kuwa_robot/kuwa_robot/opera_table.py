@@ -186,7 +186,8 @@ def markdown() -> str:
     lines = [
         "# OPERA: names and units",
         "",
-        "Generated from `kuwa_robot/opera.yaml` by `./kuwa exec python -m kuwa_robot.opera_table`.",
+        "Generated from `kuwa_robot/opera.yaml` by `./kuwa docs`.",
+        "",
         "All topics are reliable, volatile, depth 100, below the machine's namespace. How to run a",
         "machine of the platform: [how-to](../how-to/run-on-opera.md).",
         "",
@@ -229,9 +230,3 @@ def markdown() -> str:
 
 def _code(names: tuple[str, ...]) -> str:
     return ", ".join(f"`{name}`" for name in names)
-
-
-if __name__ == "__main__":
-    import sys
-
-    sys.stdout.write(markdown())
