@@ -124,10 +124,13 @@ class RobotNode(KuwaNode[RobotParameters]):
         if not self.faces:
             return {}
         median, p99 = self.timing.recent()
+        # A driver's own words for its faults; their codes are in robot_status.
+        why: dict[str, str] = getattr(self.robot, "why", {})
         return {
             "latency_median_ms": f"{median:.2f}",
             "latency_p99_ms": f"{p99:.2f}",
             "watchdog_trips": self._trips,
+            **why,
         }
 
     @property
