@@ -192,19 +192,23 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 """Module or package of ``kuwa_hardware`` → tests that answer for its guards, the quickest first."""
 
 
-def main(names: Sequence[str]) -> int:
-    """Print who survived; return how many."""
-    alive = count = 0
+def all_guards(names: Sequence[str] = ()) -> Iterator[tuple[Mutant, bool]]:
+    """Yield every guard of the safety code, or of some of its files, and whether it was missed."""
     for subject, tests in SUBJECTS.items():
         path = HARDWARE / subject
         files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
         for file in files:
-            if names and not any(name in str(file) for name in names):
-                continue
-            for mutant, noticed in survivors(list(guards(file)), tests):
-                count += 1
-                alive += not noticed
-                print("caught  " if noticed else "SURVIVED", mutant, flush=True)
+            if not names or any(name in str(file) for name in names):
+                yield from survivors(list(guards(file)), tests)
+
+
+def main(names: Sequence[str]) -> int:
+    """Print who survived; return how many."""
+    alive = count = 0
+    for mutant, noticed in all_guards(names):
+        count += 1
+        alive += not noticed
+        print("caught  " if noticed else "SURVIVED", mutant, flush=True)
     print(f"{count - alive} of {count} guards are watched by a test")
     return alive
 
