@@ -50,14 +50,14 @@ def reactions() -> Iterator[Figure]:
 
 
 def bus() -> Iterator[Figure]:
-    """The same through CAN frames, at the valves of the emulated machine; and what a frame costs."""
+    """The same through CAN, at the valves of the emulated machine; and what a frame costs."""
     import _can
 
     yield from _can.figures(RUNS, max(RUNS // 2, 1))
 
 
 def limits() -> Iterator[Figure]:
-    """Limits of the simulated machine under random and adversarial commands, and the gate's step."""
+    """Limits of the simulated machine under random and adversarial commands; the step."""
     import _gate_limits
 
     yield from _gate_limits.figures(COMMANDS)
