@@ -216,23 +216,21 @@ class Listener:
         answer = future.result()
         return (False, "no answer") if answer is None else (answer.granted, answer.why)
 
-    def engage(self, mode: str) -> None:
-        """Go up to a motion mode step by step, releasing a stop if need be."""
+    def climb(self, mode: str) -> bool:
+        """Ask for the next mode on the way up, releasing a stop if need be; say if it is there."""
         above = {"off": "ready", "stopped": "ready", "ready": "armed", "armed": mode}
+        if self.mode != mode:
+            self.set_mode(above.get(self.mode, "armed"))
+        return self.mode == mode and self.level is Level.NONE
 
-        def there() -> bool:
-            if self.mode != mode:
-                self.set_mode(above.get(self.mode, "armed"))
-            return self.mode == mode and self.level is Level.NONE
-
-        self.wait(f"mode {mode}", there)
+    def engage(self, mode: str) -> None:
+        """Go up to a motion mode."""
+        self.wait(f"mode {mode}", lambda: self.climb(mode))
 
     def drive(self) -> None:
         """Be in full motion, from whatever there was."""
         self.lever([0.4] + [0.0] * (len(self.names) - 1))
-        if self.mode != "teleop" or self.level is not Level.NONE:
-            self.engage("teleop")
-        self.wait("motion", lambda: self.moves() and self.level is Level.NONE)
+        self.wait("motion", lambda: self.climb("teleop") and self.moves())
 
     def stop(self, active: bool) -> None:
         """Push or release the emergency stop."""

@@ -41,6 +41,7 @@ class Segment:
             flush_folder(folder)
         except OSError:
             self.close()
+            self.path.unlink(missing_ok=True)
             raise
 
     def append(self, data: bytes) -> None:

@@ -115,10 +115,13 @@ class PlanningNode(KuwaNode[PlanningParameters]):
             # the ground is now.
             core.reset(task)
             self._begun, self._planned_at = task, -np.inf
-        if state.stamp - self._planned_at < core.period - 1e-6:
+        was_blind = bool(self._alarm)
+        blind = self._too_old(now)
+        due = state.stamp - self._planned_at >= core.period - 1e-6
+        if not due and (was_blind or not blind):
             return
         self._planned_at = state.stamp
-        if self._too_old(now):
+        if blind:
             self._phase = BLIND
             # An empty one takes back what was sent: control holds the machine at once.
             self._trajectory(JointTrajectory(joint_names=list(self._names)))
