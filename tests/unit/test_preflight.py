@@ -123,7 +123,10 @@ def test_a_mock_passes_what_it_can_be_asked_about() -> None:
     pose = dict(zip(NAMES, map(float, SPEC.home), strict=True))
     session = run(Preflight(Plan(SPEC, SPEC, "mock", True, pose)), robot)
     assert session.passed, failed(session)
-    assert {c.check for c in session.checks if c.verdict is Verdict.SKIPPED} >= {"scale", "pressure"}
+    assert {c.check for c in session.checks if c.verdict is Verdict.SKIPPED} >= {
+        "scale",
+        "pressure",
+    }
 
 
 def test_travel_needs_a_persons_word_and_says_so() -> None:
@@ -190,6 +193,18 @@ def test_weights_are_the_gradient_of_potential_energy() -> None:
                 for s in (1.0, -1.0)
             ]  # fmt: skip
             assert torque[j] == pytest.approx(-(energy[0] - energy[1]) / 2e-3, abs=2.0, rel=1e-4)
+
+
+def test_a_gate_that_lets_nothing_through_is_said_and_not_divided_by() -> None:
+    class Shut(Gate):
+        def step(self, now, state, request):  # type: ignore[no-untyped-def]
+            return super().step(now, state, None)
+
+    robot = ValveRobot()
+    session = checked(robot, Shut(SPEC))
+    assert robot.most == 0.0
+    moves = [check for check in session.failures if check.check == "moves"]
+    assert len(moves) == len(NAMES) and all("let too little" in c.expected for c in moves)
 
 
 def test_every_check_has_words() -> None:

@@ -39,6 +39,13 @@ def _one(
                  name)  # fmt: skip
     ways = [abs(a.moved) for a in answers]
     wanted = [abs(a.wanted) for a in answers]
+    if min(wanted) < noise:
+        # Say so rather than divide by it: the model went nowhere under what was let through.
+        why = "the gate let too little of the command through"
+        yield judged("moves", False, f"{_DEG * max(ways):.2f}°", f"a motion, but {why}", name)
+        for check in ("order", "others", "sign", "scale", "dead_time", "velocity"):
+            yield skipped(check, why, name)
+        return
     share = max(w / m for w, m in zip(ways, wanted, strict=True))
     moves = share >= tolerance("moves") * (1.0 if not mover.travel else 0.2) and max(ways) > noise
     yield judged("moves", moves, f"{_DEG * max(ways):.2f}°", f"{_DEG * max(wanted):.2f}°", name,
