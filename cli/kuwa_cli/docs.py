@@ -12,7 +12,15 @@ from typing import Any
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from kuwa_cli import docs_com3, docs_devices, docs_emulator, docs_envs, docs_isobus, docs_scenarios
+from kuwa_cli import (
+    docs_com3,
+    docs_devices,
+    docs_emulator,
+    docs_envs,
+    docs_failures,
+    docs_isobus,
+    docs_scenarios,
+)
 from kuwa_cli import main as cli
 from kuwa_cli.figure import load
 from kuwa_machines.datafile import quantities, read_yaml
@@ -72,6 +80,15 @@ SHOWN = (
      "20 % device mismatch, learning on the device: error over the ideal network's", "{:+.1f} %"),
     ("devices", "devices.mismatch_20.increase.without", "the same without that learning",
      "{:+.0f} %"),
+    ("safety", "safety.command_loss.worst",
+     "command lost → valves in neutral, worst of a hundred", "{:.0f} ms"),
+    ("safety", "safety.killed.worst", "a node killed or frozen → safe reaction, worst",
+     "{:.0f} ms"),
+    ("safety", "safety.emergency_stop.worst", "emergency stop → neutral, worst", "{:.0f} ms"),
+    ("safety", "safety.limits.exceeded",
+     "limits exceeded in 10⁶ random and adversarial commands", "{:.0f}"),
+    ("safety", "safety.gate.step_p99", "a step of the gate, 99th percentile", "{:.0f} µs"),
+    ("safety", "safety.guards.watched", "guards whose removal a test notices", "{:.0f} %"),
     ("envs", "envs.dig_trench.steps", "gymnasium steps of 10 ms, one core", "{:.0f} a second"),
     ("envs", "envs.two_workers.speed_up", "two workers over one", "{:.2f} ×"),
     ("emulator", "emulator.lava.differing_bits",
@@ -120,6 +137,7 @@ def generated(root: Path) -> Iterator[tuple[str, str]]:
     yield "docs/reference/environments.md", docs_envs.page(NOTE)
     yield "docs/reference/emulator.md", docs_emulator.page(NOTE)
     yield "docs/reference/devices.md", docs_devices.page(NOTE)
+    yield "docs/reference/failures.md", docs_failures.page(NOTE)
     yield "docs/reference/com3.md", docs_com3.page(NOTE, root / "machines")
     yield "docs/reference/isobus.md", docs_isobus.page(NOTE, root / "machines")
     readme = (root / "README.md").read_text("utf-8")
