@@ -177,9 +177,12 @@ class RunLog:
         )  # fmt: skip
         if len(self.hydraulics):
             h = self.hydraulics
+            # A message that a bus lost leaves a gap; a machine that never tells stays unknown.
+            told = np.isfinite(h["pump_power"])
+            told |= not told.any()
             work = replace(
                 work,
-                pump_power=np.interp(t, h.t, h["pump_power"]),
+                pump_power=np.interp(t, h.t[told], h["pump_power"][told]),
                 load=np.interp(t, h.t, np.nan_to_num(h["load"])),
             )
         if len(self.truth):

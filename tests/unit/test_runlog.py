@@ -75,6 +75,15 @@ def test_noise_is_averaged_away_and_work_is_not() -> None:
     assert np.abs(replay.map.height - truth).max() < 0.03
 
 
+def test_a_gap_in_what_the_pump_tells_is_bridged_and_silence_stays_unknown() -> None:
+    for told, expected in (((1.0, np.nan, 3.0), [1.0, 2.0, 3.0]), ((np.nan,) * 3, [np.nan] * 3)):
+        log = RunLog(JOINTS)
+        for k, power in enumerate(told):
+            log.state.append(float(k), np.zeros(4), np.zeros(4), float(k))
+            log.hydraulics.append(float(k), np.zeros(4), np.zeros(4), 0.0, 0.0, power, 0.0)
+        np.testing.assert_array_equal(log.work_log().pump_power, expected)
+
+
 def test_a_saved_log_reads_the_same(tmp_path: Path) -> None:
     log = RunLog(JOINTS, 0.005, points=2)
     rng = np.random.default_rng(2)
