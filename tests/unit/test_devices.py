@@ -203,6 +203,22 @@ def test_read_noise_has_the_spread_of_independent_devices() -> None:
     np.testing.assert_allclose(np.mean(samples, axis=0), p.dt * p.D.T @ c, atol=5e-6)
 
 
+@pytest.mark.parametrize("where", ["c", "e", "presynaptic"])
+def test_what_is_no_number_is_refused_and_changes_nothing(where: str) -> None:
+    p = parameters()
+    net = NoisyEbn(p, Device(p, flaws("mismatch", 0.2)))
+    drive(net, ticks=20)
+    before = [np.array(a) for a in (net.V, net.r, net.x_hat, net.psi, net.Omega_s)]
+    given: dict = {"c": np.zeros(J), "e": np.zeros(J), "presynaptic": np.zeros(K)}
+    given[where][1] = np.nan
+    with pytest.raises(KuwaError, match="not finite"):
+        net.step(**given)
+    with pytest.raises(KuwaError, match="shape"):
+        net.step(**(given | {where: given[where][:-1]}))
+    for a, b in zip(before, (net.V, net.r, net.x_hat, net.psi, net.Omega_s), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_late_spikes_arrive_once_and_all() -> None:
     # Voltages that nothing drives: V = −Dᵀ(sum of spikes) − μ(own spikes), whenever they arrive.
     p = parameters(noise=0.0, mu=0.01, eta=0.0, leak=1e-9)

@@ -36,7 +36,7 @@ def test_no_float_enters_the_kernels() -> None:
     net = FixedEbn(dataclasses.replace(parameters(), eta=50.0, forget=0.1, slow_tau=0.01))
     for function, arguments in (
         (fixed_kernel.advance, (*net._advance, 1)),
-        (fixed_kernel.learn, (*net._learn, *net._rate(1))),
+        (fixed_kernel.learn, (*net._learn, *net._rate(1), net._forgotten(1, net._rate(1)[1]))),
     ):
         for kind in types_inside(function, arguments):
             inner = kind.dtype if isinstance(kind, types.Array) else kind
@@ -125,6 +125,39 @@ def test_learning_is_unbiased_far_below_the_resolution_of_a_weight() -> None:
     assert got @ p.D[0] == pytest.approx(4000 * per_step @ p.D[0], rel=0.2)
 
 
+def test_leakage_over_hours_is_not_rounded_away() -> None:
+    """What a call forgets is a tenth of the last bit of a learnt change."""
+    p = dataclasses.replace(parameters(), noise=0.0, eta=300.0, forget=0.005)
+    net = FixedEbn(p)
+    gain_and_shift = net._rate(10)
+    assert p.forget * p.dt * 10 * 2.0 ** gain_and_shift[1] < 0.3
+    net.Omega_s[:] = 100
+    for _ in range(4000):
+        net.step(ZERO, ZERO, 10)
+    assert net.tag.mean() / 25600.0 == pytest.approx(np.exp(-p.forget * 40.0), abs=0.01)
+
+
+def test_a_voltage_has_room_for_all_that_it_takes_in_one_sum() -> None:
+    """Small decoders, the largest drive, and the largest slow weights that are let through."""
+    D = INT8 * 2.0**-21 * np.array([[1.0, -1.0]] * 3)
+    M, theta = np.zeros((12, 3)), np.full(12, 4.0)
+    p = EbnParameters(D, mu=0.0, nu=0.0, noise=0.0, M=M, theta=theta, dendrite="rectify")
+    low, high = 1e-9, 1e3
+    for _ in range(60):
+        middle = np.sqrt(low * high)
+        try:
+            lay_out(dataclasses.replace(p, w_max=middle))
+            low = middle
+        except KuwaError:
+            high = middle
+    net = FixedEbn(dataclasses.replace(p, w_max=low))
+    net.alive[:] = False
+    net.Omega_s[:] = INT8
+    net._V[:] = TOP
+    net.step(np.full(3, 1e12), ZERO)
+    assert net._V[0] == TOP
+
+
 def test_a_weight_written_from_outside_is_where_learning_goes_on() -> None:
     net = FixedEbn(dataclasses.replace(parameters(), eta=50.0, noise=0.0))
     for c, e in signal(100):
@@ -169,7 +202,7 @@ def test_noise_is_as_strong_as_in_floats() -> None:
 
 
 def test_the_report_names_what_was_lost() -> None:
-    p = dataclasses.replace(parameters(), eta=10.0, mu=1e-12)
+    p = dataclasses.replace(parameters(), eta=10.0, mu=1e-12, slow_tau=0.07)
     lines = {loss.what: loss for loss in quantise(p).losses}
     assert lines["decoders"].value < 0.01
     assert abs(lines["leak"].value) < 0.01
@@ -177,6 +210,8 @@ def test_the_report_names_what_was_lost() -> None:
     assert lines["voltage range"].value > 1.0
     assert lines["weight step"].value == pytest.approx(p.w_max / 127)
     assert lines["learning"].value > 0.0
+    assert lines["noise"].value == pytest.approx(0.0, abs=0.01)
+    assert lines["slow synapses"].value == pytest.approx(4096 / 59 / 70 - 1.0)
 
 
 @pytest.mark.parametrize(
@@ -187,6 +222,7 @@ def test_the_report_names_what_was_lost() -> None:
         ({"w_max": 1e9}, "w_max"),
         ({"w_max": 0.0}, "w_max"),
         ({"noise": 1e7}, "noise"),
+        ({"slow_tau": 10.0}, "slow_tau is 10 s; .* ends at 8.192 s"),
         ({"M": np.full((12, 3), 1e9)}, "M has entries"),
     ],
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from kuwa_policies.ebn.network import Ebn
 from kuwa_policies.ebn.parameters import EbnParameters
 from kuwa_policies.ebn.save import restore, save
 from kuwa_policies.ebn.stats import figures
-from kuwa_policies.ebn.watch import count
+from kuwa_policies.ebn.watch import count, remember
 
 
 @pytest.mark.parametrize(
@@ -39,11 +41,33 @@ from kuwa_policies.ebn.watch import count
         ({"eta": np.inf}, "eta is inf"),
         ({"w_max": np.nan}, "w_max is nan"),
         ({"slow_tau": 1e-4}, "slow_tau 0.0001 s"),
+        ({"mu": -1}, "mu is -1"),
+        ({"eta": np.float32(np.nan)}, "eta is nan"),
+        ({"max_spikes": 1.5}, "max_spikes is 1.5"),
+        ({"theta": np.ones((12, 1))}, "theta have shape"),
+        ({"M": np.zeros((0, 0))}, "dendrites M have shape"),
     ],
 )
 def test_a_bad_parameter_is_named(change: dict, says: str) -> None:
     with pytest.raises(KuwaError, match=says):
         dataclasses.replace(parameters(), **change)
+
+
+@pytest.mark.parametrize("make", [Ebn, FixedEbn, lambda p: Ebn(p, 0, "float32")])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"c": np.zeros(1)}, {"c": np.zeros(4)}, {"e": np.zeros(2)}, {"e": np.zeros((3, 1))},
+        {"presynaptic": np.zeros(11)}, {"presynaptic": np.zeros(13)},
+    ],
+)  # fmt: skip
+def test_arrays_of_another_size_are_refused_and_nothing_is_read_beyond_them(
+    make: Callable[[EbnParameters], Any], wrong: dict
+) -> None:
+    net = make(parameters())
+    with pytest.raises(KuwaError, match="shape"):
+        net.step(**({"c": np.zeros(3), "e": np.zeros(3)} | wrong))
+    assert net.activity.steps[0] == 0 and not net.Omega_s.any()
 
 
 def test_thresholds_are_where_a_spike_pays() -> None:
@@ -151,6 +175,21 @@ def test_what_an_8_bit_weight_does_not_show_yet_is_kept(tmp_path: Path) -> None:
     assert b.Omega_s[0, 0] == 9
 
 
+def test_weights_beyond_the_bound_of_the_network_that_takes_them_are_refused(
+    tmp_path: Path,
+) -> None:
+    wide, narrow = Ebn(dataclasses.replace(parameters(), w_max=2.0)), Ebn(parameters())
+    wide.Omega_s[2, 3] = -1.5
+    save(tmp_path / "wide.npz", wide)
+    with pytest.raises(KuwaError, match=r"reaches 1\.5; expected at most 1,"):
+        restore(tmp_path / "wide.npz", narrow)
+    assert not narrow.Omega_s.any()
+    wide.Omega_s[2, 3] = -1.0
+    save(tmp_path / "wide.npz", wide)
+    restore(tmp_path / "wide.npz", narrow)
+    assert narrow.Omega_s[2, 3] == -1.0
+
+
 def test_what_is_no_file_of_ours_is_refused(tmp_path: Path) -> None:
     net = Ebn(parameters())
     (tmp_path / "text.npz").write_text("no archive")
@@ -175,6 +214,23 @@ def test_a_network_needs_its_parameters_only() -> None:
         for _ in range(200):
             net.step(np.array([10.0, -6.0]), np.zeros(2))
         assert np.abs(net.x_hat - [0.5, -0.3]).max() < 0.1
+
+
+def test_figures_are_of_the_neurons_that_count() -> None:
+    seen = Ebn(EbnParameters(random_decoders(2, 20, 0.1, 0))).activity
+    for now in range(100, 2100, 100):
+        count(0, now, seen.spikes, seen.last, seen.isi)
+    for now in np.cumsum(np.random.default_rng(0).exponential(100.0, 200)).astype(int) + 1:
+        count(1, int(now), seen.spikes, seen.last, seen.isi)
+    seen.steps[0] = 20_000
+    rng = np.random.default_rng(1)
+    for i, sign in ((0, 1.0), (1, -1.0)):
+        for a in rng.standard_normal(200):
+            seen.currents[:, i] = 1.0 + a, 1.0 + sign * a
+            remember(0.1, seen.currents, seen.moments)
+    one, other = (figures(seen, 1e-3, np.arange(20) == i) for i in (0, 1))
+    assert one.isi_cv == one.isi_cv2 == 0.0 and other.isi_cv > 0.6
+    assert one.ei_correlation > 0.9
 
 
 @pytest.mark.parametrize("kind", ["Poisson", "regular", "in bouts"])

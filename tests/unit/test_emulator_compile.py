@@ -174,6 +174,7 @@ def simple(**changes: Any) -> FloatNetwork:
         (simple(dt=0.0), "lava", "dt is 0 s"),
         (simple(weights=np.ones((2, 2))), "lava", r"shape \(2, 2\); expected \(1, 1\)"),
         (simple(weights=np.array([[np.inf]])), "lava", "not all finite"),
+        (simple(neurons={"size": 0}, weights=np.ones((0, 1))), "lava", "size 0; expected at least"),
         (simple(inputs={"on": 1}), "lava", "no group 'in' for in → n; valid: n, on"),
     ],
 )
@@ -182,6 +183,13 @@ def test_what_cannot_be_counted_is_refused(
 ) -> None:
     with pytest.raises(KuwaError, match=message):
         compile_network(network, profile)
+
+
+@pytest.mark.parametrize("raster", [{}, {"in": np.ones((5, 1))}, {"on": np.ones((5, 1))}])
+def test_spikes_of_every_input_are_needed_to_compare(raster: dict[str, np.ndarray]) -> None:
+    network = simple(inputs={"in": 1, "on": 2})
+    with pytest.raises(KuwaError, match=r"expected \['in', 'on'\], at least one"):
+        compile_network(network, raster=raster)
 
 
 def test_saturation_below_is_allowed_only_when_asked_for() -> None:

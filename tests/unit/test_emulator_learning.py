@@ -109,6 +109,9 @@ def test_a_rule_is_written_as_lava_writes_it() -> None:
         (LearningRule(dw=STDP.dw, decimate=10), "decimate is 10"),
         (LearningRule(dw=STDP.dw, x=(Trace(200, 1), Trace())), "impulse of 0 to 127"),
         (LearningRule(dw=(Product("x0", 8, 0),)), "scale 8"),
+        (LearningRule(dw=(Product("x0", 1.5, 0),)), "expected a whole mantissa"),  # type: ignore[arg-type]
+        (LearningRule(dw=(Product("x0", 1, 0.5),)), "expected a whole mantissa"),  # type: ignore[arg-type]
+        (LearningRule(dw=(Product("x0", 1, 0, (Factor("w", 0.5),)),)), "constant 0.5"),  # type: ignore[arg-type]
         (LearningRule(dw=(Product("z0", 1, 0),)), "no dependency 'z0'"),  # type: ignore[arg-type]
         (LearningRule(dw=(Product("x0", 1, 0, (Factor("z"),)),)), "no variable 'z'"),  # type: ignore[arg-type]
         (LearningRule(dw=(Product("x0", 1, 0, (Factor("x1", 0, True),)),)), "sign of x1"),

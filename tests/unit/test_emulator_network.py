@@ -115,6 +115,15 @@ def test_spikes_that_were_set_go_in_once() -> None:
     assert (emulator.get("out", "u") == 0).all()
 
 
+def test_spikes_that_were_set_go_in_at_the_first_step_of_a_run_and_in_no_other() -> None:
+    emulator = Emulator(small(decay_u=4095, decay_v=4095, threshold=10000))
+    emulator.set("in", [0, 1])
+    ran = emulator.run({}, 3, states=True)
+    assert ran.u is not None and ran.u["out"].tolist() == [[0] * 3, [-1280, 2560, 16256], [0] * 3]
+    emulator.step(2)
+    assert not emulator.get("out", "u").any()
+
+
 def test_a_step_allocates_nothing() -> None:
     emulator = Emulator(small())
     spikes = np.array([1, 0], np.uint8)

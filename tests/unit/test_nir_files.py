@@ -120,6 +120,10 @@ def test_a_file_without_a_time_step_needs_one() -> None:
     with pytest.raises(KuwaError, match="give dt"):
         files.from_graph(graph)
     assert files.from_graph(graph, dt=2e-3).dt == 2e-3
+    graph.metadata["kuwa.dt"] = 1e-3
+    assert files.from_graph(graph, dt=1e-3).dt == files.from_graph(graph).dt == 1e-3
+    with pytest.raises(KuwaError, match=r"dt is 0\.002 s, the network's is 0\.001 s"):
+        files.from_graph(graph, dt=2e-3)
 
 
 def test_files_that_are_none_are_refused(tmp_path: Path) -> None:

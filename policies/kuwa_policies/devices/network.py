@@ -21,7 +21,7 @@ from numba import njit
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.devices.device import Device, Program, plain_program
-from kuwa_policies.ebn.network import Ebn, add_noise, phi_of
+from kuwa_policies.ebn.network import Ebn, add_noise, finite, phi_of
 from kuwa_policies.ebn.parameters import DENDRITES, EbnParameters
 from kuwa_policies.ebn.watch import count, remember, watch_input, watch_spike
 
@@ -59,11 +59,11 @@ class NoisyEbn(Ebn):
                 f"slow weights have shape {self.program.slow.shape}; this network's are "
                 f"({p.dendrites}, {p.neurons})"
             )
-        self._advance: Callable[..., None] | None = None
+        self._advance: Callable[..., bool] | None = None
         super().__init__(p, seed)
         self.Omega_s[:] = self.program.slow
 
-    def _bound_kernel(self) -> Callable[..., None]:
+    def _bound_kernel(self) -> Callable[..., bool]:
         p, device, flaws = self.p, self.device, self.device.flaws
         J, N, K = p.signals, p.neurons, p.dendrites
         self.alive[:] = device.alive
@@ -131,7 +131,8 @@ class NoisyEbn(Ebn):
         learn: bool = True,
         presynaptic: Array | None = None,
     ) -> Array:
-        """Advance as :meth:`kuwa_policies.ebn.network.Ebn.step` does."""
+        """Advance, and refuse, as :meth:`kuwa_policies.ebn.network.Ebn.step` does."""
+        self.p.check_shapes(c, e, presynaptic)
         if self._advance is None:
             self._advance = self._bound_kernel()
         if self._computed == 0.0 or (
@@ -141,7 +142,8 @@ class NoisyEbn(Ebn):
         self._c[:] = c
         self._e[:] = e
         earned = self.psi if presynaptic is None else presynaptic
-        self._advance(steps, learn and self.p.eta > 0.0, earned)
+        if not self._advance(steps, learn and self.p.eta > 0.0, earned):
+            raise KuwaError(f"drive {c}, error {e}, or activity has values that are not finite")
         self._age += steps * self.p.dt
         return self.x_hat
 
@@ -158,8 +160,13 @@ def step_on_device(
     numbers: Any, max_spikes: Any,
     now: Any, spikes: Any, last: Any, isi: Any, currents: Any, moments: Any,
     steps: Any, learn: Any, earned: Any,
-) -> None:  # fmt: skip
-    """Advance ``steps`` neuron steps; the arrays are those of a :class:`NoisyEbn`."""
+) -> bool:  # fmt: skip
+    """Advance ``steps`` neuron steps; the arrays are those of a :class:`NoisyEbn`.
+
+    Returns whether drive, error and activity were finite; nothing changes where they were not.
+    """
+    if not (finite(c) and finite(e) and (not learn or finite(earned))):
+        return False
     leak, dt, mu, slow, k, eta, w_max, forget, sigma, read, jitter, levels, largest = numbers
     J, N = F.shape
     K = psi.shape[0]
@@ -251,6 +258,7 @@ def step_on_device(
             for i in range(N):
                 w = Omega_s[m, i] * (1 - forget * steps) + p * feedback[i]
                 Omega_s[m, i] = min(max(w, -w_max), w_max)
+    return True
 
 
 @njit(cache=True)

@@ -13,7 +13,7 @@ from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.ebn import fixed_kernel as kernel
 from kuwa_policies.ebn.fixed_kernel import PSI_BITS, RATE_BITS
-from kuwa_policies.ebn.fixed_plan import GAIN_BITS, lay_out
+from kuwa_policies.ebn.fixed_plan import FORGET_BITS, GAIN_BITS, lay_out
 from kuwa_policies.ebn.fixed_report import Loss, losses
 from kuwa_policies.ebn.parameters import EbnParameters
 from kuwa_policies.ebn.watch import ISI_ROWS, WATCHED, Activity
@@ -92,7 +92,9 @@ class FixedEbn:
             b.steps, b.spikes, b.last, b.isi, b.currents, b.moments,
         )  # fmt: skip
         self._psi_scale = np.full(K, float(1 << PSI_BITS))
-        self._rates: dict[int, tuple[int, int, int]] = {}
+        self._rates: dict[int, tuple[int, int]] = {}
+        self._owed = 0
+        """Share of the weights that is still to be forgotten, in 2^−FORGET_BITS."""
         self.step(np.zeros(J), np.zeros(J))  # compiled now rather than at the first tick
         self.reset()
 
@@ -130,6 +132,7 @@ class FixedEbn:
             self.Omega_s[:] = 0
             self.tag[:] = 0
         self._random[0] = seeded(self._seed)
+        self._owed = 0
         self.activity.reset()
 
     def step(
@@ -146,8 +149,9 @@ class FixedEbn:
         integers is held there and counted in ``saturated``.
 
         Raises:
-            KuwaError: a value that is not finite; nothing has changed then.
+            KuwaError: another shape, or a value that is not finite; nothing has changed then.
         """
+        self.p.check_shapes(c, e, presynaptic)
         a, lost = self.layout, self._lost
         learning = learn and self.p.eta > 0.0
         fine = kernel.to_integers(e, a.e_scale, a.e_limit, self._e, lost)
@@ -171,13 +175,21 @@ class FixedEbn:
                 self._earned[:] = self._psi
             if steps not in self._rates:
                 self._rates[steps] = self._rate(steps)
-            kernel.learn(*self._learn, *self._rates[steps])
+            gain, shift = self._rates[steps]
+            kernel.learn(*self._learn, gain, shift, self._forgotten(steps, shift))
         np.multiply(self._psi, 2.0**-PSI_BITS, out=self.psi)
         np.multiply(self._x, a.unit_x, out=self.x_hat)
         return self.x_hat
 
-    def _rate(self, steps: int) -> tuple[int, int, int]:
-        """Return gain, shift and forgetting of so many neuron steps."""
+    def _forgotten(self, steps: int, shift: int) -> int:
+        """Return what so many neuron steps take of the tags, in 2^−shift; save up the rest."""
+        self._owed += self.layout.forget * steps
+        due = self._owed >> (FORGET_BITS - shift)
+        self._owed -= due << (FORGET_BITS - shift)
+        return due
+
+    def _rate(self, steps: int) -> tuple[int, int]:
+        """Return gain and shift of so many neuron steps."""
         a = self.layout
         gain, shift = a.eta_gain * steps, a.eta_shift
         while gain >= 1 << GAIN_BITS:
@@ -186,7 +198,7 @@ class FixedEbn:
             gain, shift = gain >> 1, shift - 1
         if shift < 0:
             raise KuwaError(f"eta is {self.p.eta:g}; one error would move weights past their bound")
-        return gain, shift, round(a.forget * steps * 2.0**shift)
+        return gain, shift
 
 
 def quantise(p: EbnParameters, seed: int = 0) -> FixedEbn:

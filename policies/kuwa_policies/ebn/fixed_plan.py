@@ -46,6 +46,9 @@ X_SHORT_BITS = 15
 """Dendrites read x̂ rounded to so many bits and sign."""
 GAIN_BITS = 12
 SLOW_BITS = 15
+FORGET_BITS = 46
+"""Binary places of what is forgotten in a neuron step: leakage over hours is far below a step of
+learning."""
 HALF_WORD = 1 << 30
 """No term of a sum of two may be larger, nor may a sum of many."""
 ROW_SPREAD = 6
@@ -68,7 +71,8 @@ class Layout:
         e_scale: from e to integers, (J,); e_limit; e_shift: from Σ d e to the feedback.
         m: dendrites (K, J) int8, m_shift (K,), x_short: right shift of x̂, theta (K,), table.
         psi_keep: 12-bit factor by which slow synapses forget. slow_gain, slow_shift: Σ ψ w to V.
-        eta_gain, eta_shift: of ψ·feedback to tags for one neuron step. forget: of tags.
+        eta_gain, eta_shift: of ψ·feedback to tags for one neuron step. forget: share of the tags
+            that a neuron step takes, in 2^−FORGET_BITS.
         noise: factor of four random bytes.
     """
 
@@ -99,7 +103,7 @@ class Layout:
     slow_shift: int
     eta_gain: int
     eta_shift: int
-    forget: float
+    forget: int
     noise: int
 
 
@@ -129,6 +133,12 @@ def lay_out(p: EbnParameters) -> Layout:
         raise KuwaError(
             f"leak·dt is {p.leak * p.dt:g}; a decay of 12 bits needs {0.5 / UNITY:.2g} to "
             f"{1 - 0.5 / UNITY:.6g}"
+        )
+    slow_decay = UNITY if p.slow_tau == 0.0 else round(UNITY * p.dt / p.slow_tau)
+    if slow_decay < 1:
+        raise KuwaError(
+            f"slow_tau is {p.slow_tau:g} s; a decay of 12 bits ends at {2 * UNITY * p.dt:g} s, "
+            f"beyond which dendrites would stand still"
         )
     if J * INT8 * INT8 >= HALF_WORD or K * INT8 * PSI_MOST << PSI_BITS >= HALF_WORD:
         raise KuwaError(f"{J} signals and {K} dendrites are more than 31-bit sums can hold")
@@ -169,7 +179,8 @@ def lay_out(p: EbnParameters) -> Layout:
     unit_w = w_max / INT8
     slow = unit_w * 2.0**-PSI_BITS * p.dt * true / unit_v
     slow_gain, slow_shift = _mantissa(slow, SLOW_BITS)
-    if slow_shift < 1 or K * INT8 * PSI_MOST * 2.0**PSI_BITS * slow > HALF_WORD:
+    # A voltage takes drive, slow current, noise and what is left of it in one sum.
+    if slow_shift < 1 or K * INT8 * PSI_MOST * 2.0**PSI_BITS * slow > HALF_WORD // 2:
         raise KuwaError(f"w_max is {w_max:g}; such slow currents do not fit beside 24-bit voltages")
     eta_gain, eta_shift = _mantissa(p.eta * p.dt * unit_f / unit_w * 2.0**TAG_BITS, GAIN_BITS)
     m_exp = [_exponent(float(np.abs(row).max()), INT8) for row in p.M]
@@ -198,7 +209,7 @@ def lay_out(p: EbnParameters) -> Layout:
         m=m, m_shift=m_shift, x_short=x_short,
         theta=np.rint(np.clip(p.theta, -1e3, 1e3) * 2**TABLE_BITS).astype(np.int32),
         table=np.rint(phi * 2**PSI_BITS).astype(np.int32),
-        psi_keep=0 if p.slow_tau == 0.0 else UNITY - round(UNITY * p.dt / p.slow_tau),
+        psi_keep=UNITY - slow_decay,
         slow_gain=slow_gain, slow_shift=slow_shift, eta_gain=eta_gain, eta_shift=eta_shift,
-        forget=p.forget * p.dt, noise=noise,
+        forget=round(p.forget * p.dt * 2.0**FORGET_BITS), noise=noise,
     )  # fmt: skip

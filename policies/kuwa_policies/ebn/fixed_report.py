@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kuwa_policies.ebn.fixed_kernel import INT8, PSI_BITS, TABLE_BITS
+from kuwa_policies.ebn.fixed_kernel import INT8, NOISE_BITS, PSI_BITS, TABLE_BITS
 from kuwa_policies.ebn.fixed_plan import PSI_MOST, Layout
+from kuwa_policies.ebn.network import FOUR_BYTES_SD
 from kuwa_policies.emulator.arithmetic import STATE_LIMIT, UNITY
 
 if TYPE_CHECKING:
@@ -50,6 +51,13 @@ def losses(p: EbnParameters, a: Layout) -> tuple[Loss, ...]:
         if cost > 0.0:
             kept = round(cost / a.unit_v) * a.unit_v
             lines.append(Loss(name, kept / cost - 1.0, "1", "relative error; −1: lost altogether"))
+    if p.noise > 0.0:
+        sigma = p.noise * float(p.thresholds.mean()) * np.sqrt(2.0 * p.leak * p.dt)
+        kept = a.noise * FOUR_BYTES_SD * 2.0**-NOISE_BITS * a.unit_v
+        lines.append(Loss("noise", kept / sigma - 1.0, "1", "relative error; −1: lost altogether"))
+    if p.slow_tau > 0.0:
+        tau = p.dt * UNITY / (UNITY - a.psi_keep)
+        lines.append(Loss("slow synapses", tau / p.slow_tau - 1.0, "1", "relative error of tau"))
     if p.dendrites:
         unit_short = a.unit_x * 2.0**a.x_short
         scale = 2.0 ** -(a.m_shift.astype(float) + TABLE_BITS) / unit_short

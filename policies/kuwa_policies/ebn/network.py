@@ -131,8 +131,9 @@ class Ebn:
                 now: behind a dead time the error of now belongs to the activity of then.
 
         Raises:
-            KuwaError: a value that is not finite; nothing has changed then.
+            KuwaError: another shape, or a value that is not finite; nothing has changed then.
         """
+        self.p.check_shapes(c, e, presynaptic)
         self._c[:] = c
         self._e[:] = e
         earned = self.psi if presynaptic is None else presynaptic
@@ -157,7 +158,7 @@ def step_ebn(
 
     Returns whether drive, error and activity were finite; nothing changes where they were not.
     """
-    if not (_finite(c) and _finite(e) and (not learn or _finite(earned))):
+    if not (finite(c) and finite(e) and (not learn or finite(earned))):
         return False
     leak, dt, mu, slow, k, eta, w_max, forget, sigma = numbers
     J, N = D.shape
@@ -234,7 +235,8 @@ def add_noise(V: Any, sigma: Any, random: Any) -> None:
 
 
 @njit(cache=True)
-def _finite(values: Any) -> bool:
+def finite(values: Any) -> bool:
+    """Return whether all values are."""
     bad = 0
     for v in values:
         bad += not np.isfinite(v)

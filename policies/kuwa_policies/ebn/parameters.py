@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -23,8 +24,8 @@ class EbnParameters:
         leak: λ of voltages and rates [1/s].
         mu: cost μ of squared rates: it spreads the work. nu: cost ν of rates: it saves spikes.
         dt: the neuron step [s].
-        noise: of the voltage, as a share of the mean threshold per √(1/λ) of time: the standard
-            deviation that it would have without spikes, times √2.
+        noise: of the voltage: the standard deviation that it would have without spikes, as a share
+            of the mean threshold.
         max_spikes: in one neuron step; 1 is the greedy network of the paper.
         M: from signals to dendrites, shape (K, J); no rows without slow connections.
         theta: their offsets, shape (K,).
@@ -59,9 +60,11 @@ class EbnParameters:
         D, M, theta = self.D, self.M, self.theta
         if D.ndim != 2 or D.shape[0] < 1 or D.shape[1] < 1:
             raise KuwaError(f"decoders D have shape {D.shape}; expected (signals, neurons)")
-        if M.size == 0:
-            object.__setattr__(self, "M", np.zeros((len(theta), D.shape[0])))
-        elif M.ndim != 2 or M.shape != (len(theta), D.shape[0]):
+        if theta.ndim != 1:
+            raise KuwaError(f"offsets theta have shape {theta.shape}; expected (dendrites,)")
+        if M.size == len(theta) == 0:
+            object.__setattr__(self, "M", np.zeros((0, D.shape[0])))
+        elif M.shape != (len(theta), D.shape[0]):
             raise KuwaError(
                 f"dendrites M have shape {M.shape}; expected ({len(theta)}, {D.shape[0]}): one "
                 f"row for each of theta, one column for each signal"
@@ -73,11 +76,11 @@ class EbnParameters:
             raise KuwaError("a decoder is all zeros; its neuron would spike for nothing")
         if self.dendrite not in DENDRITES:
             raise KuwaError(f"no dendrite {self.dendrite!r}; one of {', '.join(DENDRITES)}")
-        if self.max_spikes < 1:
-            raise KuwaError(f"max_spikes is {self.max_spikes}; at least 1")
+        if not isinstance(self.max_spikes, Integral) or self.max_spikes < 1:
+            raise KuwaError(f"max_spikes is {self.max_spikes}; expected a whole number from 1 on")
         for item in fields(self):
             value = getattr(self, item.name)
-            if not isinstance(value, float):
+            if not isinstance(value, Real):
                 continue
             if not (value >= 0.0 and (np.isfinite(value) or item.name == "w_max")):
                 raise KuwaError(f"{item.name} is {value}; it must be finite and not negative")
@@ -103,6 +106,23 @@ class EbnParameters:
     def dendrites(self) -> int:
         """K."""
         return len(self.theta)
+
+    def check_shapes(self, c: Array, e: Array, presynaptic: Array | None) -> None:
+        """Check what a step is given, before a kernel reads beyond the end of an array.
+
+        Raises:
+            KuwaError: a shape other than (J,), (J,) and (K,).
+        """
+        J = self.D.shape[:1]
+        if np.shape(c) != J or np.shape(e) != J:
+            raise KuwaError(
+                f"drive has shape {np.shape(c)} and error {np.shape(e)}; expected {J} for both"
+            )
+        if presynaptic is not None and np.shape(presynaptic) != self.theta.shape:
+            raise KuwaError(
+                f"presynaptic activity has shape {np.shape(presynaptic)}; expected "
+                f"{self.theta.shape}"
+            )
 
     @property
     def thresholds(self) -> Array:

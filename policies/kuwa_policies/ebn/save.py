@@ -102,8 +102,14 @@ def restore(path: Path, network: Learnt) -> None:
                 f"{path}: {WEIGHTS} reaches {np.abs(full).max() * step:g}; "
                 f"expected at most {most * network.weight_unit:g}, the bound of this network"
             )
-    elif ratio != 1.0:
-        weights = weights * ratio
+    else:
+        weights = weights * ratio if ratio != 1.0 else weights
+        # Rounding of a precision may have lifted a weight at the bound.
+        if np.abs(weights).max(initial=0.0) > network.p.w_max * (1.0 + 1e-6):
+            raise KuwaError(
+                f"{path}: {WEIGHTS} reaches {np.abs(weights).max():g}; expected at most "
+                f"{network.p.w_max:g}, the bound of this network"
+            )
     network.Omega_s[:] = weights.astype(target.dtype)
     tags = getattr(network, TAGS, None)
     if tags is not None:

@@ -39,14 +39,16 @@ def figures(activity: Activity, dt: float, alive: NDArray[np.bool_] | None = Non
 
     Args:
         dt: neuron step [s].
-        alive: neurons that count, shape (N,).
+        alive: neurons that count, shape (N,); by default all.
     """
-    spikes = activity.spikes if alive is None else activity.spikes[alive]
+    counted = np.ones(len(activity.spikes), np.bool_) if alive is None else np.asarray(alive)
+    spikes = activity.spikes[counted]
     time = max(float(activity.steps[0]) * dt, dt)
     n, mean, square, _, cv2 = activity.isi
-    seen = n >= ENOUGH
+    seen = (n >= ENOUGH) & counted
     cv = np.sqrt(np.maximum(square[seen] - mean[seen] ** 2, 0.0)) / mean[seen]
-    weight, E, I, EE, II, EI = activity.moments  # noqa: E741
+    watched = counted[: activity.moments.shape[1]]
+    weight, E, I, EE, II, EI = activity.moments[:, watched]  # noqa: E741
     with np.errstate(divide="ignore", invalid="ignore"):
         E, I, EE, II, EI = (row / weight for row in (E, I, EE, II, EI))  # noqa: E741
         rho = (EI - E * I) / np.sqrt((EE - E**2) * (II - I**2))

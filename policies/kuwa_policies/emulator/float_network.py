@@ -33,6 +33,8 @@ class FloatNeurons:
 
     def checked(self, name: str) -> tuple[Array, Array, Array, Array]:
         """Return the numbers, each of shape (size,)."""
+        if self.size < 1:
+            raise KuwaError(f"neurons {name!r} have size {self.size}; expected at least 1")
         arrays = []
         for key in ("leak_u", "leak_v", "threshold", "bias"):
             values = np.asarray(getattr(self, key), float)
@@ -115,6 +117,12 @@ def run_float(
         input_delay: steps from a spike of an input to the neurons.
     """
     network.check()
+    lengths = {len(inputs[name]) if name in inputs else None for name in network.inputs}
+    if None in lengths or len(lengths) != 1:
+        raise KuwaError(
+            f"inputs given are {sorted(inputs)}; expected {sorted(network.inputs)}, at least one, "
+            f"all equally long"
+        )
     steps = len(next(iter(inputs.values())))
     numbers = {name: group.checked(name) for name, group in network.neurons.items()}
     u = {name: np.zeros(group.size) for name, group in network.neurons.items()}

@@ -230,6 +230,8 @@ class Emulator:
     ) -> Recording:
         """Advance many steps at once and return what happened.
 
+        Spikes that were set go in at the first of the steps, beside those that are given.
+
         Args:
             inputs: spikes of every step, shape (steps, size); an input that is left out is silent.
             steps: how many, where no input tells.
@@ -239,6 +241,8 @@ class Emulator:
         count = len(raster)
         if count < 1:
             raise KuwaError("a run of 0 steps; expected at least 1")
+        raster[0] |= self._raster[0]
+        self._raster[:] = 0
         spikes = np.zeros((count, self.size), np.uint8)
         shape = (count, self.size) if states else (1, 0)
         u, v = np.zeros(shape, self.u.dtype), np.zeros(shape, self.u.dtype)

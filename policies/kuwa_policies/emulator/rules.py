@@ -129,10 +129,11 @@ def _check_product(product: Product, what: str) -> None:
             f"learning {what}: no dependency {product.dependency!r}; "
             f"{choices(product.dependency, DEPENDENCIES)}"
         )
-    if not (-7 <= product.mantissa <= 7 and -7 <= product.exponent <= 8):
+    whole = all(value == int(value) for value in (product.mantissa, product.exponent))
+    if not (whole and -7 <= product.mantissa <= 7 and -7 <= product.exponent <= 8):
         raise KuwaError(
-            f"learning {what}: scale {product.mantissa}·2^{product.exponent}; expected a mantissa "
-            f"of −7 to 7 and an exponent of −7 to 8"
+            f"learning {what}: scale {product.mantissa}·2^{product.exponent}; expected a whole "
+            f"mantissa of −7 to 7 and exponent of −7 to 8"
         )
     for factor in product.factors:
         if factor.variable not in VARIABLES:
@@ -140,5 +141,7 @@ def _check_product(product: Product, what: str) -> None:
                 f"learning {what}: no variable {factor.variable!r}; "
                 f"{choices(factor.variable, VARIABLES)}"
             )
+        if factor.constant != int(factor.constant):
+            raise KuwaError(f"learning {what}: constant {factor.constant}; expected a whole number")
         if factor.sign and factor.variable not in "wdt":
             raise KuwaError(f"learning {what}: sign of {factor.variable}; only of w, d and t")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
-from kuwa_policies.nir_io.network import Population, Projection, SpikingNetwork, lif
+from kuwa_policies.nir_io.network import Population, Projection, SpikingNetwork, check_dt, lif
 from kuwa_policies.nir_io.paths import Chain, paths, summed
 
 LINEAR = ("Affine", "Linear", "Scale")
@@ -117,7 +117,7 @@ def read(path: str | Path, dt: float | None = None) -> SpikingNetwork:
         dt: time step [s], where the file does not say; NIR has none.
 
     Raises:
-        KuwaError: it is not a NIR file, or holds what we do not know.
+        KuwaError: it is not a NIR file, is for another time step, or holds what we do not know.
     """
     try:
         return from_graph(load(path), dt)
@@ -153,7 +153,11 @@ def from_graph(graph: Any, dt: float | None = None) -> SpikingNetwork:
     said = graph.metadata.get("kuwa.dt")
     if dt is None and said is None:
         raise KuwaError("the graph says no time step; give dt, that of who made it [s]")
-    step = float(said if dt is None else dt)
+    check_dt(dt, None if said is None else float(said))
+    step = float(dt if said is None else said)
+    cycle = graph.metadata.get("kuwa.cycle_delay_steps", 1)
+    if cycle != 1:
+        raise KuwaError(f"the graph's cycles take {cycle} steps; expected 1, as on a chip")
     kinds = {name: type(node).__name__ for name, node in graph.nodes.items()}
     populations = {
         name: _population(name, node, step)

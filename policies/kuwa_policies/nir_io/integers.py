@@ -22,10 +22,7 @@ from kuwa_policies.emulator.network import Emulator
 from kuwa_policies.emulator.profiles import Profile, profile_of
 from kuwa_policies.nir_io import files
 from kuwa_policies.nir_io.lowering import Lowered, lowered
-from kuwa_policies.nir_io.network import SpikingNetwork, simulate
-
-SAME_DT = 1e-9
-"""Relative; time steps that differ by more are different ones."""
+from kuwa_policies.nir_io.network import SpikingNetwork, check_dt, simulate
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +111,10 @@ def compile_nir(
         except KuwaError as error:
             raise KuwaError(f"{source}: {error}") from None
     if isinstance(source, SpikingNetwork):
-        network, said = source, source.dt
+        network = source
+        check_dt(dt, network.dt)
     else:
-        _check_metadata(source)
-        said = source.metadata.get("kuwa.dt")
-        network = files.from_graph(source, dt if said is None else None)
-    if dt is not None and said is not None and abs(dt - said) > SAME_DT * said:
-        raise KuwaError(
-            f"dt is {dt:g} s, the network's is {said:g} s; its weights are right for that alone: "
-            f"compile it with {said:g} s, or let who made it write it for {dt:g} s"
-        )
+        network = files.from_graph(source, dt)
     low = lowered(network, chosen)
     compiled = compile_network(low.network, chosen, None, allow_saturation)
     _check_weights(low, compiled)
@@ -163,12 +154,6 @@ def _start(low: Lowered, compiled: Compiled) -> dict[str, NDArray[np.int64]]:
             )
         found[name] = scaled
     return found
-
-
-def _check_metadata(graph: Any) -> None:
-    delay = graph.metadata.get("kuwa.cycle_delay_steps", 1)
-    if delay != 1:
-        raise KuwaError(f"the graph's cycles take {delay} steps; expected 1, as on the chip")
 
 
 def agreement(made: CompiledNir, raster: Mapping[str, NDArray[np.uint8]]) -> dict[str, Agreement]:

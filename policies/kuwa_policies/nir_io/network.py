@@ -23,6 +23,8 @@ from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError, choices
 
 KINDS = ("LIF", "CubaLIF", "LI")
+SAME_DT = 1e-9
+"""Relative; time steps that differ by more are different ones."""
 RESETS = ("to_value", "subtract", "none")
 """After a spike: v = v_reset, NIR's own; v − v_threshold; or nothing, where a connection of a
 neuron to itself takes it down."""
@@ -171,6 +173,19 @@ class SpikingNetwork:
             key=lambda name: sum(
                 name in reach[other] and other not in reach[name] for other in self.populations
             ),
+        )
+
+
+def check_dt(dt: float | None, said: float | None) -> None:
+    """Refuse a step [s] other than the one for which a network was made; None where none is said.
+
+    Raises:
+        KuwaError: both, and why they must be equal.
+    """
+    if dt is not None and said is not None and abs(dt - said) > SAME_DT * said:
+        raise KuwaError(
+            f"dt is {dt:g} s, the network's is {said:g} s; its weights are right for that alone: "
+            f"take it with {said:g} s, or let who made it write it for {dt:g} s"
         )
 
 
