@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import kuwa_hardware.kernels
 import kuwa_policies
 import kuwa_sim
 from kuwa_hardware.gate import Gate
@@ -22,8 +23,8 @@ SECONDS, SHORT = 1.0, 0.05
 
 
 def forget() -> None:
-    """Delete the compiled kernels of simulation and policies."""
-    for package in (kuwa_sim, kuwa_policies):
+    """Delete the compiled kernels of simulation, policies and gate."""
+    for package in (kuwa_sim, kuwa_policies, kuwa_hardware.kernels):
         for folder in package.__path__:
             for kind in ("*.nbi", "*.nbc"):
                 for file in Path(folder).rglob(kind):

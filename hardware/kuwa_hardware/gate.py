@@ -2,9 +2,9 @@
 
 A request is taken when it is whole, genuine, newest of its source, from the source that the mode
 allows, and answers a state the gate knows. What is taken is then bounded: range, slew rate,
-position limits with braking distance, measured velocity. A refused request never moves the machine: the
-last one taken holds until it is stale, then the valves go to neutral, faster than any command may;
-when stopped they go there at once.
+position and space with braking distance and dead time, velocity, power. A refused request never
+moves the machine: the last one taken holds until it is stale, then the valves go to neutral, faster
+than any command may; when stopped they go there at once.
 
 Faults make it step down by levels: hold (the controller brings the joints to rest, the gate sees to
 it that they come), neutral, stopped. Ages are measured from the steady time at which something was
@@ -17,17 +17,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kuwa_hardware.braking import BrakingModel
+from kuwa_hardware.bounds import Bounds, words
 from kuwa_hardware.envelope import Envelope
 from kuwa_hardware.failures import failures
 from kuwa_hardware.faults import Faults
 from kuwa_hardware.hold import Hold
 from kuwa_hardware.intake import Intake
+from kuwa_hardware.keepout import KeepOut
 from kuwa_hardware.latch import Latch
 from kuwa_hardware.limits import GateLimits
 from kuwa_hardware.modes import PREFLIGHT, SOURCE, ModeMachine
+from kuwa_hardware.monitors import Monitors
 from kuwa_hardware.watch import NEVER, Deadman, Doubt, Heartbeats
 from kuwa_machines.contracts import (
     Array,
@@ -62,6 +63,7 @@ class Gate:
         latch: keeps a stop over a restart; without one a restart begins in mode OFF.
         envelope: of the key that sources, gate and driver share; without one codes are not asked
             for. What is applied is sealed with it.
+        zones: that no part of the machine may enter.
         preflight: returns why arming must be refused, or ``""``.
     """
 
@@ -72,6 +74,7 @@ class Gate:
         *,
         latch: Latch | None = None,
         envelope: Envelope | None = None,
+        zones: KeepOut | None = None,
         preflight: Callable[[], str] | None = None,
     ) -> None:
         self.spec = spec
@@ -79,8 +82,8 @@ class Gate:
         self._names = tuple(spec.joint_names)
         self._n = len(self._names)
         self._qd_max = np.asarray(spec.qd_max, dtype=float)
-        self._over = self.limits.overspeed * self._qd_max
-        self._braking = BrakingModel(spec, self.limits.margin)
+        self._bounds = Bounds(spec, self.limits, zones)
+        self._guided = self._bounds.guided(PREFLIGHT_STROKE, PREFLIGHT_SPEED)
         self._modes = ModeMachine()
         self._faults = Faults()
         self._intake = Intake(self._names, self.limits, envelope)
@@ -88,6 +91,7 @@ class Gate:
         self._deadman = Deadman(self.limits)
         self._doubt = Doubt(self.limits)
         self._hold = Hold(spec)
+        self._monitors = Monitors(spec, self.limits)
         self._latch, self._envelope, self._preflight = latch, envelope, preflight
         self._watched: set[str] = set()
         self._driver: tuple[str, ...] = ()
@@ -192,7 +196,7 @@ class Gate:
             dt = min(max(now - self._now, 0.0), 10.0)
         self._now = now
         self._write_latch()
-        self._braking.advance(dt, self._applied)
+        self._bounds.advance(dt, self._applied)
         if state is not None:
             self._observe(now, state)
         self._watch(now)
@@ -203,7 +207,7 @@ class Gate:
         if self.mode is Mode.STOPPED:
             applied = self._neutral.copy()
         else:
-            applied = self._bounded(wanted, dt, level, reasons)
+            applied = self._bounded(now, wanted, dt, level, reasons)
         self._applied = applied
         return GateOutput(
             self._command(applied), self._safety(now, level, applied, wanted, reasons)
@@ -221,6 +225,13 @@ class Gate:
                 f"; the last one was not {self._n} finite positions and velocities",
             )
             return
+        code, why = self._monitors.stamped(now, state.stamp)
+        if code:
+            self._stale = code, f"; the last one is not new: {why}"
+            return
+        self._bounds.learn(state)
+        moving = self.mode in _MOVING
+        self._monitors.look(now, state, self._bounds.told(), self._applied, moving)
         self._state, self._state_at, self._stale = state, now, ("state_lost", "")
 
     def _take_driver(self, codes: tuple[str, ...]) -> None:
@@ -250,7 +261,7 @@ class Gate:
 
     def _watch(self, now: float) -> None:
         """Look at what should have been heard, and at whether a hold holds."""
-        demands = self._heartbeats.silent(now)
+        demands = self._heartbeats.silent(now) + self._monitors.demands(now)
         doubt = self._doubt.demand(now)
         if doubt is not None:
             demands.append(doubt)
@@ -311,48 +322,30 @@ class Gate:
             return level, self._neutral
         return level, self._neutral if level >= Level.NEUTRAL else self._target
 
-    def _bounded(self, wanted: Array, dt: float, level: Level, reasons: list[str]) -> Array:
-        names = self._names
-        out = np.minimum(np.maximum(wanted, -1.0), 1.0)
-        if not (out == wanted).all():
-            _say(reasons, names, out != wanted, "asked for more than ±1")
+    def _bounded(
+        self, now: float, wanted: Array, dt: float, level: Level, reasons: list[str]
+    ) -> Array:
+        """Return what may be applied of what is wanted, with the reasons."""
+        cap = self._bounds.full
         if self.mode is Mode.ARMED:
-            out = self._guided(out, reasons)
+            cap = self._slowly()
         elif level is Level.HOLD:
-            held = np.clip(out, -self._hold.cap, self._hold.cap)
-            if not (held == out).all():
-                _say(reasons, names, held != out, "a hold makes nothing faster")
-            out = held
-        slew = self.limits.slew if wanted is not self._neutral else self.limits.neutral_slew
-        step = slew * dt
-        slewed = np.minimum(np.maximum(out, self._applied - step), self._applied + step)
-        if not (slewed == out).all():
-            _say(reasons, names, slewed != out, f"changes faster than {slew:g} 1/s")
-        out = slewed
-        state = self._state
-        if state is None or not out.any():
-            return out
-        # These two bound towards neutral and so come after the slew rate: stopping in time
-        # matters more than stopping softly.
-        low, high = self._braking.bounds(state.q, state.qd)
-        held = np.minimum(np.maximum(out, low), high)
-        if not (held == out).all():
-            _say(reasons, names, held != out, "could not stop before its position limit")
-        fast = (np.abs(state.qd) > self._over) & (held * state.qd > 0.0)
-        if fast.any():
-            _say(reasons, names, fast, f"faster than {self.limits.overspeed:g} × its maximum")
-            held[fast] = 0.0
-        return held
+            cap = self._hold.cap
+        loss = wanted is self._neutral
+        applied = self._bounds.bound(wanted, self._applied, self._state, cap, loss, dt)
+        if self._bounds.flags.any():
+            for code, why in words(self._bounds.flags, self._names):
+                if code:
+                    self._faults.note(code, now)
+                reasons.append(why)
+        return applied
 
-    def _guided(self, out: Array, reasons: list[str]) -> Array:
-        """Return the command within what the guided motions of mode ARMED may do."""
-        small = np.minimum(np.maximum(out, -PREFLIGHT_STROKE), PREFLIGHT_STROKE)
-        if self._state is not None:
-            fast = np.abs(self._state.qd) > PREFLIGHT_SPEED * self._qd_max
-            small = np.where(fast & (small * self._state.qd > 0.0), 0.0, small)
-        if not (small == out).all():
-            _say(reasons, self._names, small != out, "guided motions are small and slow")
-        return small
+    def _slowly(self) -> Array:
+        """Return the strokes of guided motions; none for a joint that is too fast for one."""
+        if self._state is None:
+            return self._guided
+        fast = np.abs(self._state.qd) > 1.1 * PREFLIGHT_SPEED * self._qd_max
+        return np.where(fast, 0.0, self._guided)
 
     def _command(self, applied: Array) -> JointCommand:
         self._sequence += 1
@@ -426,7 +419,3 @@ class Gate:
             f"none for {self._now - self._state_at:.2f} s, "
             f"at most {self.limits.state_timeout:g} s is allowed{self._stale[1]}"
         )
-
-
-def _say(reasons: list[str], names: tuple[str, ...], which: NDArray[np.bool_], why: str) -> None:
-    reasons.append(f"{', '.join(n for n, hit in zip(names, which, strict=True) if hit)}: {why}")

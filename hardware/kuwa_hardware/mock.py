@@ -73,7 +73,7 @@ class MockRobot:
             qd=self._qd.copy(),
             effort=np.zeros(n),
             pressure=np.zeros((n, 2)),
-            pump_pressure=0.0,
+            pump_pressure=float("nan"),
             pump_flow=0.0,
             pump_power=0.0,
             base_position=np.zeros(3),

@@ -25,6 +25,7 @@ from kuwa_machines.drives import (
 from kuwa_machines.errors import MachineError, choices
 from kuwa_machines.followers import Follower
 from kuwa_machines.hydraulics import Hydraulics, LoadSensing, NegativeFlow
+from kuwa_machines.safety import Safety
 from kuwa_machines.sensors import Sensors
 from kuwa_machines.tools import Blade, Bucket, DumpBody, Plough, SprayerBoom, Tool
 from kuwa_machines.undercarriage import Tracks, Wheels
@@ -176,6 +177,7 @@ class MachineSpec(DataFile):
     tool: Tool
     undercarriage: Annotated[Tracks | Wheels, Field(discriminator="type")]
     sensors: Sensors
+    safety: Safety = Field(default_factory=Safety)
     _folder: Path = PrivateAttr(default=Path())
     _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -200,6 +202,7 @@ class MachineSpec(DataFile):
         if self.sensors.terrain:
             used |= {self.sensors.terrain.link: "sensors.terrain.link"}
         used |= {c.link: f"sensors.cameras.{n}.link" for n, c in self.sensors.cameras.items()}
+        used |= self.safety.links()
         for link, key in used.items():
             if link not in self.links:
                 raise ValueError(f"{key}: no link {link!r}; {choices(link, self.links)}")

@@ -42,6 +42,7 @@ UNITS: dict[str, dict[str, float]] = {
     "frequency": {"Hz": 1.0},
     "temperature": {"degC": 1.0},
     "kinematic_viscosity": {"m2/s": 1.0, "mm2/s": 1e-6},
+    "command_jerk": {"1/s2": 1.0},
     "growth": {"1/h": 1.0, "percent/1000h": 1e-5},
     "ratio": {"1": 1.0, "percent": 1e-2},
 }
@@ -117,6 +118,7 @@ Stiffness = Annotated[float, quantity("stiffness")]
 Frequency = Annotated[float, quantity("frequency")]
 Temperature = Annotated[float, quantity("temperature")]
 KinematicViscosity = Annotated[float, quantity("kinematic_viscosity")]
+CommandJerk = Annotated[float, quantity("command_jerk")]
 Growth = Annotated[float, quantity("growth")]
 Ratio = Annotated[float, quantity("ratio")]
 Point2 = Annotated[tuple[float, float], vector("length", 2)]

@@ -83,7 +83,10 @@ class SimRobot:
         self.limit_violations = 0
         seed = (self.world.seed, list(self.world.stations).index(self.name))
         self._valves = ActuatorFaults(self.faults, self.spec)
-        self.sensors = SensorSuite(plant, seed, self.faults, self._cameras, self.task, self._maps)
+        self.sensors = SensorSuite(
+            plant, seed, self.faults, self._cameras, self.task, self._maps,
+            self.world.stations[self.name].condition.oil_temperature_c,
+        )  # fmt: skip
         self._state = self.sensors.measure()
 
     def read(self) -> MachineState:

@@ -19,7 +19,9 @@ from kuwa_machines.contracts import (
     MachineState,
     Mode,
 )
+from kuwa_machines.linkage import lever_arm
 from kuwa_machines.loader import load_machine
+from kuwa_machines.spec import CylinderDrive
 
 TICK = 0.01
 SPEC = load_machine("zx200")
@@ -109,12 +111,25 @@ class Bench:
         return out
 
     def _move(self) -> None:
-        for j, dead in enumerate(self.spec.dead_time):
-            k = len(self.told) - round(dead / TICK)
+        """Dead time, dead band, curve, the cylinder's lever and the valve's lag, as in the data."""
+        for j, joint in enumerate(self.spec.joints.values()):
+            drive, valve = joint.drive, joint.drive.valve
+            k = len(self.told) - round(valve.dead_time / TICK)
             u = self.told[k][j] if k >= 0 else 0.0
-            target = (abs(u) > 0.06) * u * self.spec.qd_max[j]
-            step = self.spec.qdd_max[j] * TICK
-            self.qd[j] += np.clip(target - self.qd[j], -step, step)
+            s = max(abs(u) - valve.dead_band, 0.0) / (1.0 - valve.dead_band)
+            full = valve.max_flow_positive if u > 0 else valve.max_flow_negative
+            if isinstance(drive, CylinderDrive):
+                lever = float(lever_arm(drive.linkage, self.q[j]))
+                area = drive.head_area if (lever > 0) == (u > 0) else drive.rod_area
+                volume = abs(lever) * area
+            else:
+                volume = drive.displacement
+            target = np.copysign(s**valve.curve * full / volume, u)
+            change = (target - self.qd[j]) * (1.0 - np.exp(-TICK / valve.time_constant))
+            if joint.axis == "z":
+                most = joint.acceleration * TICK
+                change = np.clip(target - self.qd[j], -most, most)
+            self.qd[j] += change
         self.q = self.q + TICK * self.qd
 
     def until(

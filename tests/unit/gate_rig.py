@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ class Spec:
     qdd_max: Any = (0.35, 0.7, 3.0, 4.0)
     dead_time: Any = (0.9, 0.6, 0.4, 0.3)
     home: Any = (0.0, 0.0, 0.0, 0.0)
+    joints: Any = field(default_factory=dict)
+    """None: velocities go with the stroke, and nothing is known of valves and bodies."""
 
     def __post_init__(self) -> None:
         for name in ("q_min", "q_max", "qd_max", "qdd_max", "dead_time", "home"):
@@ -38,7 +40,7 @@ def state_at(stamp: float, q: Any = None, qd: Any = None, n: int = 4) -> Machine
         qd=zero.copy() if qd is None else np.asarray(qd, dtype=float),
         effort=zero,
         pressure=np.zeros((n, 2)),
-        pump_pressure=0.0,
+        pump_pressure=np.nan,
         pump_flow=0.0,
         pump_power=0.0,
         base_position=np.zeros(3),
@@ -56,6 +58,7 @@ class Rig:
         mode: Mode = Mode.AUTO,
         spec: Any = None,
         gate: dict[str, Any] | None = None,
+        q: Any = None,
         **limits: float,
     ) -> None:
         self.spec = spec or Spec()
@@ -63,7 +66,7 @@ class Rig:
         self.gate = Gate(self.spec, GateLimits(**limits), **(gate or {}))
         self.now = 100.0
         self.sequence = 0
-        self.q: Array = np.zeros(len(self.names))
+        self.q: Array = np.zeros(len(self.names)) if q is None else np.asarray(q, dtype=float)
         self.qd: Array = np.zeros(len(self.names))
         self.tick(None)
         path = {Mode.OFF: [], Mode.READY: [Mode.READY], Mode.ARMED: [Mode.READY, Mode.ARMED]}

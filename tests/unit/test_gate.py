@@ -202,7 +202,7 @@ def test_a_joint_that_is_too_fast_gets_no_more() -> None:
     out = rig.tick(rig.request((0.0, 0.2, 0.5, 0.0)))
     assert out.applied.values[1] == 0.0
     assert out.applied.values[2] == 0.5  # against the motion, so it slows it down
-    assert "boom_joint: faster than 1.2" in out.safety.reasons[-1]
+    assert "boom_joint: faster than it may" in out.safety.reasons[-1]
 
 
 def test_limits_must_be_positive() -> None:

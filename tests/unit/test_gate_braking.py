@@ -70,8 +70,7 @@ def test_no_sequence_of_commands_reaches_a_limit(values: list[Array]) -> None:
 
 
 def test_a_joint_pushed_beyond_its_limit_may_only_come_back() -> None:
-    rig = Rig(spec=SPEC)
-    rig.q = np.array([0.0, 1.6, -1.6, 0.0])
+    rig = Rig(spec=SPEC, q=(0.0, 1.6, -1.6, 0.0))
     out = rig.run((0.0, 0.5, -0.5, 0.0), 5)
     assert not out.applied.values.any()
     assert "boom_joint, arm_joint" in out.safety.reasons[-1]

@@ -21,6 +21,8 @@ from kuwa_sim.sensing.scan import Scanner
 from kuwa_sim.sensing.streams import stream
 
 GNSS = GROUPS.index("gnss")
+DROOP = 0.05
+"""Of the engine's governor, from no load to full power."""
 SCAN_STREAM = 100
 """Number of the random stream of the scan."""
 
@@ -36,6 +38,7 @@ class SensorSuite:
         cameras: make pictures; off by default because a picture costs more than the physics.
         task: its outline shows in the pictures.
         maps: measure the terrain; a scan costs as much as the physics of many ticks.
+        oil_temperature: of the run [°C]; None: at which the machine's data hold.
 
     Raises:
         FaultError: the machine cannot have such a fault.
@@ -50,8 +53,13 @@ class SensorSuite:
         cameras: bool = False,
         task: Task | None = None,
         maps: bool = True,
+        oil_temperature: float | None = None,
     ) -> None:
         spec = plant.spec
+        oil = spec.hydraulics.oil.reference_temperature
+        self._oil = oil if oil_temperature is None else oil_temperature
+        self._engine = spec.safety.engine_speed or math.nan
+        self._engine_power = spec.hydraulics.engine_power
         check_faults(faults, spec)
         self._plant = plant
         self._numbers = Numbers(spec, CONTROL_PERIOD, seed, faults)
@@ -143,6 +151,9 @@ class SensorSuite:
             acceleration=imu[6:9],
             tool_force=out[at.force],
             images=self._images(tick),
+            # A governor lets the engine's speed fall by some per cent at full power.
+            engine_speed=self._engine * (1.0 - DROOP * float(pump[2]) / self._engine_power),
+            oil_temperature=self._oil,
         )
 
     def _terrain(self, tick: int) -> HeightMap | None:

@@ -1,0 +1,407 @@
+"""From what is wanted to what may be applied: every limit, met before it is reached; compiled.
+
+Each joint by itself: stroke, velocity, slope and jerk of the command, position with braking
+distance and dead time, overspeed. All together: power, and the four distances of ``postures`` along
+the way on which the joints would come to rest if this command were given until the next decision
+and neutral after it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from kuwa_hardware.kernels.motion import (
+    AHEAD,
+    BAND,
+    BIN,
+    BRAKE,
+    CAP,
+    CURVE,
+    DEAD,
+    EXCESS,
+    FLOW_POS,
+    GROWTH,
+    HEAD,
+    HOLD,
+    HUGE,
+    LAG,
+    LEVER,
+    OVER,
+    OVERSPEED,
+    POSITION,
+    POWER,
+    Q_MAX,
+    Q_MIN,
+    QD_MAX,
+    QDD,
+    REACH,
+    TICK,
+    TIP,
+    TORQUE,
+    VELOCITY,
+    V,
+    foresee,
+    shape,
+    speed_within,
+    steady,
+    stroke,
+)  # fmt: skip
+from kuwa_hardware.kernels.postures import (
+    COM_X,
+    COM_Y,
+    COM_Z,
+    FAR,
+    G_TIP,
+    LOAD,
+    LOAD_LINK,
+    LOAD_X,
+    LOAD_Y,
+    LOAD_Z,
+    MASS,
+    N_GROUPS,
+    distances,
+    place,
+    to_base,
+)  # fmt: skip
+
+# Settings.
+SLOPE, NEUTRAL_SLOPE, JERK_LIMIT, POWER_LIMIT, MARGIN, N_SETTINGS = range(6)
+
+LEAST_STEP, MOST_STEP = 0.03, 0.35
+"""Between two samples of the way to rest [s]."""
+FINE = 0.12
+"""No part moves farther between two samples near a limit [m]."""
+SAMPLES = 64
+HALVINGS = 4
+CREEP = 0.03
+"""Of a joint's velocity: slower than that nothing is let through near a limit of the space."""
+PROBE = 0.02
+"""Of a joint, to see whether its motion makes a limit worse [rad]."""
+SLACK = 1e-6
+
+
+@njit(cache=True, error_model="numpy")
+def swing_inertia(q, world):  # type: ignore[no-untyped-def]
+    """Moment of inertia of all that slews about the slewing axis [kg·m²]."""
+    links, led, led_grid, weight, rot, pos = (
+        world[0], world[1], world[2], world[11], world[13], world[14],
+    )  # fmt: skip
+    place(q, links, led, led_grid, rot, pos)
+    x0, y0 = pos[0, 0], pos[0, 1]
+    total = 0.0
+    for k in range(links.shape[0] + 1):
+        if k < links.shape[0]:
+            m = links[k, MASS]
+            x, y, _ = to_base(k, links[k, COM_X], links[k, COM_Y], links[k, COM_Z], rot, pos)
+        else:
+            m = weight[LOAD]
+            load = int(weight[LOAD_LINK])
+            x, y, _ = to_base(load, weight[LOAD_X], weight[LOAD_Y], weight[LOAD_Z], rot, pos)
+        # A quarter more for what the parts have about their own centres.
+        total += 1.25 * m * ((x - x0) ** 2 + (y - y0) ** 2)
+    return total
+
+
+@njit(cache=True, error_model="numpy")
+def single(u, j, q, qd, p, table, x, slope, margin):  # type: ignore[no-untyped-def]
+    """Bound one joint's command by its position limits and its velocity; return it and flags."""
+    ahead, excess = x[j, AHEAD], x[j, EXCESS]
+    brake = x[j, BRAKE]
+    if u == 0.0:
+        return u, 0
+    positive = u > 0.0
+    sign = 1.0 if positive else -1.0
+    flags = 0
+    limit = p[j, Q_MAX] if positive else p[j, Q_MIN]
+    drift = max(sign * excess, 0.0)
+    if abs(limit) < FAR:
+        room = sign * (limit - ahead) - margin - drift * p[j, DEAD]
+        allowed = speed_within(p, j, room, brake, slope)
+        if sign * x[j, V] + drift > allowed * 1.02 + 1e-3 and sign * x[j, V] > -1e-3:
+            allowed = 0.0
+        near = stroke(p, table, j, allowed, ahead, positive)
+        far = stroke(p, table, j, allowed, ahead + sign * 0.2 * allowed, positive)
+        # Should the valve have no dead band at all, it still must not be too fast.
+        most = min(near, far, allowed / p[j, QD_MAX])
+        if abs(u) > most:
+            u, flags = sign * most, POSITION
+    if sign * qd > p[j, OVER]:
+        u, flags = 0.0, flags | OVERSPEED
+    return u, flags
+
+
+@njit(cache=True, error_model="numpy")
+def fastest(u, j, p, table, x):  # type: ignore[no-untyped-def]
+    """Bound one joint's command by its velocity limit, wherever the command will act."""
+    if u == 0.0:
+        return u, 0
+    positive = u > 0.0
+    sign = 1.0 if positive else -1.0
+    most = 1.0
+    for k in range(3):
+        at = x[j, AHEAD] + 0.1 * k * sign * p[j, QD_MAX]
+        most = min(most, stroke(p, table, j, p[j, QD_MAX], at, positive))
+    if abs(u) > most:
+        return sign * most, VELOCITY
+    return u, 0
+
+
+@njit(cache=True, error_model="numpy")
+def powered(out, p, pressure, limit, flags):  # type: ignore[no-untyped-def]
+    """Scale all flows down by one factor where flow times pressure is beyond the pump's power."""
+    total = 0.0
+    for j in range(out.shape[0]):
+        s = (abs(out[j]) - p[j, BAND]) / (1.0 - p[j, BAND])
+        if s > 0.0 and p[j, FLOW_POS] > 0.0:
+            side = 0 if out[j] > 0.0 else 1
+            total += s ** p[j, CURVE] * p[j, FLOW_POS + side] * pressure[j, side]
+    if total <= limit or not total > 0.0:
+        return
+    share = limit / total
+    for j in range(out.shape[0]):
+        s = (abs(out[j]) - p[j, BAND]) / (1.0 - p[j, BAND])
+        if s > 0.0 and p[j, FLOW_POS] > 0.0:
+            s *= share ** (1.0 / p[j, CURVE])
+            out[j] = math.copysign(p[j, BAND] + (1.0 - p[j, BAND]) * s, out[j])
+            flags[j] |= POWER
+
+
+@njit(cache=True, error_model="numpy")
+def comes_to_rest(u, q, model, world, worst, floor, posture):  # type: ignore[no-untyped-def]
+    """Fill the least distances on the way to rest; return early where one is below its floor.
+
+    A joint that is told to go faster than it does is taken to do so at once, when the command
+    begins to act: what it cannot stop from it must not be told.
+    """
+    p, table, x, settings, ring_v, ring_s, clock = model
+    links, before, now = world[0], world[-2], world[-1]
+    n = q.shape[0]
+    size = ring_v.shape[0]
+    hold = HOLD + 0.5 / settings[NEUTRAL_SLOPE]
+    speed, brake, end = np.empty(n), np.empty(n), 0.0
+    lag = np.empty(n, np.int64)
+    at = np.empty(n)
+    g = np.empty(N_GROUPS)
+    for j in range(n):
+        v = x[j, V]
+        told = steady(p, table, j, u[j], x[j, AHEAD])
+        told = min(max(told, -p[j, QD_MAX]), p[j, QD_MAX])
+        if (told * v >= 0.0 and abs(told) > abs(v)) or abs(v) < 1e-4:
+            v = told
+        speed[j] = v
+        brake[j] = x[j, BRAKE]
+        if p[j, LAG] > 0.0 and abs(v) > 0.0:
+            brake[j] = min(brake[j], abs(v) / (2.0 * p[j, LAG]))
+        lag[j] = math.ceil(p[j, DEAD] / BIN)
+        if links.shape[0] > 0 and (v != 0.0 or x[j, EXCESS] != 0.0):
+            stop = p[j, DEAD] + (hold + abs(v) / brake[j] if v != 0.0 else 0.0)
+            end = max(end, stop)
+    for k in range(N_GROUPS):
+        worst[k] = FAR
+    head = int(clock[HEAD])
+    t, dt = 0.0, 0.0
+    for k in range(SAMPLES):
+        reach = 0.0
+        for j in range(n):
+            late = t - p[j, DEAD]
+            if late < 0.0:
+                past = (head - lag[j] + int(t / BIN)) % size
+                begin = (head - lag[j]) % size
+                at[j] = q[j] + ring_s[past, j] - ring_s[begin, j]
+                at[j] += x[j, EXCESS] * t
+                rate = max(abs(ring_v[past, j] + x[j, EXCESS]), abs(speed[j]))
+            else:
+                v = speed[j]
+                at[j] = x[j, AHEAD] + x[j, EXCESS] * p[j, DEAD] + v * min(late, hold)
+                rate = abs(v)
+                if late > hold and v != 0.0:
+                    d = min(late - hold, abs(v) / brake[j])
+                    at[j] += v * d - math.copysign(0.5 * brake[j] * d * d, v)
+                    rate = max(abs(v) - brake[j] * d, 0.0)
+            at[j] = min(max(at[j], p[j, Q_MIN]), p[j, Q_MAX])
+            reach += rate * p[j, LEVER]
+        distances(at, dt, world, g)
+        near = FAR
+        for i in range(N_GROUPS):
+            worst[i] = min(worst[i], g[i])
+            if worst[i] < floor[i] - SLACK:
+                posture[:n] = at
+                posture[n : 2 * n] = speed
+                return
+            # The centre of mass moves by less than a third of what the tool does.
+            near = min(near, abs(g[i]) if i != G_TIP else 3.0 * abs(g[i]))
+        for i in range(before.shape[0]):
+            before[i, 0], before[i, 1], before[i, 2] = now[i, 0], now[i, 1], now[i, 2]
+        if t >= end:
+            return
+        dt = max(near, FINE) / max(reach, 1e-3)
+        dt = min(max(dt, LEAST_STEP), MOST_STEP, end - t + 1e-9)
+        if k >= SAMPLES - 2:
+            dt = end - t + 1e-9
+        t += dt
+
+
+@njit(cache=True, error_model="numpy")
+def kept_apart(out, flags, q, model, world, scratch):  # type: ignore[no-untyped-def]
+    """Scale back the joints that would bring the machine to harm, and leave the others alone.
+
+    Never is anything asked for that is worse than to stop now: from beyond a limit every way back
+    is free. What other joints do to help is not counted on before they do it.
+    """
+    n = out.shape[0]
+    p, table, x = model[0], model[1], model[2]
+    worst, floor, stop, posture = scratch
+    for i in range(N_GROUPS):
+        floor[i] = 0.0
+    comes_to_rest(out, q, model, world, worst, floor, posture)
+    bad = 0
+    for i in range(N_GROUPS):
+        if worst[i] < -SLACK:
+            bad |= REACH << i
+    if bad == 0:
+        return
+    zero, trial = np.zeros(n), out.copy()
+    for i in range(N_GROUPS):
+        floor[i] = -FAR
+    comes_to_rest(zero, q, model, world, stop, floor, posture)
+    beyond = 0
+    for i in range(N_GROUPS):
+        floor[i] = min(stop[i], 0.0)
+        if stop[i] < -SLACK:
+            beyond |= REACH << i
+    if beyond:
+        # Stopping now would not be in time: of what makes it worse nothing is left.
+        for i in range(N_GROUPS):
+            floor[i] = 0.0 if stop[i] < -SLACK else -FAR
+        comes_to_rest(zero, q, model, world, worst, floor, posture)
+        for i in range(N_GROUPS):
+            floor[i] = min(stop[i], 0.0)
+        guilty = _guilty(out, posture, beyond, world, worst)
+        for j in range(n):
+            if guilty[j] and out[j] != 0.0:
+                out[j] = trial[j] = 0.0
+                flags[j] |= beyond
+        if _passes(out, q, model, world, worst, floor, posture):
+            return
+    bad = 0
+    for i in range(N_GROUPS):
+        if worst[i] < floor[i] - SLACK:
+            bad |= REACH << i
+    guilty = _guilty(out, posture, bad, world, worst)
+    if not guilty.any():
+        guilty[:] = True
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        share = 0.5 * (low + high)
+        for j in range(n):
+            trial[j] = share * out[j] if guilty[j] else 0.0
+        if _passes(trial, q, model, world, worst, floor, posture):
+            low = share
+        else:
+            high = share
+    for j in range(n):
+        trial[j] = out[j]
+        if guilty[j]:
+            trial[j] = low * out[j]
+            # What is left of a stroke when almost nothing is allowed would let a joint creep on.
+            speed = abs(steady(p, table, j, trial[j], x[j, AHEAD]))
+            if speed < CREEP * p[j, QD_MAX]:
+                trial[j] = 0.0
+    if not guilty.all() and not _passes(trial, q, model, world, worst, floor, posture):
+        for j in range(n):
+            if not guilty[j]:
+                trial[j] = 0.0
+    for j in range(n):
+        if trial[j] != out[j]:
+            flags[j] |= bad
+            out[j] = trial[j]
+
+
+@njit(cache=True, error_model="numpy")
+def _guilty(out, posture, bad, world, worst):  # type: ignore[no-untyped-def]
+    """Return which joints' motion makes a limit worse that is passed in a posture on the way."""
+    n = out.shape[0]
+    guilty = np.zeros(n, np.bool_)
+    here, there = np.empty(N_GROUPS), np.empty(N_GROUPS)
+    at = posture[:n].copy()
+    distances(at, 0.0, world, here)
+    for j in range(n):
+        if out[j] == 0.0:
+            continue
+        kept = at[j]
+        at[j] += math.copysign(PROBE, out[j])
+        distances(at, 0.0, world, there)
+        at[j] = kept
+        for i in range(N_GROUPS):
+            if bad & (REACH << i) and there[i] < here[i] - 1e-3 * PROBE:
+                guilty[j] = True
+            elif bad & TIP and i == G_TIP and abs(posture[n + j]) > 0.05:
+                # Motion itself takes of the stability, whichever way.
+                guilty[j] = True
+    return guilty
+
+
+@njit(cache=True, error_model="numpy")
+def _passes(u, q, model, world, worst, floor, posture):  # type: ignore[no-untyped-def]
+    comes_to_rest(u, q, model, world, worst, floor, posture)
+    good = True
+    for i in range(N_GROUPS):
+        good = good and worst[i] >= floor[i] - SLACK
+    return good
+
+
+@njit(cache=True, error_model="numpy")
+def bound(  # type: ignore[no-untyped-def]
+    wanted, q, qd, u, cap, loss, known, dt, pressure, model, world, scratch, out, flags
+):
+    """Fill ``out`` with what may be applied and ``flags`` with what bounded each joint.
+
+    Args:
+        wanted, u: asked for, and applied last, shape (n,). cap: greatest stroke, shape (n,).
+        loss: whether neutral is wanted because something was lost. known: whether q, qd are.
+        pressure: at the side that drives in the positive and negative direction, (n, 2) [Pa].
+        model: parameters, table, states, settings, rings and clock of the joints. world: as
+            :func:`kuwa_hardware.kernels.postures.distances` takes it. scratch: for distances.
+    """
+    p, table, x, settings, ring_v, ring_s, clock = model
+    n = wanted.shape[0]
+    moves = False
+    if known:
+        foresee(q, qd, p, x, ring_v, ring_s, clock)
+    for j in range(n):
+        flags[j] = 0
+        x[j, BRAKE] = p[j, QDD]
+        if known and p[j, TORQUE] > 0.0:
+            inertia = swing_inertia(q, world)
+            x[j, BRAKE] = min(p[j, QDD], p[j, TORQUE] / max(inertia, 1.0))
+        w = min(max(wanted[j], -1.0), 1.0)
+        if w != wanted[j]:
+            flags[j] |= HUGE
+        if abs(w) > cap[j]:
+            w = math.copysign(cap[j], w)
+            flags[j] |= CAP
+        if known:
+            w, f = fastest(w, j, p, table, x)
+            flags[j] |= f
+        w, f = shape(
+            w, u[j], x[j, GROWTH], dt, settings[SLOPE], settings[NEUTRAL_SLOPE],
+            settings[JERK_LIMIT], loss,
+        )  # fmt: skip
+        flags[j] |= f
+        if known:
+            w, f = single(w, j, q[j], qd[j], p, table, x, settings[NEUTRAL_SLOPE], settings[MARGIN])
+            flags[j] |= f
+        out[j] = w
+        moves = moves or w != 0.0
+    if known and moves:
+        powered(out, p, pressure, settings[POWER_LIMIT], flags)
+        if world[0].shape[0] > 0:
+            kept_apart(out, flags, q, model, world, scratch)
+    tick = min(max(dt, 1e-6), TICK)
+    for j in range(n):
+        same = out[j] * u[j] >= 0.0
+        grown = abs(out[j]) - (abs(u[j]) if same else 0.0)
+        x[j, GROWTH] = min(max(grown / tick, 0.0), settings[SLOPE])

@@ -1,0 +1,180 @@
+"""How joints answer valve commands, as the gate foresees it; compiled.
+
+A command acts one dead time later. The model follows the commands without delay: the velocity goes
+to v(u, q) = s**curve · v_full(q), s = (|u| − band)/(1 − band), with the valve's lag, and no faster
+than the joint can speed up or slow down. What it was one dead time ago is what the joint does now;
+what it does from then to now is what the joint will do until a command given now begins to act.
+
+All arrays have one row per joint; columns are named below.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+# Parameters.
+(
+    Q_MIN, Q_MAX, QD_MAX, QDD, DEAD, BAND, CURVE, LAG, OVER, FLOW_POS, FLOW_NEG, TORQUE, TABLE_Q,
+    TABLE_STEP, FREE, LEVER, N_PARAMETERS,
+) = range(17)  # fmt: skip
+# States: model velocity and travel, growth of the command, deceleration, and for one dead time
+# ahead: position, velocity in excess of the model.
+V, S, GROWTH, BRAKE, AHEAD, EXCESS, N_STATES = range(7)
+# Clock of the ring of past velocities and travels.
+HEAD, REST, N_CLOCK = range(3)
+
+BIN = 0.005
+"""Of the ring [s]."""
+HOLD = 0.02
+"""A command acts at least until the gate decides again [s]."""
+SMOOTH = 0.3
+"""Of the measured excess from state to state: a third of a velocity's noise is left."""
+TICK = 0.02
+"""Longest time for which a command may grow at once: a loop that stood still jumps nowhere [s]."""
+
+# What bounded a joint's command, as bits.
+(
+    HUGE, CAP, VELOCITY, ACCELERATION, JERK, POWER, POSITION, OVERSPEED, REACH, TIP, SELF, ZONE,
+) = (1 << k for k in range(12))  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy")
+def full_velocity(p, table, j, q, positive):  # type: ignore[no-untyped-def]
+    """Velocity at full stroke in a direction, at joint position q [rad/s]."""
+    x = (q - p[j, TABLE_Q]) / p[j, TABLE_STEP]
+    last = table.shape[2] - 1
+    side = 0 if positive else 1
+    if not x > 0.0:
+        return table[j, side, 0]
+    if x >= last:
+        return table[j, side, last]
+    k = int(x)
+    return table[j, side, k] + (x - k) * (table[j, side, k + 1] - table[j, side, k])
+
+
+@njit(cache=True, error_model="numpy")
+def steady(p, table, j, u, q):  # type: ignore[no-untyped-def]
+    """Velocity that a command leads to [rad/s]."""
+    s = (abs(u) - p[j, BAND]) / (1.0 - p[j, BAND])
+    if s <= 0.0:
+        return 0.0
+    v = min(s, 1.0) ** p[j, CURVE] * full_velocity(p, table, j, q, u > 0.0)
+    return v if u > 0.0 else -v
+
+
+@njit(cache=True, error_model="numpy")
+def stroke(p, table, j, v, q, positive):  # type: ignore[no-untyped-def]
+    """Magnitude of the command that leads to the speed v ≥ 0, at most 1."""
+    if v <= 0.0:
+        return 0.0
+    full = full_velocity(p, table, j, q, positive)
+    if v >= full:
+        return 1.0
+    u = p[j, BAND] + (1.0 - p[j, BAND]) * (v / full) ** (1.0 / p[j, CURVE])
+    # The dead band of the machine may be smaller than that of its file.
+    return u * min(v / (0.02 * p[j, QD_MAX]), 1.0)
+
+
+@njit(cache=True, error_model="numpy")
+def advance(dt, applied, p, table, x, ring_v, ring_s, clock):  # type: ignore[no-untyped-def]
+    """The command ``applied`` was in force for dt seconds."""
+    n = applied.shape[0]
+    size = ring_v.shape[0]
+    clock[REST] += dt
+    bins = int(clock[REST] / BIN)
+    clock[REST] -= bins * BIN
+    for j in range(n):
+        wanted = steady(p, table, j, applied[j], x[j, AHEAD])
+        change = wanted - x[j, V]
+        if p[j, LAG] > 0.0:
+            change *= 1.0 - math.exp(-dt / p[j, LAG])
+        if p[j, FREE] == 0.0:
+            most = dt * (p[j, QDD] if wanted * x[j, V] >= 0.0 else x[j, BRAKE])
+            if abs(wanted) < abs(x[j, V]):
+                most = dt * x[j, BRAKE]
+            change = min(max(change, -most), most)
+        v = x[j, V] + change
+        x[j, S] += 0.5 * dt * (x[j, V] + v)
+        x[j, V] = v
+    head = int(clock[HEAD])
+    for _ in range(max(min(bins, size), 1)):
+        if bins > 0:
+            head = (head + 1) % size
+        for j in range(n):
+            ring_v[head, j] = x[j, V]
+            ring_s[head, j] = x[j, S]
+    clock[HEAD] = head
+
+
+@njit(cache=True, error_model="numpy")
+def foresee(q, qd, p, x, ring_v, ring_s, clock):  # type: ignore[no-untyped-def]
+    """Leave in x where each joint will be one dead time ahead, and how much faster than modelled.
+
+    What a joint does now beyond what it was told (gravity, a spool that sticks) is taken to go on.
+    """
+    size = ring_v.shape[0]
+    for j in range(q.shape[0]):
+        past = (int(clock[HEAD]) - math.ceil(p[j, DEAD] / BIN)) % size
+        x[j, EXCESS] += SMOOTH * (qd[j] - ring_v[past, j] - x[j, EXCESS])
+        x[j, AHEAD] = q[j] + x[j, S] - ring_s[past, j]
+
+
+@njit(cache=True, error_model="numpy")
+def told(p, ring_v, clock, out):  # type: ignore[no-untyped-def]
+    """Fill what the joints should do now: the model's velocities one dead time ago [rad/s]."""
+    for j in range(out.shape[0]):
+        past = (int(clock[HEAD]) - math.ceil(p[j, DEAD] / BIN)) % ring_v.shape[0]
+        out[j] = ring_v[past, j]
+
+
+@njit(cache=True, error_model="numpy")
+def speed_within(p, j, room, brake, slope):  # type: ignore[no-untyped-def]
+    """Greatest speed at which a joint can still stop within ``room`` [rad/s].
+
+    The command is held for HOLD and then ramped to neutral at ``slope`` [1/s].
+    """
+    if room <= 0.0:
+        return 0.0
+    hold = HOLD + 0.5 / slope
+    by_brake = brake * (math.sqrt(hold * hold + 2.0 * room / brake) - hold)
+    return min(by_brake, room / (hold + p[j, LAG]))
+
+
+@njit(cache=True, error_model="numpy")
+def shape(wanted, u, growth, dt, slope, neutral_slope, jerk, loss):  # type: ignore[no-untyped-def]
+    """Return the next command and what bounded it: growth has a slope and a jerk, release neither.
+
+    Growth, away from neutral, is at most ``slope``, gains at most ``jerk`` · dt and lands softly.
+    On the way to neutral a command follows at ``slope``, at ``neutral_slope`` after a ``loss``.
+    """
+    flags = 0
+    down = (neutral_slope if loss else slope) * dt
+    tick = min(dt, TICK)
+    if wanted * u < 0.0 or abs(wanted) < abs(u):
+        # Release, maybe through neutral and on to the other side.
+        to = wanted if wanted * u > 0.0 else 0.0
+        if abs(u) - abs(to) > down:
+            return u - math.copysign(down, u), ACCELERATION
+        if wanted * u >= 0.0:
+            return wanted, 0
+        left = min(down - abs(u), jerk * tick * tick)
+        if abs(wanted) <= left:
+            return wanted, 0
+        return math.copysign(max(left, 0.0), wanted), JERK
+    gap = abs(wanted) - abs(u)
+    landing = math.sqrt(0.25 * jerk * jerk * tick * tick + 2.0 * jerk * gap) - 0.5 * jerk * tick
+    most = max(growth, 0.0) + jerk * tick
+    if most > landing:
+        most = landing
+        flags = JERK
+    elif most < slope:
+        flags = JERK
+    if most > slope:
+        most = slope
+        flags = ACCELERATION
+    if gap <= most * tick + 1e-6:
+        return wanted, 0
+    side = wanted if u == 0.0 else u
+    return u + math.copysign(most * tick, side), flags
