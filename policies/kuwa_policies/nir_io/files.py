@@ -151,10 +151,10 @@ def from_graph(graph: Any, dt: float | None = None) -> SpikingNetwork:
         if kind not in SUPPORTED:
             raise KuwaError(f"node {name!r} is a {kind}; supported: {', '.join(SUPPORTED)}")
     said = graph.metadata.get("kuwa.dt")
-    if dt is None and said is None:
-        raise KuwaError("the graph says no time step; give dt, that of who made it [s]")
     check_dt(dt, None if said is None else float(said))
-    step = float(dt if said is None else said)
+    step = dt if said is None else float(said)
+    if step is None:
+        raise KuwaError("the graph says no time step; give dt, that of who made it [s]")
     cycle = graph.metadata.get("kuwa.cycle_delay_steps", 1)
     if cycle != 1:
         raise KuwaError(f"the graph's cycles take {cycle} steps; expected 1, as on a chip")
