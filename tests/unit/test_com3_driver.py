@@ -19,7 +19,7 @@ from kuwa_hardware.canbus import BusError, BusSettings
 from kuwa_hardware.com3.codec import messages
 from kuwa_hardware.com3.driver import WrongMachineError
 from kuwa_hardware.com3.mapping import Com3Map, load_map
-from kuwa_hardware.com3.oil import Drives
+from kuwa_hardware.com3.oil import Drives, pump_pressure
 from kuwa_hardware.com3.pose import from_bus, to_bus
 from kuwa_machines.contracts import CommandKind, JointCommand, Robot
 from kuwa_machines.datafile import load_data
@@ -71,7 +71,7 @@ def test_the_state_is_the_plants_to_half_a_step_of_the_bus(rig: Com3Rig) -> None
         assert np.abs(state.qd - true.qd).max() <= 0.0001 + 1e-9
         assert np.abs(state.base_position - true.base_position).max() < 0.002
         assert state.oil_temperature == 50.0
-    assert math.isnan(state.engine_speed) and math.isnan(state.pump_pressure)
+    assert math.isnan(state.engine_speed) and math.isnan(state.tool_load)
 
 
 def test_stamps_grow_with_each_new_measurement_and_stay_without_one(rig: Com3Rig) -> None:
@@ -270,6 +270,16 @@ def test_torque_and_flow_are_those_of_cylinder_and_linkage() -> None:
     # What the pistons give is what the oil takes.
     power = (p * flow).sum()
     assert power == pytest.approx(torque[2] * 0.5, rel=1e-9)
+
+
+def test_the_pump_is_at_the_highest_port_that_takes_oil_and_unknown_while_none_does() -> None:
+    p = np.array([[20e6, 1e6], [9e6, 2e6], [3e6, 12e6], [1e6, 1e6]])
+    flow = np.zeros((4, 2))
+    flow[0] = (-1e-3, 1e-3)  # lowered by its load: oil leaves the loaded side
+    flow[2] = (-1e-3, 1e-3)
+    assert pump_pressure(p, flow, 2e6) == pytest.approx(14e6)
+    assert math.isnan(pump_pressure(p, np.zeros((4, 2)), 2e6))
+    assert math.isnan(pump_pressure(np.full((4, 2), np.nan), flow, 2e6))
 
 
 @pytest.mark.parametrize(

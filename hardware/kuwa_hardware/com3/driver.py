@@ -20,7 +20,7 @@ from kuwa_hardware.com3.codec import messages
 from kuwa_hardware.com3.link import Link
 from kuwa_hardware.com3.listener import ANGLE, VELOCITY, Listener
 from kuwa_hardware.com3.mapping import FrontMode, JointSignals, load_map
-from kuwa_hardware.com3.oil import Drives, delivered
+from kuwa_hardware.com3.oil import Drives, delivered, pump_pressure
 from kuwa_hardware.com3.pose import BusPose, from_bus
 from kuwa_hardware.com3.supervision import BusWatch
 from kuwa_hardware.failures import failure
@@ -78,6 +78,7 @@ class Com3Robot:
         self._setting_at = -math.inf
         self._alive = 0
         self._drives = Drives(spec)
+        self._margin = float(getattr(spec.hydraulics, "load_sensing_margin", 0.0))
         joints = list(spec.joints.values())
         self._mount = np.array(joints[0].origin, dtype=float)
         n = len(joints)
@@ -211,9 +212,11 @@ class Com3Robot:
         oil, flows = heard.young("Pressure_1"), heard.young("Hydraulic_Flow_Rate_1")
         machine = heard.young("Machine_State")
         pressure = signals.pressure(oil) if oil else np.full((len(q), 2), np.nan)
-        flow = power = math.nan
+        pump = flow = power = math.nan
         if oil and flows:
-            flow, power = delivered(pressure, signals.flow(flows))
+            taken = signals.flow(flows)
+            pump = pump_pressure(pressure, taken, self._margin)
+            flow, power = delivered(pressure, taken)
         position, attitude = self._pose(q)
         return MachineState(
             stamp=heard.stamp,
@@ -221,7 +224,7 @@ class Com3Robot:
             qd=signals.qd(heard.last(VELOCITY)),
             effort=self._drives.torque(q, pressure),
             pressure=pressure,
-            pump_pressure=math.nan,
+            pump_pressure=pump,
             pump_flow=flow,
             pump_power=power,
             base_position=position,

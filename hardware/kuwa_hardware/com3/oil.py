@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.linkage import lever_arm
 from kuwa_machines.spec import CylinderDrive, MachineSpec
 
+LEAST_FLOW = 0.5 * 8.0 / 6e4
+"""Half a step of COM3's flows [m³/s]."""
 POINTS = 257
 """Of each joint's table; between two of them a lever arm is a straight line to 1e-4."""
 
@@ -54,6 +58,19 @@ class Drives:
         """Return the oil that enters each side, shape (n, 2) [m³/s]; out of it is negative."""
         V = self.volumes(q)
         return np.column_stack([V[:, 0] * qd, -V[:, 1] * qd])
+
+
+def pump_pressure(pressure: Array, flow: Array, margin: float) -> float:
+    """Return the pump's pressure [Pa] as the drives show it; NaN while nothing takes oil.
+
+    One pump serves the highest load: what enters a port comes at no less than that port's pressure.
+
+    Args:
+        pressure: of the ports, shape (n, 2) [Pa]. flow: into them [m³/s].
+        margin: that the pump keeps above the highest load [Pa].
+    """
+    taking = flow > LEAST_FLOW
+    return float(pressure[taking].max()) + margin if taking.any() else math.nan
 
 
 def delivered(pressure: Array, flow: Array) -> tuple[float, float]:
