@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import secrets
 import signal
 import socket
 import time
@@ -37,6 +38,8 @@ LOOK = 0.05
 SETTLE = 0.6
 """After the planner is done, simulated: the last map is still on its way [s]."""
 TIMING = "robot_timing.json"
+KEY = "key"
+"""Of this run, for the codes on commands; there while the run goes on."""
 WATCHER = "supervisor"
 ON_CAN = ("com3_can", "isobus")
 """Kinds of robot whose machine is on a CAN bus."""
@@ -55,12 +58,14 @@ def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: Live
     speed = settings.speed or 1.0
     domain = int(os.environ.get("ROS_DOMAIN_ID") or free_domain())
     names = list(logs)
+    key = _fresh_key(folder / KEY)
     specs = stack(
         machine=settings.spec.name,
         scenario=settings.scenario_name,
         seed=settings.seed,
         speed=speed,
         stats_file=str(folder / TIMING),
+        key_file=str(key),
         namespace=names[0],
         parameters=settings.parameters,
         controller=settings.controller,
@@ -102,8 +107,18 @@ def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: Live
             processes.stop()
             for observer in observers:
                 observer.close()
+            key.unlink(missing_ok=True)
     lead = observers[0] if observers else None
     return _outcome(logs[names[0]], lead, folder / TIMING, ended_by, note, speed)
+
+
+def _fresh_key(path: Path) -> Path:
+    """Write a new key that nobody else may read."""
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+    return path
 
 
 def working(settings: Settings) -> list[str]:

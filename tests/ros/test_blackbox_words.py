@@ -44,7 +44,7 @@ def test_an_alarm_has_level_reason_and_remedy_of_its_row() -> None:
     assert news[1].remedy == failure("request_lost").remedy
     book.say("gate", {"request_lost": "for longer"})
     assert book.news() is None
-    book.say("gate", {})
+    book.say("gate", {"jerk_limit": "swing_joint"})
     book.say("driver", {"smoke": ""})
     assert [a.code for a in book.news() or ()] == ["node_problem", "request_lost", "smoke"]
 

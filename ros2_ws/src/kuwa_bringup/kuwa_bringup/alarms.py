@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kuwa_hardware.blackbox import BlackBox
-from kuwa_hardware.failures import failures
+from kuwa_hardware.failures import Reaction, failures
 from kuwa_machines.contracts import Level, SafetyState
 
 TORN_SHOWN = 30.0
@@ -37,8 +37,12 @@ class AlarmBook:
         self._told: tuple[Alarm, ...] | None = None
 
     def say(self, source: str, reasons: Mapping[str, str]) -> None:
-        """Replace what ``source`` says: reasons by code."""
-        self._said[source] = dict(reasons)
+        """Replace what ``source`` says: reasons by code.
+
+        A command that was cut down to a limit is no alarm: it is the gate's daily work, and there
+        is nothing that a person should do.
+        """
+        self._said[source] = {code: why for code, why in reasons.items() if not _daily(code)}
 
     def alarms(self) -> tuple[Alarm, ...]:
         """Return all alarms, the gravest first."""
@@ -79,6 +83,11 @@ def of_box(box: BlackBox, age: float) -> dict[str, str]:
     if box.torn and age < TORN_SHOWN:
         reasons["black_box_torn"] = box.torn
     return reasons
+
+
+def _daily(code: str) -> bool:
+    row = failures().get(code)
+    return row is not None and row.reaction is Reaction.LIMIT
 
 
 def _alarm(code: str, source: str, reason: str) -> Alarm:

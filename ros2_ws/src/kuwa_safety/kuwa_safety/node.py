@@ -12,6 +12,7 @@ from kuwa_hardware.gate import Gate
 from kuwa_hardware.latch import Latch
 from kuwa_hardware.limits import GateLimits
 from kuwa_hardware.mode_requests import ModeRequests
+from kuwa_hardware.preflight import arming_reason
 from kuwa_machines.contracts import GateOutput, JointCommand, Level, MachineState, Mode
 from kuwa_machines.overlay import load_machine_as
 from kuwa_ros import topics
@@ -61,17 +62,23 @@ class SafetyNode(KuwaNode[SafetyParameters]):
         spec = load_machine_as(p.machine, p.parameters)
         limits = {name: getattr(p, name) for name in GateLimits.__dataclass_fields__}
         envelope = envelope_of(p.key_file)
+        self._status = StatusMemory(STATUS_PATIENCE)
+
+        def preflight() -> str:
+            return arming_reason(p.preflight, p.machine, spec, self._status.kind, time.time())
+
         self.gate = Gate(
             spec,
             GateLimits(**limits),
             latch=Latch(Path(p.latch_file)) if p.latch_file else None,
             envelope=envelope,
+            **_zones(p.zones),
+            preflight=preflight,
         )
         # The loop steps the gate while the executor sets modes.
         self._lock = threading.Lock()
         self._asked = None if envelope is None else ModeRequests(envelope)
         self._to_state = JointStateReader(tuple(spec.joint_names))
-        self._status = StatusMemory(STATUS_PATIENCE)
         self._states = self.reader(topics.JOINT_STATES)
         self._statuses = self.reader(topics.ROBOT_STATUS)
         self._requests = self.reader(topics.REQUEST)
@@ -189,6 +196,15 @@ class SafetyNode(KuwaNode[SafetyParameters]):
         if self.loop is not None:
             self.loop.wake()
         return response
+
+
+def _zones(file: str) -> dict[str, Any]:
+    """Return the gate's zones that are kept out, where there is a file of them."""
+    if not file:
+        return {}
+    from kuwa_hardware.keepout import KeepOut
+
+    return {"zones": KeepOut.load(Path(file))}
 
 
 def main() -> None:
