@@ -136,6 +136,9 @@ class Gate:
             self._request_at = NEVER if self._now is None else self._now
             if before is Mode.STOPPED:
                 self._stops.clear()
+                # Who releases it has looked: what was in doubt then must be said again.
+                self._doubt = Doubt(self.limits)
+                self._heartbeats.forget_silent(self._now)
             if self.mode is Mode.STOPPED:
                 self._unlatched = True
             if self.mode in _ENGAGED:

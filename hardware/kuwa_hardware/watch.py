@@ -39,6 +39,15 @@ class Heartbeats:
             del self._at[node]
         self._first = min(self._at.values(), default=math.inf)
 
+    def forget_silent(self, now: float | None) -> None:
+        """A person went on without those that are silent at steady time ``now`` [s]; the
+        supervisor is not forgotten: nobody works unsupervised by accident."""
+        for node in list(self._at):
+            late = now is not None and now - self._at[node] > self._limits.heartbeat_timeout
+            if late and node != SUPERVISOR:
+                del self._at[node]
+        self._first = min(self._at.values(), default=math.inf)
+
     def silent(self, now: float) -> list[Demand]:
         """Return what the silence of nodes demands at steady time ``now`` [s]."""
         if now - self._first <= self._limits.heartbeat_timeout:

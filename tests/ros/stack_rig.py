@@ -24,9 +24,11 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from kuwa_bringup.processes import Processes
 from kuwa_bringup.stack import NodeSpec, stack
+from kuwa_hardware.envelope import Envelope
 from kuwa_machines.loader import load_machine
 from kuwa_ros import topics
 from kuwa_ros.conversions import seconds, time_msg
+from kuwa_ros.sealing import mode_request
 
 MACHINE = "zx200"
 NAMES = load_machine(MACHINE).joint_names
@@ -125,9 +127,11 @@ class Probe:
 
     # What it says ----------------------------------------------------------------------------
 
-    def set_mode(self, mode: str, who: str = "Ada") -> tuple[bool, str]:
+    def set_mode(
+        self, mode: str, who: str = "Ada", envelope: Envelope | None = None
+    ) -> tuple[bool, str]:
         wait_for("the set_mode service", self._set_mode.service_is_ready)
-        future = self._set_mode.call_async(SetMode.Request(mode=mode, who=who))
+        future = self._set_mode.call_async(mode_request(mode, who, envelope))
         wait_for("an answer to set_mode", future.done)
         return future.result().granted, future.result().why
 

@@ -173,11 +173,17 @@ def _goes_on(rig: Rig, envelope: Envelope, found: Found) -> None:
         count = len(rig.probe.applied)
         wait_for("commands", lambda: len(rig.probe.applied) > count + 50, 10)
     except AssertionError as error:
-        found.crashed[f"afterwards: {error}"] += 1
+        why = _answers[-1] if _answers else rig.probe.supervisor()
+        found.crashed[f"afterwards: {error}; in mode {rig.probe.mode!r}; {why}"[:500]] += 1
+
+
+_answers: list[str] = []
 
 
 def _granted(rig: Rig, envelope: Envelope, mode: str) -> bool:
-    return rig.probe.set_mode(mode, envelope=envelope)[0]
+    granted, why = rig.probe.set_mode(mode, envelope=envelope)
+    _answers.append(why)
+    return granted
 
 
 if __name__ == "__main__":

@@ -119,7 +119,14 @@ class Supervisor(Node):
         return self.create_publisher(topic.type, topic.name, topic.qos())
 
     def _subscribe(self, topic: topics.Topic, callback: Any) -> None:
-        self.create_subscription(topic.type, topic.name, callback, topic.qos())
+        def guarded(message: Any) -> None:
+            try:
+                callback(message)
+            except KuwaError as error:
+                text = f"{topic.name}: {error}"
+                self.get_logger().warning(text, throttle_duration_sec=1.0)
+
+        self.create_subscription(topic.type, topic.name, guarded, topic.qos())
 
     def _pulse(self) -> tuple[str, str]:
         silent = time.monotonic() - self._ticked_at

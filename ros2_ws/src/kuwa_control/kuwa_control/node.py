@@ -37,6 +37,7 @@ from kuwa_ros.conversions import (
     command_from,
     command_msg,
     hydraulic_from,
+    safety_from,
     seconds,
     spikes_msg,
     trajectory_from,
@@ -271,13 +272,17 @@ class ControlNode(KuwaNode[ControlParameters]):
     def _listen(self, now: float, state: MachineState) -> None:
         """Take what came since the last state; begin anew when the mode or the clock jumps."""
         assert self.core is not None
-        safety = self._safety.take()
-        mode = self._mode if safety is None else Mode(safety.mode)
-        if safety is not None:
-            self._level = Level(safety.level)
-            if self._level >= Level.HOLD:
-                # What was planned before is not where the machine is after.
-                self._trajectory = None
+        mode = self._mode
+        try:
+            message = self._safety.take()
+            if message is not None:
+                safety = safety_from(message)
+                mode, self._level = safety.mode, safety.level
+                if self._level >= Level.HOLD:
+                    # What was planned before is not where the machine is after.
+                    self._trajectory = None
+        except Exception as error:
+            self.complain("safety", error)
         if mode is not self._mode or state.stamp < self._stamp:
             self._mode = mode
             self.core.reset(state)

@@ -10,6 +10,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from kuwa_hardware.failures import timeout
 from kuwa_machines.contracts import HeightMap, MachineState, Mode, Plan, Planner, Task
+from kuwa_machines.errors import CommandError, KuwaError
 from kuwa_machines.overlay import load_machine_as
 from kuwa_planning.planners import PLANNERS, make_planner
 from kuwa_ros import topics
@@ -18,9 +19,10 @@ from kuwa_ros.conversions import (
     JointStateReader,
     hydraulic_from,
     plan_msg,
+    safety_from,
     trajectory_msg,
 )
-from kuwa_ros.lifecycle import KuwaNode
+from kuwa_ros.lifecycle import MAX_WORDS, KuwaNode
 from kuwa_ros.loop import DeadlineLoop, Loop
 from kuwa_ros.main import run
 from kuwa_ros.parameters import parameter
@@ -93,6 +95,7 @@ class PlanningNode(KuwaNode[PlanningParameters]):
         self._mode = Mode.OFF
         self._planned_at = -np.inf
         self._phase = "waiting"
+        self._refused = ""
 
     def activate(self) -> Loop:
         loop = DeadlineLoop("planning", POLL_PERIOD, self._step, self.fail)
@@ -113,8 +116,14 @@ class PlanningNode(KuwaNode[PlanningParameters]):
         if task != self._begun or state.stamp < self._planned_at:
             # A task begins when the machine may move; after a stop it begins anew from where
             # the ground is now.
-            core.reset(task)
             self._begun, self._planned_at = task, -np.inf
+            self._refused = ""
+            try:
+                core.reset(task)
+            except KuwaError as error:
+                self._refuse(f"refused: {error}", state.stamp)
+        if self._refused:
+            return
         was_blind = bool(self._alarm)
         blind = self._too_old(now)
         due = state.stamp - self._planned_at >= core.period - 1e-6
@@ -122,16 +131,25 @@ class PlanningNode(KuwaNode[PlanningParameters]):
             return
         self._planned_at = state.stamp
         if blind:
-            self._phase = BLIND
-            # An empty one takes back what was sent: control holds the machine at once.
-            self._trajectory(JointTrajectory(joint_names=list(self._names)))
-            self._status(plan_msg(Plan(None, BLIND, 0, False), state.stamp))
+            self._take_back(BLIND, state.stamp)
             return
         plan = core.step(state, terrain)
         if plan.trajectory is not None:
             self._trajectory(trajectory_msg(plan.trajectory, self._names))
         self._phase = plan.phase
         self._status(plan_msg(plan, state.stamp))
+
+    def _refuse(self, why: str, stamp: float) -> None:
+        """Nothing can be made of the task: say so, and plan nothing until there is another."""
+        self._refused = why
+        self.get_logger().error(f"task {why}"[:MAX_WORDS])
+        self._take_back(why[:MAX_WORDS], stamp)
+
+    def _take_back(self, phase: str, stamp: float) -> None:
+        """Take back what was sent; control holds the machine at once."""
+        self._phase = phase
+        self._trajectory(JointTrajectory(joint_names=list(self._names)))
+        self._status(plan_msg(Plan(None, phase, 0, False), stamp))
 
     def _too_old(self, now: float) -> bool:
         """Say whether the newest map is too old to plan on; without plans control holds."""
@@ -153,7 +171,7 @@ class PlanningNode(KuwaNode[PlanningParameters]):
                 continue
             try:
                 if topic is topics.JOINT_STATES:
-                    state = self._to_state(message)
+                    state = _finite(self._to_state(message))
                 else:
                     self._take(topic, message)
                 if topic is topics.TERRAIN:
@@ -178,7 +196,18 @@ class PlanningNode(KuwaNode[PlanningParameters]):
         elif topic is topics.TASK:
             self._task = task_from(message)
         elif topic is topics.SAFETY:
-            self._mode = Mode(message.mode)
+            self._mode = safety_from(message).mode
+
+
+def _finite(state: MachineState) -> MachineState:
+    """Return the state.
+
+    Raises:
+        CommandError: a position or velocity is no number.
+    """
+    if not (np.isfinite(state.q).all() and np.isfinite(state.qd).all()):
+        raise CommandError(f"positions {state.q.tolist()}, velocities {state.qd.tolist()}")
+    return state
 
 
 def main() -> None:

@@ -166,14 +166,17 @@ def safety_msg(safety: c.SafetyState, stamp: float) -> SafetyState:
 
 
 def safety_from(msg: SafetyState) -> c.SafetyState:
-    """Return the gate's state."""
+    """Return the gate's state.
+
+    Raises:
+        CommandError: there is no such mode or level.
+    """
+    try:
+        mode, level = c.Mode(msg.mode), c.Level(msg.level)
+    except ValueError as error:
+        raise CommandError(f"safety: {error}; no gate of ours says that") from None
     return c.SafetyState(
-        c.Mode(msg.mode),
-        tuple(msg.reasons),
-        tuple(msg.limited),
-        msg.refused,
-        c.Level(msg.level),
-        tuple(msg.alarms),
+        mode, tuple(msg.reasons), tuple(msg.limited), msg.refused, level, tuple(msg.alarms)
     )
 
 
@@ -195,6 +198,11 @@ def hydraulic_msg(state: c.MachineState, names: tuple[str, ...]) -> HydraulicSta
 def hydraulic_from(msg: HydraulicState, order: JointOrder) -> dict[str, Any]:
     """Return the fields of :class:`MachineState` that the message carries."""
     index = order.index(msg.joint_name)
+    count = len(msg.joint_name)
+    if len(msg.head_pressure) != count or len(msg.rod_pressure) != count:
+        raise CommandError(
+            f"pressures: {len(msg.head_pressure)} and {len(msg.rod_pressure)} for {count} joints"
+        )
     pressure = np.column_stack([numbers(msg.head_pressure), numbers(msg.rod_pressure)])
     return {
         "pressure": pressure[index],

@@ -29,6 +29,9 @@ from kuwa_ros.topics import DIAGNOSTICS, Topic
 DIAGNOSTICS_S: Final = 0.5
 """Between two words of a node on ``/diagnostics`` [s]."""
 
+MAX_WORDS: Final = 2000
+"""A complaint is cut to this many characters."""
+
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -116,7 +119,8 @@ class KuwaNode(LifecycleNode, Generic[P]):
         """Count and log an error in what came from outside; at most one line a second."""
         self.errors += 1
         text = f"{what}: {error}" if isinstance(error, KuwaError) else traceback.format_exc()
-        self.get_logger().warning(text, throttle_duration_sec=1.0)
+        # What a stranger sends must not fill the disk through our own words about it.
+        self.get_logger().warning(text[:MAX_WORDS], throttle_duration_sec=1.0)
 
     def fail(self, error: Exception) -> None:
         """The loop ended by an exception: say so in the heartbeat, and the stack is stopped."""

@@ -18,6 +18,8 @@ from kuwa_machines import contracts as c
 from kuwa_machines.errors import CommandError
 from kuwa_ros.conversions import doubles, numbers, seconds, time_msg
 
+FAR = 1e7
+"""No place on Earth is farther from a site's origin, and nothing moves as fast [m, m/s]."""
 MAX_CELLS = 4_000_000
 """A larger height map is refused."""
 
@@ -43,10 +45,20 @@ def odometry_msg(state: c.MachineState) -> Odometry:
 
 
 def odometry_from(msg: Odometry) -> dict[str, Any]:
-    """Return the fields of :class:`MachineState` that the message carries, in the world frame."""
+    """Return the fields of :class:`MachineState` that the message carries, in the world frame.
+
+    Raises:
+        CommandError: its pose is none, or its velocity infinite.
+    """
     p, q = msg.pose.pose.position, msg.pose.pose.orientation
     v, w = msg.twist.twist.linear, msg.twist.twist.angular
     wxyz = np.array([q.w, q.x, q.y, q.z])
+    pose = np.array([p.x, p.y, p.z, *wxyz])
+    moves = np.array([v.x, v.y, v.z, w.x, w.y, w.z])
+    if not (np.abs(pose) < FAR).all() or not abs(np.linalg.norm(wxyz) - 1.0) < 0.1:
+        raise CommandError(f"odom: pose {pose.tolist()}; expected a place and a unit quaternion")
+    if (np.abs(moves) >= FAR).any():
+        raise CommandError(f"odom: velocities {moves.tolist()}; expected finite ones")
     to_world = _rotation(wxyz)
     velocity = np.concatenate([to_world @ (v.x, v.y, v.z), to_world @ (w.x, w.y, w.z)])
     return {
