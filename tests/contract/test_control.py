@@ -157,3 +157,13 @@ def test_the_gate_lets_endless_joints_turn_and_bounds_the_others(loop: Loop) -> 
             assert np.all(loop.plant.q > spec.q_min - 0.005)
             assert np.all(loop.plant.q < spec.q_max + 0.005)
         assert np.all(most[endless] == 1.0)
+
+
+@pytest.mark.parametrize("controller", CONTROLLERS)
+def test_a_stick_at_rest_is_a_valve_at_rest(controller: str) -> None:
+    """What spikes or was learnt must not reach the valve of a joint that nobody moves."""
+    loop = Loop(load_machine("zx200"), controller)
+    loop.start()
+    n = len(loop.spec.joint_names)
+    for _ in range(200):
+        assert not loop.controller.step(loop.state(), np.zeros(n), np.zeros(n)).any()

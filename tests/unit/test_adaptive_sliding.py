@@ -248,3 +248,15 @@ def test_wrong_numbers_of_joints_are_refused() -> None:
             replace(GAINS, **change)
     with pytest.raises(KuwaError, match="whole number"):
         SlidingController(ArmModel(ArmParameters()), replace(GAINS, dead_time=1.5e-3), T)
+
+
+@pytest.mark.parametrize("dead_time", [0, 20])
+def test_an_applied_torque_that_is_no_number_does_not_stay(dead_time: int) -> None:
+    """Not even where there is no reference, so that nothing is learnt from it either."""
+    controller = adaptive(replace(COMPOSITE, dead_time=dead_time * T))
+    for k in range(200):
+        applied = np.full(2, np.nan) if k == 5 else None
+        tau = controller.step(np.zeros(2), None, applied=applied)
+        assert np.isfinite(tau).all()
+        assert np.isfinite(controller.s).all()
+    assert not controller.refused or controller.refused == STALE

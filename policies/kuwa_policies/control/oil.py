@@ -217,6 +217,9 @@ def step_oil(
             continue
         if mode == VELOCITY:
             v = velocity[j]
+            if abs(v) < still:
+                # A stick at rest means a valve at rest, whatever was learnt.
+                continue
         else:
             q_r, _ = sample(start + T, j, chunk_t, chunk_q, chunk_qd)
             _, v = sample(start + T + lag[j], j, chunk_t, chunk_q, chunk_qd)

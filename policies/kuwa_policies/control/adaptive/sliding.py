@@ -157,7 +157,8 @@ class SlidingController:
             np.clip(G + self._y, -self._limit, self._limit, out=self._tau)
             return self._tau
         motion = self._hold if reference is None or self.refused == STALE else reference
-        if self.refused == OVERRIDDEN and not _sane(done):
+        if not _sane(done):
+            # With no reference it is not even looked at, but it would stay in the predictor.
             done = self._tau
         due = self.predictor.push(done, self._y, motion)
         qd = self.observer.step(q, due[4])
