@@ -114,7 +114,7 @@ def _machine(path: Path) -> list[str]:
         "|---|---|---|---|---|---|",
     ]  # fmt: skip
     for joint, function in mapping.functions.items():
-        what = function.type
+        what: str = function.type
         for key in ("side", "valve", "channel"):
             if hasattr(function, key):
                 what += f" {getattr(function, key)}"
