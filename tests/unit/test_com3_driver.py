@@ -277,9 +277,16 @@ def test_the_pump_is_at_the_highest_port_that_takes_oil_and_unknown_while_none_d
     flow = np.zeros((4, 2))
     flow[0] = (-1e-3, 1e-3)  # lowered by its load: oil leaves the loaded side
     flow[2] = (-1e-3, 1e-3)
-    assert pump_pressure(p, flow, 2e6) == pytest.approx(14e6)
-    assert math.isnan(pump_pressure(p, np.zeros((4, 2)), 2e6))
-    assert math.isnan(pump_pressure(np.full((4, 2), np.nan), flow, 2e6))
+    none = np.zeros((4, 2), bool)
+    assert pump_pressure(p, flow, none, 2e6) == pytest.approx(14e6)
+    assert math.isnan(pump_pressure(p, np.zeros((4, 2)), none, 2e6))
+    assert math.isnan(pump_pressure(np.full((4, 2), np.nan), flow, none, 2e6))
+    # The boom is told to rise and stands: its cylinder extends while its joint would go negative.
+    drives = Drives(load_machine("zx200"))
+    asked = drives.inlets(np.array([0.0, -0.6, 1.5, 0.9]), np.array([0.0, -0.5, 0.0, 0.03]))
+    assert asked.tolist() == [[False, False], [True, False], [False, False], [False, False]]
+    assert pump_pressure(p, flow, asked, 2e6) == pytest.approx(14e6)
+    assert pump_pressure(p, np.zeros((4, 2)), asked, 2e6) == pytest.approx(11e6)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ class Com3Robot:
         joints = list(spec.joints.values())
         self._mount = np.array(joints[0].origin, dtype=float)
         n = len(joints)
+        self._carried = np.zeros(n)
         self._state = MachineState(
             stamp=0.0, q=np.full(n, np.nan), qd=np.full(n, np.nan), effort=np.full(n, np.nan),
             pressure=np.full((n, 2), np.nan), pump_pressure=math.nan, pump_flow=math.nan,
@@ -186,7 +187,9 @@ class Com3Robot:
             self._link.send(now, self._setting.id, self._setting_frame())
         self._link.send(now, self._command.id, data)
         carried = self._command.decode(data)
-        return self.signals.valves(carried) if effort else self.signals.fractions(carried)
+        signals = self.signals
+        self._carried = signals.valves(carried) if effort else signals.fractions(carried)
+        return self._carried.copy()
 
     def _setting_frame(self) -> bytes:
         self._alive = (self._alive + 1) % 256
@@ -215,7 +218,8 @@ class Com3Robot:
         pump = flow = power = math.nan
         if oil and flows:
             taken = signals.flow(flows)
-            pump = pump_pressure(pressure, taken, self._margin)
+            asked = self._drives.inlets(q, self._carried)
+            pump = pump_pressure(pressure, taken, asked, self._margin)
             flow, power = delivered(pressure, taken)
         position, attitude = self._pose(q)
         return MachineState(

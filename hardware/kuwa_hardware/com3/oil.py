@@ -12,6 +12,8 @@ from kuwa_machines.spec import CylinderDrive, MachineSpec
 
 LEAST_FLOW = 0.5 * 8.0 / 6e4
 """Half a step of COM3's flows [m³/s]."""
+LEAST_COMMAND = 0.05
+"""Smaller ones are within the dead band of most valves."""
 POINTS = 257
 """Of each joint's table; between two of them a lever arm is a straight line to 1e-4."""
 
@@ -54,22 +56,30 @@ class Drives:
         V = self.volumes(q)
         return np.asarray(pressure[:, 0] * V[:, 0] - pressure[:, 1] * V[:, 1])
 
+    def inlets(self, q: Array, u: Array) -> Array:
+        """Return which ports commands u open to the pump, shape (n, 2)."""
+        moved = u * self.volumes(q)[:, 0]
+        opened = np.abs(u) > LEAST_COMMAND
+        return np.column_stack([opened & (moved > 0.0), opened & (moved < 0.0)])
+
     def flow(self, q: Array, qd: Array) -> Array:
         """Return the oil that enters each side, shape (n, 2) [m³/s]; out of it is negative."""
         V = self.volumes(q)
         return np.column_stack([V[:, 0] * qd, -V[:, 1] * qd])
 
 
-def pump_pressure(pressure: Array, flow: Array, margin: float) -> float:
+def pump_pressure(pressure: Array, flow: Array, asked: Array, margin: float) -> float:
     """Return the pump's pressure [Pa] as the drives show it; NaN while nothing takes oil.
 
-    One pump serves the highest load: what enters a port comes at no less than that port's pressure.
+    One pump serves the highest load: what enters a port comes at no less than that port's pressure,
+    and before a joint that is told to move and cannot the pump stands at that joint's pressure.
 
     Args:
         pressure: of the ports, shape (n, 2) [Pa]. flow: into them [m³/s].
+        asked: whether a command opens the port to the pump, shape (n, 2).
         margin: that the pump keeps above the highest load [Pa].
     """
-    taking = flow > LEAST_FLOW
+    taking = asked | (flow > LEAST_FLOW)
     return float(pressure[taking].max()) + margin if taking.any() else math.nan
 
 
