@@ -33,11 +33,11 @@ def crossings(x: np.ndarray) -> list[int]:
 def test_a_learnt_oscillator_keeps_size_and_period_alone() -> None:
     student = Student(dataclasses.replace(teacher("harmonic"), seconds=100.0))
     errors = student.learn()
-    assert errors[-1] < 0.03
+    assert errors[-1] < 0.01
     student.let_go(np.array([0.7, 0.0]))
     student.network.activity.reset()
     run = student.run(5.0)
-    assert run.x_hat[-2000:].std() == pytest.approx(run.x[-2000:].std(), rel=0.25)
+    assert run.x_hat[-2000:].std() == pytest.approx(run.x[-2000:].std(), rel=0.1)
     own, true = crossings(run.x_hat[:, 0]), crossings(run.x[:, 0])
     assert np.diff(own).mean() == pytest.approx(np.diff(true).mean(), rel=0.05)
     assert run.rate < 20.0
@@ -54,6 +54,27 @@ def test_a_learnt_switch_stays_where_it_was_pushed() -> None:
     for t in (490, 1490, 2490, 3990):
         assert run.x_hat[t, 0] == pytest.approx(run.x[t, 0], abs=0.12)
     assert np.sign(run.x[[490, 1490, 2490, 3990], 0]).tolist() == [1, -1, 1, -1]
+
+
+def test_a_learnt_damped_oscillator_decays_as_fast_as_its_teacher() -> None:
+    student = Student(dataclasses.replace(teacher("damped"), seconds=60.0))
+    student.learn()
+    student.let_go(np.array([0.7, 0.0]))
+    run = student.run(2.0)
+    start, end = np.linalg.norm(run.x_hat[:300], axis=1), np.linalg.norm(run.x_hat[-300:], axis=1)
+    true = np.linalg.norm(run.x[:300], axis=1).mean() / np.linalg.norm(run.x[-300:], axis=1).mean()
+    assert np.log(start.mean() / end.mean()) == pytest.approx(np.log(true), rel=0.15)
+
+
+def test_the_flow_of_lorenz_is_learnt_where_it_goes() -> None:
+    student = Student(dataclasses.replace(teacher("lorenz"), seconds=50.0))
+    student.learn()
+    p, states = student.p, student.run(5.0).x[::10]
+    W = np.linalg.lstsq(p.D.T, student.network.Omega_s.T.astype(float), rcond=None)[0].T
+    learnt = np.tanh(states @ p.M.T + p.theta) @ W - p.leak * states
+    true = np.array([f("lorenz", x) for x in states])
+    # 0.04, 0.20 and 0.21 were measured, and 0.6 to 1 with dendrites whose means are not taken away.
+    assert (np.abs(learnt - true).mean(axis=0) < 0.3 * true.std(axis=0)).all()
 
 
 def test_an_ignorant_network_has_no_dynamics() -> None:
