@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.linkage import lever_arm
@@ -56,7 +57,7 @@ class Drives:
         V = self.volumes(q)
         return np.asarray(pressure[:, 0] * V[:, 0] - pressure[:, 1] * V[:, 1])
 
-    def inlets(self, q: Array, u: Array) -> Array:
+    def inlets(self, q: Array, u: Array) -> NDArray[np.bool_]:
         """Return which ports commands u open to the pump, shape (n, 2)."""
         moved = u * self.volumes(q)[:, 0]
         opened = np.abs(u) > LEAST_COMMAND
@@ -68,7 +69,7 @@ class Drives:
         return np.column_stack([V[:, 0] * qd, -V[:, 1] * qd])
 
 
-def pump_pressure(pressure: Array, flow: Array, asked: Array, margin: float) -> float:
+def pump_pressure(pressure: Array, flow: Array, asked: NDArray[np.bool_], margin: float) -> float:
     """Return the pump's pressure [Pa] as the drives show it; NaN while nothing takes oil.
 
     One pump serves the highest load: what enters a port comes at no less than that port's pressure,
