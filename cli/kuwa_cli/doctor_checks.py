@@ -176,6 +176,8 @@ def discovery() -> list[Finding]:
         return [Finding("bad", "ROS_DOMAIN_ID", f"{text!r} is no domain", remedy)]
     domain, base = int(text), 7400 + 250 * int(text)
     reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET (the default of ROS 2)")
+    if os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE", "").endswith("loopback.xml"):
+        reach = "on the loopback only"
     found = f"{domain}, discovery {reach}"
     if domain > 101:
         remedy = "Choose 0 to 101: higher ones share ports with other programs."

@@ -65,10 +65,21 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     ),
     "supervisor": Permission(
         (t.EMERGENCY_STOP, t.ALARMS),
-        (t.DIAGNOSTICS, t.SAFETY, t.ROBOT_STATUS),
+        # Its black box keeps everything but pictures.
+        (*(topic for topic in t.TOPICS if "<" not in topic.name),
+         *(t.heartbeat(name) for name in ("supervisor", "perception", "teleop"))),
         asks=(t.SET_MODE[0],),
     ),
 }  # fmt: skip
+
+
+PEOPLE: Final[dict[str, Permission]] = {
+    "kuwa_person": Permission((t.EMERGENCY_STOP,), (t.SAFETY, t.ALARMS), asks=(t.SET_MODE[0],)),
+    "preflight": Permission(
+        (t.REQUEST, t.EMERGENCY_STOP), (*SENSORS, t.APPLIED, t.SAFETY), asks=(t.SET_MODE[0],)
+    ),
+}
+"""Nodes through which a person speaks to a stack: ``kuwa mode`` and ``kuwa preflight``."""
 
 
 def policy(specs: Iterable[NodeSpec], cameras: Iterable[str] = ()) -> str:
@@ -88,6 +99,16 @@ def policy(specs: Iterable[NodeSpec], cameras: Iterable[str] = ()) -> str:
             ET.SubElement(enclave, "profiles"), "profile", ns=spec.namespace, node=spec.name
         )
         _fill(profile, spec, [s for s in specs if s.namespace == spec.namespace], pictures)
+    for namespace in dict.fromkeys(spec.namespace for spec in specs):
+        for name, may in PEOPLE.items():
+            enclave = ET.SubElement(enclaves, "enclave", path=f"{namespace}/{name}")
+            profile = ET.SubElement(
+                ET.SubElement(enclave, "profiles"), "profile", ns=namespace, node=name
+            )
+            _rules(
+                profile, {topic.name for topic in may.writes} | {"/parameter_events"},
+                {topic.name for topic in may.reads}, may.serves, may.asks,
+            )  # fmt: skip
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, "unicode") + "\n"
 
@@ -111,6 +132,16 @@ def _fill(
     else:
         asks += [f"{name}/change_state" for name in names]
         reads |= {t.heartbeat(name).name for name in names}
+    _rules(profile, writes, reads, serves, asks)
+
+
+def _rules(
+    profile: ET.Element,
+    writes: Iterable[str],
+    reads: Iterable[str],
+    serves: Iterable[str],
+    asks: Iterable[str],
+) -> None:
     for what, rule, found in (
         ("topic", {"publish": "ALLOW"}, sorted(writes)),
         ("topic", {"subscribe": "ALLOW"}, sorted(reads)),
