@@ -19,8 +19,10 @@ def generate_launch_description():
             "controller_state_out",
             "parameters",
             "partners",
+            "bus",
             "use_sim_time",
             "params_file",
             "log_level",
         ),
+        emulated=True,
     )
