@@ -72,7 +72,7 @@ class Bodies:
         self.support = _half_planes(support_polygon(spec))
         self.boxes = self._boxes(spec)
         self.points = self._points(spec)
-        self.ball = self._ball(spec)
+        self.balls = self._balls()
         self.space = self._space(spec)
         self.zones, self.edges = (zones or KeepOut({})).arrays()
         self.weight[at.KEEP_ZONE] = (zones or KeepOut({})).clearance
@@ -130,6 +130,7 @@ class Bodies:
                 for x in (box[at.LOW_X], box[at.HIGH_X]):
                     for y in (box[at.LOW_Y], box[at.HIGH_Y]):
                         rows.append((box[at.BOX_LINK], x, y, box[at.LOW_Z]))
+        rows[self.tools :] = sorted(rows[self.tools :], key=lambda row: row[0])
         return np.array(rows, dtype=float).reshape(-1, at.N_POINT)
 
     def _space(self, spec: MachineSpec) -> Array:
@@ -144,18 +145,32 @@ class Bodies:
         row[at.SPACE_HIGH_X : at.SPACE_HIGH_Z + 1] = work.high or (at.FAR,) * 3
         return row
 
-    def _ball(self, spec: MachineSpec) -> Array:
-        """Return link, centre and radius of a ball around the tool's points, shape (5,); radius 0
-        where there are none, and infinite where they are on several links."""
-        link = float(self.index.get(spec.tool.link, -1))
-        own = self.points[: self.tools]
-        if not len(own):
-            return np.array([link, 0.0, 0.0, 0.0, 0.0])
-        centre = own[:, at.AT_X : at.AT_Z + 1].mean(0)
-        size = float(np.linalg.norm(own[:, at.AT_X : at.AT_Z + 1] - centre, axis=1).max())
-        if (own[:, at.LINK] != link).any():
-            size = 10.0 * at.FAR
-        return np.array([link, *centre, size])
+    def _balls(self) -> Array:
+        """Return balls around the points of the tool and of each link, shape (b, 8)."""
+        rows = [self._ball(0, self.tools)]
+        first = self.tools
+        for last in range(first + 1, len(self.points) + 1):
+            if last == len(self.points) or (
+                self.points[last, at.LINK] != self.points[first, at.LINK]
+            ):
+                rows.append(self._ball(first, last))
+                first = last
+        return np.array(rows)
+
+    def _ball(self, first: int, last: int) -> Array:
+        row = np.zeros(at.N_BALL)
+        own = self.points[first:last]
+        row[at.LINK], row[at.FROM], row[at.TO] = -1, first, last
+        if len(own):
+            places = own[:, at.AT_X : at.AT_Z + 1]
+            centre = places.mean(0)
+            row[at.LINK] = own[0, at.LINK]
+            row[at.AT_X : at.AT_Z + 1] = centre
+            row[at.SIZE] = np.linalg.norm(places - centre, axis=1).max()
+            if (own[:, at.LINK] != own[0, at.LINK]).any():
+                # Points of several links have no ball in common: look at each.
+                row[at.SIZE] = 10.0 * at.FAR
+        return row
 
     def _levers(self, spec: MachineSpec) -> Array:
         """Return how far the farthest point may be from each joint, shape (n,) [m]."""

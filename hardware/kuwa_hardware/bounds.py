@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 GRID: Final = 65
 LONGEST: Final = 4.0
 """Dead time for which the model remembers [s]: that of a file, and twice as much on cold oil."""
-BRAKE_SHARE: Final = 0.8
-"""Of a slewing motor's relief torque that is counted on for braking."""
 WEAR: Final = 1.05
 """Velocities of the model over those of the file: valves differ."""
-OPEN_CENTRE: Final = 1.5
+OPEN_CENTRE: Final = 1.15
 """The same with open-centre valves, whose flow grows as the load falls."""
 
 LIMITS: Final[dict[int, tuple[str, str]]] = {
@@ -47,6 +45,8 @@ LIMITS: Final[dict[int, tuple[str, str]]] = {
     motion.ZONE: ("keep_out", "could not stop before a zone that is kept out"),
 }
 """Row of the failure table and words of each bit."""
+SHAPING: Final = frozenset({"acceleration_limit", "jerk_limit"})
+"""Rows that every honest motion meets as it begins: told as reasons, not shown as alarms."""
 
 
 class Bounds:
@@ -66,7 +66,7 @@ class Bounds:
         self.slowing = 1.0
         """Dead time and lag over those of the machine's file."""
         self._x = np.zeros((n, motion.N_STATES))
-        self._x[:, motion.BRAKE] = self._parameters[:, motion.QDD]
+        self._x[:, motion.BRAKE] = self._x[:, motion.SPEEDUP] = self._parameters[:, motion.QDD]
         self._x[:, motion.AHEAD] = spec.home
         size = int(LONGEST / motion.BIN)
         self._ring_v, self._ring_s = np.zeros((size, n)), np.zeros((size, n))
@@ -83,7 +83,7 @@ class Bounds:
         arrays: list[Any]
         if b is None:
             arrays = [np.zeros((0, k)) for k in (postures.N_LINK, GRID, 2)]
-            arrays += [np.zeros((0, postures.N_POINT)), 0, np.zeros(5)]
+            arrays += [np.zeros((0, postures.N_POINT)), 0, np.zeros((1, postures.N_BALL))]
             arrays += [np.zeros((0, postures.N_BOX))]
             arrays += [np.zeros(postures.N_SPACE), np.zeros((0, postures.N_ZONE)), np.zeros((0, 4))]
             arrays += [np.zeros((4, 3)), np.zeros(postures.N_WEIGHT), np.zeros((0, 3))]
@@ -91,7 +91,7 @@ class Bounds:
             self._parameters[:, motion.LEVER] = b.levers
             settings[bounding.JERK_LIMIT] = spec.safety.jerk or JERK
             settings[bounding.POWER_LIMIT] = spec.hydraulics.pump_power
-            arrays = [b.links, b.led, b.led_grid, b.points, b.tools, b.ball, b.boxes, b.space]
+            arrays = [b.links, b.led, b.led_grid, b.points, b.tools, b.balls, b.boxes, b.space]
             arrays += [b.zones, b.edges]
             arrays += [b.base, b.weight, b.support]
         k = len(arrays[0])
@@ -104,7 +104,7 @@ class Bounds:
             *arrays, np.zeros((k, 3, 3)), np.zeros((k, 3)), np.zeros((k + 1, 3)),
             np.zeros((k + 1, 3)),
         )  # fmt: skip
-        self._scratch = (np.zeros(4), np.zeros(4), np.zeros(4), np.zeros(2 * n))
+        self._scratch = (np.zeros(4), np.zeros(4), np.zeros(4), np.zeros((4, 2 * n + 1)))
         self._advance = (
             self._parameters, self._table, self._x, self._ring_v, self._ring_s, self._clock,
         )  # fmt: skip
@@ -237,7 +237,7 @@ def _fill(spec: MachineSpec, joint: Joint, p: Array, table: Array) -> None:
     table[:] = factor * np.minimum(flows, most)[:, None] / volume
     whole = joint.parent == spec.undercarriage.link and joint.child != spec.tool.link
     if isinstance(drive, MotorDrive) and joint.axis == "z" and whole:
-        p[motion.TORQUE] = BRAKE_SHARE * drive.relief * drive.displacement
+        p[motion.TORQUE] = drive.relief * drive.displacement
     else:
         # A cylinder follows its valve; its load's inertia is small against its force.
         p[motion.FREE] = 1.0

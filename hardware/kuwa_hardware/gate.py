@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from kuwa_hardware.bounds import Bounds, words
+from kuwa_hardware.bounds import SHAPING, Bounds, words
 from kuwa_hardware.envelope import Envelope
 from kuwa_hardware.failures import failures
 from kuwa_hardware.faults import Faults
@@ -338,7 +338,7 @@ class Gate:
         applied = self._bounds.bound(wanted, self._applied, self._state, cap, loss, dt)
         if self._bounds.flags.any():
             for code, why in words(self._bounds.flags, self._names):
-                if code:
+                if code and code not in SHAPING:
                     self._faults.note(code, now)
                 reasons.append(why)
         return applied

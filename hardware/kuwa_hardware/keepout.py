@@ -75,7 +75,7 @@ class KeepOut:
         return cls(file.zones, file.clearance_m)
 
     def arrays(self) -> tuple[Array, Array]:
-        """Return zones (z, 5) and their edges (e, 4); see :mod:`kuwa_hardware.kernels.postures`."""
+        """Return zones (z, 9) and their edges (e, 4); see :mod:`kuwa_hardware.kernels.postures`."""
         rows: list[tuple[float, ...]] = []
         edges: list[tuple[float, ...]] = []
         for zone in self.zones.values():
@@ -83,7 +83,9 @@ class KeepOut:
             corners = [p for k, p in enumerate(zone.polygon_m) if p != zone.polygon_m[k - 1]]
             for a, b in zip(corners, corners[1:] + corners[:1], strict=True):
                 edges.append((*a, *b))
-            rows.append((first, len(edges), zone.z_min_m, zone.z_max_m, zone.frame == "map"))
+            x, y = np.array(zone.polygon_m).T
+            heights = (zone.z_min_m, zone.z_max_m, zone.frame == "map")
+            rows.append((first, len(edges), *heights, x.min(), x.max(), y.min(), y.max()))
         return (
             np.array(rows, dtype=float).reshape(-1, N_ZONE),
             np.array(edges, dtype=float).reshape(-1, 4),

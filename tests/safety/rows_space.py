@@ -28,9 +28,11 @@ def tool_at(q: Array) -> Array:
 def first_limited(bench: Bench, values: Any, code: str) -> tuple[float, str]:
     """Return when what is asked for is changed because of a limit, counted from the tick in which
     its bound is above what is applied [ms], and what was said."""
+    said = {"acceleration_limit": "changes faster", "jerk_limit": "begins or ends its change"}
     for _ in range(3000):
         out = bench.tick(bench.request(values))
-        if code in out.safety.alarms:
+        told = code in said and said[code] in " ".join(out.safety.reasons)
+        if told or code in out.safety.alarms:
             assert any(out.safety.limited)
             return 1e3 * TICK, " ".join(out.safety.reasons)
     raise AssertionError(f"never limited by {code}")

@@ -19,6 +19,7 @@ from kuwa_hardware.kernels.motion import (
     BIN,
     BRAKE,
     CAP,
+    CARRIED,
     CURVE,
     DEAD,
     EXCESS,
@@ -38,12 +39,13 @@ from kuwa_hardware.kernels.motion import (
     QD_MAX,
     QDD,
     REACH,
+    SPEEDUP,
     TICK,
-    TIP,
     TORQUE,
     VELOCITY,
     V,
     foresee,
+    full_velocity,
     shape,
     speed_within,
     steady,
@@ -72,10 +74,13 @@ SLOPE, NEUTRAL_SLOPE, JERK_LIMIT, POWER_LIMIT, MARGIN, N_SETTINGS = range(6)
 
 LEAST_STEP, MOST_STEP = 0.03, 0.35
 """Between two samples of the way to rest [s]."""
-FINE = 0.12
+FINE = 0.2
 """No part moves farther between two samples near a limit [m]."""
 SAMPLES = 64
 HALVINGS = 4
+BRAKE_SHARE, SPEEDUP_SHARE = 0.8, 1.5
+"""Of a slewing motor's relief torque over the inertia: counted on for braking, and reckoned with
+for speeding up, since the inertia is taken on the high side."""
 CREEP = 0.03
 """Of a joint's velocity: slower than that nothing is let through near a limit of the space."""
 PROBE = 0.02
@@ -119,7 +124,10 @@ def single(u, j, q, qd, p, table, x, slope, margin):  # type: ignore[no-untyped-
     drift = max(sign * excess, 0.0)
     if abs(limit) < FAR:
         room = sign * (limit - ahead) - margin - drift * p[j, DEAD]
-        allowed = speed_within(p, j, room, brake, slope)
+        # Towards its end a cylinder's lever falls, and the same flow moves the joint faster.
+        gain = full_velocity(p, table, j, limit, positive)
+        gain = max(gain / full_velocity(p, table, j, ahead, positive), 1.0)
+        allowed = speed_within(gain * p[j, LAG], room, brake / gain, slope)
         if sign * x[j, V] + drift > allowed * 1.02 + 1e-3 and sign * x[j, V] > -1e-3:
             allowed = 0.0
         near = stroke(p, table, j, allowed, ahead, positive)
@@ -170,8 +178,10 @@ def powered(out, p, pressure, limit, flags):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def comes_to_rest(u, q, model, world, worst, floor, posture):  # type: ignore[no-untyped-def]
-    """Fill the least distances on the way to rest; return early where one is below its floor.
+def comes_to_rest(u, q, model, world, worst, floor, early, begin, posture):  # type: ignore[no-untyped-def]
+    """Fill the least distances on the way to rest; end ``early`` where one is below its floor.
+
+    Samples start ``begin`` seconds from now. With ``early`` the place of rest is looked at first.
 
     A joint that is told to go faster than it does is taken to do so at once, when the command
     begins to act: what it cannot stop from it must not be told.
@@ -196,13 +206,26 @@ def comes_to_rest(u, q, model, world, worst, floor, posture):  # type: ignore[no
         if p[j, LAG] > 0.0 and abs(v) > 0.0:
             brake[j] = min(brake[j], abs(v) / (2.0 * p[j, LAG]))
         lag[j] = math.ceil(p[j, DEAD] / BIN)
-        if links.shape[0] > 0 and (v != 0.0 or x[j, EXCESS] != 0.0):
+        if links.shape[0] > 0 and (v != 0.0 or x[j, CARRIED] != 0.0):
             stop = p[j, DEAD] + (hold + abs(v) / brake[j] if v != 0.0 else 0.0)
             end = max(end, stop)
     for k in range(N_GROUPS):
         worst[k] = FAR
+        posture[k, 2 * n] = 0.0
     head = int(clock[HEAD])
-    t, dt = 0.0, 0.0
+    if early and end > 0.0:
+        for j in range(n):
+            v = speed[j]
+            at[j] = x[j, AHEAD] + x[j, CARRIED] * p[j, DEAD] + v * hold
+            if v != 0.0:
+                at[j] += 0.5 * v * abs(v) / brake[j]
+            at[j] = min(max(at[j], p[j, Q_MIN]), p[j, Q_MAX])
+        distances(at, 0.0, world, g)
+        for i in range(N_GROUPS):
+            if g[i] < floor[i] - SLACK:
+                worst[i] = g[i]
+                return
+    t, dt = min(begin, end), 0.0
     for k in range(SAMPLES):
         reach = 0.0
         for j in range(n):
@@ -211,11 +234,11 @@ def comes_to_rest(u, q, model, world, worst, floor, posture):  # type: ignore[no
                 past = (head - lag[j] + int(t / BIN)) % size
                 begin = (head - lag[j]) % size
                 at[j] = q[j] + ring_s[past, j] - ring_s[begin, j]
-                at[j] += x[j, EXCESS] * t
-                rate = max(abs(ring_v[past, j] + x[j, EXCESS]), abs(speed[j]))
+                at[j] += x[j, CARRIED] * t
+                rate = max(abs(ring_v[past, j] + x[j, CARRIED]), abs(speed[j]))
             else:
                 v = speed[j]
-                at[j] = x[j, AHEAD] + x[j, EXCESS] * p[j, DEAD] + v * min(late, hold)
+                at[j] = x[j, AHEAD] + x[j, CARRIED] * p[j, DEAD] + v * min(late, hold)
                 rate = abs(v)
                 if late > hold and v != 0.0:
                     d = min(late - hold, abs(v) / brake[j])
@@ -227,10 +250,13 @@ def comes_to_rest(u, q, model, world, worst, floor, posture):  # type: ignore[no
         near = FAR
         for i in range(N_GROUPS):
             worst[i] = min(worst[i], g[i])
-            if worst[i] < floor[i] - SLACK:
-                posture[:n] = at
-                posture[n : 2 * n] = speed
-                return
+            if g[i] < floor[i] - SLACK and posture[i, 2 * n] == 0.0:
+                # Where on the way this limit is passed first, and how fast.
+                posture[i, :n] = at
+                posture[i, n : 2 * n] = speed
+                posture[i, 2 * n] = 1.0
+                if early:
+                    return
             # The centre of mass moves by less than a third of what the tool does.
             near = min(near, abs(g[i]) if i != G_TIP else 3.0 * abs(g[i]))
         for i in range(before.shape[0]):
@@ -256,17 +282,10 @@ def kept_apart(out, flags, q, model, world, scratch):  # type: ignore[no-untyped
     worst, floor, stop, posture = scratch
     for i in range(N_GROUPS):
         floor[i] = 0.0
-    comes_to_rest(out, q, model, world, worst, floor, posture)
-    bad = 0
-    for i in range(N_GROUPS):
-        if worst[i] < -SLACK:
-            bad |= REACH << i
-    if bad == 0:
+    if _passes(out, q, model, world, worst, floor, True, 0.0, posture):
         return
     zero, trial = np.zeros(n), out.copy()
-    for i in range(N_GROUPS):
-        floor[i] = -FAR
-    comes_to_rest(zero, q, model, world, stop, floor, posture)
+    comes_to_rest(zero, q, model, world, stop, floor, False, 0.0, posture)
     beyond = 0
     for i in range(N_GROUPS):
         floor[i] = min(stop[i], 0.0)
@@ -274,23 +293,23 @@ def kept_apart(out, flags, q, model, world, scratch):  # type: ignore[no-untyped
             beyond |= REACH << i
     if beyond:
         # Stopping now would not be in time: of what makes it worse nothing is left.
-        for i in range(N_GROUPS):
-            floor[i] = 0.0 if stop[i] < -SLACK else -FAR
-        comes_to_rest(zero, q, model, world, worst, floor, posture)
-        for i in range(N_GROUPS):
-            floor[i] = min(stop[i], 0.0)
-        guilty = _guilty(out, posture, beyond, world, worst)
+        guilty = _guilty(out, posture, beyond, world)
         for j in range(n):
             if guilty[j] and out[j] != 0.0:
                 out[j] = trial[j] = 0.0
                 flags[j] |= beyond
-        if _passes(out, q, model, world, worst, floor, posture):
-            return
+    # What is on its way is the same whatever is told now.
+    begin = FAR
+    for j in range(n):
+        if out[j] != 0.0:
+            begin = min(begin, p[j, DEAD])
+    if _passes(out, q, model, world, worst, floor, False, begin, posture):
+        return
     bad = 0
     for i in range(N_GROUPS):
         if worst[i] < floor[i] - SLACK:
             bad |= REACH << i
-    guilty = _guilty(out, posture, bad, world, worst)
+    guilty = _guilty(out, posture, bad, world)
     if not guilty.any():
         guilty[:] = True
     low, high = 0.0, 1.0
@@ -298,7 +317,7 @@ def kept_apart(out, flags, q, model, world, scratch):  # type: ignore[no-untyped
         share = 0.5 * (low + high)
         for j in range(n):
             trial[j] = share * out[j] if guilty[j] else 0.0
-        if _passes(trial, q, model, world, worst, floor, posture):
+        if _passes(trial, q, model, world, worst, floor, True, begin, posture):
             low = share
         else:
             high = share
@@ -310,7 +329,7 @@ def kept_apart(out, flags, q, model, world, scratch):  # type: ignore[no-untyped
             speed = abs(steady(p, table, j, trial[j], x[j, AHEAD]))
             if speed < CREEP * p[j, QD_MAX]:
                 trial[j] = 0.0
-    if not guilty.all() and not _passes(trial, q, model, world, worst, floor, posture):
+    if not guilty.all() and not _passes(trial, q, model, world, worst, floor, True, begin, posture):
         for j in range(n):
             if not guilty[j]:
                 trial[j] = 0.0
@@ -321,32 +340,32 @@ def kept_apart(out, flags, q, model, world, scratch):  # type: ignore[no-untyped
 
 
 @njit(cache=True, error_model="numpy")
-def _guilty(out, posture, bad, world, worst):  # type: ignore[no-untyped-def]
-    """Return which joints' motion makes a limit worse that is passed in a posture on the way."""
+def _guilty(out, posture, bad, world):  # type: ignore[no-untyped-def]
+    """Return which joints' motion makes a limit worse where it is passed first on the way."""
     n = out.shape[0]
     guilty = np.zeros(n, np.bool_)
     here, there = np.empty(N_GROUPS), np.empty(N_GROUPS)
-    at = posture[:n].copy()
-    distances(at, 0.0, world, here)
-    for j in range(n):
-        if out[j] == 0.0:
+    for i in range(N_GROUPS):
+        if not bad & (REACH << i):
             continue
-        kept = at[j]
-        at[j] += math.copysign(PROBE, out[j])
-        distances(at, 0.0, world, there)
-        at[j] = kept
-        for i in range(N_GROUPS):
-            if bad & (REACH << i) and there[i] < here[i] - 1e-3 * PROBE:
-                guilty[j] = True
-            elif bad & TIP and i == G_TIP and abs(posture[n + j]) > 0.05:
-                # Motion itself takes of the stability, whichever way.
-                guilty[j] = True
+        at = posture[i, :n].copy()
+        distances(at, 0.0, world, here)
+        for j in range(n):
+            if out[j] == 0.0 or guilty[j]:
+                continue
+            kept = at[j]
+            at[j] += math.copysign(PROBE, out[j])
+            distances(at, 0.0, world, there)
+            at[j] = kept
+            # Of the stability motion itself takes, whichever way.
+            moves = i == G_TIP and abs(posture[i, n + j]) > 0.05
+            guilty[j] = moves or there[i] < here[i] - 1e-3 * PROBE
     return guilty
 
 
 @njit(cache=True, error_model="numpy")
-def _passes(u, q, model, world, worst, floor, posture):  # type: ignore[no-untyped-def]
-    comes_to_rest(u, q, model, world, worst, floor, posture)
+def _passes(u, q, model, world, worst, floor, early, begin, posture):  # type: ignore[no-untyped-def]
+    comes_to_rest(u, q, model, world, worst, floor, early, begin, posture)
     good = True
     for i in range(N_GROUPS):
         good = good and worst[i] >= floor[i] - SLACK
@@ -373,10 +392,11 @@ def bound(  # type: ignore[no-untyped-def]
         foresee(q, qd, p, x, ring_v, ring_s, clock)
     for j in range(n):
         flags[j] = 0
-        x[j, BRAKE] = p[j, QDD]
+        x[j, BRAKE] = x[j, SPEEDUP] = p[j, QDD]
         if known and p[j, TORQUE] > 0.0:
             inertia = swing_inertia(q, world)
-            x[j, BRAKE] = min(p[j, QDD], p[j, TORQUE] / max(inertia, 1.0))
+            x[j, BRAKE] = min(p[j, QDD], BRAKE_SHARE * p[j, TORQUE] / max(inertia, 1.0))
+            x[j, SPEEDUP] = max(p[j, QDD], SPEEDUP_SHARE * p[j, TORQUE] / max(inertia, 1.0))
         w = min(max(wanted[j], -1.0), 1.0)
         if w != wanted[j]:
             flags[j] |= HUGE

@@ -1,9 +1,10 @@
 """How joints answer valve commands, as the gate foresees it; compiled.
 
-A command acts one dead time later. The model follows the commands without delay: the velocity goes
-to v(u, q) = s**curve · v_full(q), s = (|u| − band)/(1 − band), with the valve's lag, and no faster
-than the joint can speed up or slow down. What it was one dead time ago is what the joint does now;
-what it does from then to now is what the joint will do until a command given now begins to act.
+A command acts one dead time later. The model follows the commands without delay: the valve's
+opening goes to s**curve, s = (|u| − band)/(1 − band), with its lag, and the velocity is that
+opening times v_full(q), but for a slewing body, which speeds up and slows down no faster than its
+motor's torque allows. What the model did one dead time ago is what the joint does now; what it does
+from then to now is what the joint will do until a command given now begins to act.
 
 All arrays have one row per joint; columns are named below.
 """
@@ -19,9 +20,10 @@ from numba import njit
     Q_MIN, Q_MAX, QD_MAX, QDD, DEAD, BAND, CURVE, LAG, OVER, FLOW_POS, FLOW_NEG, TORQUE, TABLE_Q,
     TABLE_STEP, FREE, LEVER, N_PARAMETERS,
 ) = range(17)  # fmt: skip
-# States: model velocity and travel, growth of the command, deceleration, and for one dead time
-# ahead: position, velocity in excess of the model.
-V, S, GROWTH, BRAKE, AHEAD, EXCESS, N_STATES = range(7)
+# States: model velocity and travel, growth of the command, deceleration that can be counted on and
+# acceleration that must be reckoned with, position one dead time ahead, velocity in excess of the
+# model and what of it is taken to go on, and the valve's opening as a share of its full flow.
+V, S, GROWTH, BRAKE, SPEEDUP, AHEAD, EXCESS, CARRIED, OPENING, N_STATES = range(10)
 # Clock of the ring of past velocities and travels.
 HEAD, REST, N_CLOCK = range(3)
 
@@ -29,8 +31,10 @@ BIN = 0.005
 """Of the ring [s]."""
 HOLD = 0.02
 """A command acts at least until the gate decides again [s]."""
-SMOOTH = 0.3
-"""Of the measured excess from state to state: a third of a velocity's noise is left."""
+SMOOTH = 0.15
+"""Of the measured excess from state to state: a quarter of a velocity's noise is left."""
+RINGING = 0.02
+"""Excess that is the oil column's swinging, not a motion that goes on [rad/s]."""
 TICK = 0.02
 """Longest time for which a command may grow at once: a loop that stood still jumps nowhere [s]."""
 
@@ -55,13 +59,18 @@ def full_velocity(p, table, j, q, positive):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def steady(p, table, j, u, q):  # type: ignore[no-untyped-def]
-    """Velocity that a command leads to [rad/s]."""
+def opening(p, j, u):  # type: ignore[no-untyped-def]
+    """Share of the full flow that a command leads to, with its sign."""
     s = (abs(u) - p[j, BAND]) / (1.0 - p[j, BAND])
     if s <= 0.0:
         return 0.0
-    v = min(s, 1.0) ** p[j, CURVE] * full_velocity(p, table, j, q, u > 0.0)
-    return v if u > 0.0 else -v
+    return math.copysign(min(s, 1.0) ** p[j, CURVE], u)
+
+
+@njit(cache=True, error_model="numpy")
+def steady(p, table, j, u, q):  # type: ignore[no-untyped-def]
+    """Velocity that a command leads to [rad/s]."""
+    return opening(p, j, u) * full_velocity(p, table, j, q, u > 0.0)
 
 
 @njit(cache=True, error_model="numpy")
@@ -86,14 +95,15 @@ def advance(dt, applied, p, table, x, ring_v, ring_s, clock):  # type: ignore[no
     bins = int(clock[REST] / BIN)
     clock[REST] -= bins * BIN
     for j in range(n):
-        wanted = steady(p, table, j, applied[j], x[j, AHEAD])
+        wanted = opening(p, j, applied[j])
+        part = 1.0 - math.exp(-dt / p[j, LAG]) if p[j, LAG] > 0.0 else 1.0
+        x[j, OPENING] += part * (wanted - x[j, OPENING])
+        wanted = x[j, OPENING]
+        wanted *= full_velocity(p, table, j, x[j, AHEAD], wanted > 0.0)
         change = wanted - x[j, V]
-        if p[j, LAG] > 0.0:
-            change *= 1.0 - math.exp(-dt / p[j, LAG])
         if p[j, FREE] == 0.0:
-            most = dt * (p[j, QDD] if wanted * x[j, V] >= 0.0 else x[j, BRAKE])
-            if abs(wanted) < abs(x[j, V]):
-                most = dt * x[j, BRAKE]
+            slower = wanted * x[j, V] < 0.0 or abs(wanted) < abs(x[j, V])
+            most = dt * (x[j, BRAKE] if slower else x[j, SPEEDUP])
             change = min(max(change, -most), most)
         v = x[j, V] + change
         x[j, S] += 0.5 * dt * (x[j, V] + v)
@@ -119,6 +129,10 @@ def foresee(q, qd, p, x, ring_v, ring_s, clock):  # type: ignore[no-untyped-def]
         past = (int(clock[HEAD]) - math.ceil(p[j, DEAD] / BIN)) % size
         x[j, EXCESS] += SMOOTH * (qd[j] - ring_v[past, j] - x[j, EXCESS])
         x[j, AHEAD] = q[j] + x[j, S] - ring_s[past, j]
+        # A joint that is slower than its model is taken to catch up.
+        same = x[j, EXCESS] * ring_v[past, j] >= 0.0
+        beyond = max(abs(x[j, EXCESS]) - RINGING, 0.0) if same else 0.0
+        x[j, CARRIED] = math.copysign(beyond, x[j, EXCESS])
 
 
 @njit(cache=True, error_model="numpy")
@@ -130,7 +144,7 @@ def told(p, ring_v, clock, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def speed_within(p, j, room, brake, slope):  # type: ignore[no-untyped-def]
+def speed_within(lag, room, brake, slope):  # type: ignore[no-untyped-def]
     """Greatest speed at which a joint can still stop within ``room`` [rad/s].
 
     The command is held for HOLD and then ramped to neutral at ``slope`` [1/s].
@@ -139,7 +153,7 @@ def speed_within(p, j, room, brake, slope):  # type: ignore[no-untyped-def]
         return 0.0
     hold = HOLD + 0.5 / slope
     by_brake = brake * (math.sqrt(hold * hold + 2.0 * room / brake) - hold)
-    return min(by_brake, room / (hold + p[j, LAG]))
+    return min(by_brake, room / (hold + lag))
 
 
 @njit(cache=True, error_model="numpy")

@@ -18,6 +18,8 @@ from numba import njit
 ) = range(12)  # fmt: skip
 # A point: its link, and where.
 LINK, AT_X, AT_Y, AT_Z, N_POINT = range(5)
+# A ball around points of a link begins like a point: its size, and which points from and to.
+SIZE, FROM, TO, N_BALL = range(4, 8)
 # A box of the body: its link and corners.
 BOX_LINK, LOW_X, LOW_Y, LOW_Z, HIGH_X, HIGH_Y, HIGH_Z, N_BOX = range(8)
 # Work space.
@@ -25,8 +27,8 @@ BOX_LINK, LOW_X, LOW_Y, LOW_Z, HIGH_X, HIGH_Y, HIGH_Z, N_BOX = range(8)
     RADIUS, ROOT_X, ROOT_Y, TOP, BOTTOM, SPACE_LOW_X, SPACE_LOW_Y, SPACE_LOW_Z, SPACE_HIGH_X,
     SPACE_HIGH_Y, SPACE_HIGH_Z, N_SPACE,
 ) = range(12)  # fmt: skip
-# A zone: its edges from first to last, heights, whether on the map.
-FIRST, LAST, Z_LOW, Z_HIGH, ON_MAP, N_ZONE = range(6)
+# A zone: its edges from first to last, heights, whether on the map, and the box around it.
+FIRST, LAST, Z_LOW, Z_HIGH, ON_MAP, X_LOW, X_HIGH, Y_LOW, Y_HIGH, N_ZONE = range(10)
 # Weights: standing mass and its centre, the load's link, place and mass, gravity's direction in the
 # base frame, and how far limits are kept away.
 (
@@ -139,6 +141,45 @@ def zone_distance(x, y, z, zone, edges):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
+def around(x, y, z, zone):  # type: ignore[no-untyped-def]
+    """Distance of a point from the upright box around a zone, at most that from the zone."""
+    dx = max(zone[X_LOW] - x, x - zone[X_HIGH], 0.0)
+    dy = max(zone[Y_LOW] - y, y - zone[Y_HIGH], 0.0)
+    dz = max(zone[Z_LOW] - z, z - zone[Z_HIGH], 0.0)
+    return math.sqrt(dx * dx + dy * dy + dz * dz)
+
+
+@njit(cache=True, error_model="numpy")
+def swept_distance(zone, edges, points, balls, base, rot, pos, least):  # type: ignore[no-untyped-def]
+    """Distance of all points from a zone, or less where that is far; ``least`` was found before."""
+    on_map = zone[ON_MAP] > 0.0
+    for b in range(balls.shape[0]):
+        for i in range(int(balls[b, FROM]) - 1, int(balls[b, TO])):
+            # First the ball around the points of a link, then these.
+            row = balls[b] if i < int(balls[b, FROM]) else points[i]
+            x, y, z = to_base(int(row[LINK]), row[AT_X], row[AT_Y], row[AT_Z], rot, pos)
+            if on_map:
+                x, y, z = (
+                    base[0, 0] * x + base[0, 1] * y + base[0, 2] * z + base[3, 0],
+                    base[1, 0] * x + base[1, 1] * y + base[1, 2] * z + base[3, 1],
+                    base[2, 0] * x + base[2, 1] * y + base[2, 2] * z + base[3, 2],
+                )
+            rough = around(x, y, z, zone)
+            if i < int(balls[b, FROM]):
+                rough -= balls[b, SIZE]
+                if rough >= least:
+                    break
+                if rough > CLOSE:
+                    least = rough
+                    break
+            elif rough > CLOSE:
+                least = min(least, rough)
+            elif rough < least:
+                least = min(least, zone_distance(x, y, z, zone, edges))
+    return least
+
+
+@njit(cache=True, error_model="numpy")
 def tip_distance(links, rot, pos, weight, support, dt, before, now):  # type: ignore[no-untyped-def]
     """Distance of the centre of mass from the nearest tipping line, less what motion takes of it.
 
@@ -198,17 +239,17 @@ def distances(q, dt, world, out):  # type: ignore[no-untyped-def]
     Args:
         q: joint positions, shape (n,) [rad]. dt: since the sample before [s]; 0: there is none.
         world: links, tables of led joints and their grids, points (those of the tool first), how
-            many are the tool's, a ball around these (link, centre, radius), boxes, work space,
+            many are the tool's, balls around each link's, the tool's first, boxes, work space,
             zones, edges, base (rotation and, in row 3, position on the map), weights, support, and
             scratch: rotations, positions, places of the masses before and now.
     """
-    (links, led, led_grid, points, tools, ball, boxes, space, zones, edges, base, weight, support,
+    (links, led, led_grid, points, tools, balls, boxes, space, zones, edges, base, weight, support,
      rot, pos, before, now) = world  # fmt: skip
     place(q, links, led, led_grid, rot, pos)
     reach, own, zone = FAR, FAR, FAR
     # A ball around the tool says most of the time that it is far from everything.
-    k, size = int(ball[0]), ball[4]
-    x, y, z = to_base(k, ball[1], ball[2], ball[3], rot, pos)
+    size = balls[0, SIZE]
+    x, y, z = to_base(int(balls[0, LINK]), balls[0, AT_X], balls[0, AT_Y], balls[0, AT_Z], rot, pos)
     rough = reach_distance(x, y, z, space) - size
     if rough > CLOSE or size <= 0.0:
         reach = rough
@@ -219,25 +260,17 @@ def distances(q, dt, world, out):  # type: ignore[no-untyped-def]
             own = min(own, rough)
         else:
             near = True
-    last = points.shape[0] if zones.shape[0] > 0 else tools
-    if near or reach == FAR or zones.shape[0] > 0:
-        for i in range(last):
+    if near or reach == FAR:
+        for i in range(tools):
             x, y, z = to_base(
                 int(points[i, LINK]), points[i, AT_X], points[i, AT_Y], points[i, AT_Z], rot, pos
             )
-            if i < tools:
-                reach = min(reach, reach_distance(x, y, z, space))
-                if near:
-                    for b in range(boxes.shape[0]):
-                        own = min(own, box_distance(x, y, z, boxes[b], rot, pos))
-            for k in range(zones.shape[0]):
-                if zones[k, ON_MAP] > 0.0:
-                    mx = base[0, 0] * x + base[0, 1] * y + base[0, 2] * z + base[3, 0]
-                    my = base[1, 0] * x + base[1, 1] * y + base[1, 2] * z + base[3, 1]
-                    mz = base[2, 0] * x + base[2, 1] * y + base[2, 2] * z + base[3, 2]
-                    zone = min(zone, zone_distance(mx, my, mz, zones[k], edges))
-                else:
-                    zone = min(zone, zone_distance(x, y, z, zones[k], edges))
+            reach = min(reach, reach_distance(x, y, z, space))
+            if near:
+                for b in range(boxes.shape[0]):
+                    own = min(own, box_distance(x, y, z, boxes[b], rot, pos))
+    for k in range(zones.shape[0]):
+        zone = min(zone, swept_distance(zones[k], edges, points, balls, base, rot, pos, zone))
     out[G_REACH] = reach - weight[KEEP_REACH]
     out[G_SELF] = own - weight[KEEP_SELF]
     out[G_ZONE] = zone - weight[KEEP_ZONE]
