@@ -1,8 +1,7 @@
 """A simulated robot put into service with a mistake: what a preflight must find.
 
 :mod:`kuwa_sim.faults` breaks sensors and valves of a sound machine during a run; here cables,
-names,
-units and settings were wrong from the start, between the machine and whoever reads it.
+names, units and settings were wrong from the start, between the machine and whoever reads it.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ from kuwa_hardware.kernels.postures import (
 # Settings.
 SLOPE, NEUTRAL_SLOPE, JERK_LIMIT, POWER_LIMIT, MARGIN, N_SETTINGS = range(6)
 
-LEAST_STEP, MOST_STEP = 0.03, 0.35
+LEAST_STEP, MOST_STEP = 0.06, 0.35
 """Between two samples of the way to rest [s]."""
 FINE = 0.2
 """No part moves farther between two samples near a limit [m]."""
