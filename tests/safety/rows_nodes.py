@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from kuwa_msgs.msg import Task
+from kuwa_msgs.msg import Heartbeat
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
@@ -137,21 +138,37 @@ def teleop_frozen(tmp_path: Path) -> Seen:
 
 @row("node_problem", ROS)
 def node_problem(tmp_path: Path) -> Seen:
-    """The planner is given a task that it does not know, and its loop ends."""
+    """A heartbeat of planning says that it is not well, again and again."""
     stack = shared()
     listener = stack.listener
     listener.lever(None)
     listener.engage("auto")
+    topic = topics.heartbeat("planning")
+    beat = Heartbeat(node="planning", state="active", problem="its model is no number any more")
+    sender = listener.node.create_publisher(topic.type, topic.name, topic.qos())
+    listener.wait("the supervisor hears", lambda: sender.get_subscription_count() >= 1)
     since = listener.mark()
-    listener.send[topics.TASK](Task(kind="paint"))
-    after = listener.first(topics.SAFETY, at_least(Level.STOPPED), since, "the stop")
-    listener.wait("the alarm", lambda: "node_problem" in listener.alarms())
-    said = listener.alarms()["node_problem"].reason
-    assert "paint" in said, said
-    # It stays stopped until a person has started the node anew and released the stop.
-    assert not listener.set_mode("ready")[0]
-    stack.processes.send("planning", signal.SIGKILL)
-    return Seen("stopped", after, stack.restart("planning"), said)
+    ending = threading.Event()
+
+    def say() -> None:
+        while not ending.wait(0.005):
+            sender.publish(beat)
+
+    thread = threading.Thread(target=say)
+    thread.start()
+    try:
+        after = listener.first(topics.SAFETY, at_least(Level.STOPPED), since, "the stop")
+        listener.wait("the alarm", lambda: "node_problem" in listener.alarms())
+        said = listener.alarms()["node_problem"].reason
+        # Nobody is let go on while it lasts.
+        assert not listener.set_mode("ready")[0]
+    finally:
+        ending.set()
+        thread.join()
+        listener.node.destroy_publisher(sender)
+    assert "no number" in said, said
+    stack.healthy()
+    return Seen("stopped", after, listener.moves(), said)
 
 
 @row("node_leaves_active", ROS)
