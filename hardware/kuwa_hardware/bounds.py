@@ -38,7 +38,7 @@ LIMITS: Final[dict[int, tuple[str, str]]] = {
     motion.JERK: ("jerk_limit", "begins or ends its change faster than it may"),
     motion.POWER: ("power_limit", "all together ask for more power than the pump has"),
     motion.POSITION: ("position_limit", "could not stop before its position limit"),
-    motion.OVERSPEED: ("joint_overspeed", "faster than it may be"),
+    motion.OVERSPEED: ("velocity_limit", "faster than it may be"),
     motion.REACH: ("reach_limit", "could not stop before the tool leaves its work space"),
     motion.TIP: ("tip_over", "the machine might tip over"),
     motion.SELF: ("self_collision", "could not stop before the tool hits the machine"),
