@@ -161,9 +161,12 @@ class Probe:
             self.command(values, kind=kind, source="teleop")
         )
 
-    def trajectory(self, knots: list[tuple[float, list[float]]]) -> None:
+    def trajectory(
+        self, knots: list[tuple[float, list[float]]], stamp: float | None = None
+    ) -> None:
+        """Send a chunk that begins at ``stamp`` [s], by default now."""
         msg = JointTrajectory(joint_names=list(NAMES))
-        msg.header.stamp = time_msg(self.now())
+        msg.header.stamp = time_msg(self.now() if stamp is None else stamp)
         for t, q in knots:
             point = JointTrajectoryPoint(positions=q, velocities=[0.0] * len(q))
             point.time_from_start.sec = math.floor(t)

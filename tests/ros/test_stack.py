@@ -52,9 +52,11 @@ def test_it_follows_a_trajectory_in_auto(rig: Rig) -> None:
     start = list(probe.states[-1].position)
     goal = list(start)
     goal[NAMES.index("swing_joint")] += 0.2
-    probe.trajectory([(0.0, start), (4.0, goal)])
-    # The controller expects dead times that the mock does not have: it arrives, not exactly.
-    wait_for("the swing arrives", lambda: abs(probe.position("swing_joint") - goal[0]) < 0.05)
+    begin = probe.now()
+    # As a planner does: a chunk that is not sent again is too old after two seconds.
+    with probe.repeating(lambda: probe.trajectory([(0.0, start), (4.0, goal)], begin), period=0.2):
+        # The controller expects dead times that the mock does not have: it arrives, not exactly.
+        wait_for("the swing arrives", lambda: abs(probe.position("swing_joint") - goal[0]) < 0.05)
     assert abs(probe.position("boom_joint") - start[1]) < 0.02
     assert probe.set_mode("ready")[0]
 
