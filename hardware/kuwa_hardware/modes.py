@@ -1,7 +1,8 @@
 """Which mode may follow which, who may ask, and which source may move the machine in it.
 
 ``off -> ready -> armed -> teleop | auto``, and ``stopped``, which is latched: it is left only
-when nobody demands the stop any more and a person, not a program, releases it.
+when nobody demands the stop any more and a person, not a program, releases it. Between teleop and
+auto the machine passes from planner to operator and back without a rest in between.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ NEXT: Final[dict[Mode, tuple[Mode, ...]]] = {
     Mode.OFF: (Mode.READY,),
     Mode.READY: (Mode.OFF, Mode.ARMED),
     Mode.ARMED: (Mode.OFF, Mode.READY, Mode.TELEOP, Mode.AUTO),
-    Mode.TELEOP: (Mode.OFF, Mode.READY, Mode.ARMED),
-    Mode.AUTO: (Mode.OFF, Mode.READY, Mode.ARMED),
+    Mode.TELEOP: (Mode.OFF, Mode.READY, Mode.ARMED, Mode.AUTO),
+    Mode.AUTO: (Mode.OFF, Mode.READY, Mode.ARMED, Mode.TELEOP),
     Mode.STOPPED: (Mode.READY, Mode.OFF),
 }
 """Modes that may be asked for. ``STOPPED`` is not among them: every mode may be stopped."""

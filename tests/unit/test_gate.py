@@ -246,3 +246,20 @@ def test_whatever_comes_in_what_goes_out_is_finite_in_range_and_slewed(
         towards = np.abs(out) > np.abs(last)
         assert (np.abs(out - last)[towards] <= 5.0 * dt + 1e-9).all()
         last = out
+
+
+def test_planner_and_operator_pass_the_machine_to_one_another_without_a_rest() -> None:
+    rig = Rig(Mode.AUTO)
+    rig.tick(rig.request(HALF))
+    rig.gate.deadman(rig.now, False)
+    granted, why = rig.gate.set_mode(Mode.TELEOP, "teleop")
+    assert not granted and "hold it" in why, "taking over needs the deadman"
+    rig.gate.deadman(rig.now, True)
+    assert rig.gate.set_mode(Mode.TELEOP, "teleop")[0]
+    assert not rig.tick(rig.request(HALF)).applied.values.any(), "the planner's are refused now"
+    rig.gate.deadman(rig.now, True)
+    out = rig.tick(rig.request(HALF, source="teleop"))
+    assert out.applied.values.any()
+    assert rig.gate.set_mode(Mode.AUTO, "Ada")[0]
+    out = rig.tick(rig.request(HALF, source="teleop"))
+    assert any("only 'control'" in why for why in out.safety.reasons)
