@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -71,6 +72,7 @@ class Bounds:
         size = int(LONGEST / motion.BIN)
         self._ring_v, self._ring_s = np.zeros((size, n)), np.zeros((size, n))
         self._clock = np.zeros(motion.N_CLOCK)
+        self._clock[motion.SHARE] = 1.0
         settings = self._settings = np.zeros(bounding.N_SETTINGS)
         settings[bounding.SLOPE] = limits.slew
         settings[bounding.NEUTRAL_SLOPE] = limits.neutral_slew
@@ -105,19 +107,19 @@ class Bounds:
             np.zeros((k + 1, 3)),
         )  # fmt: skip
         self._scratch = (np.zeros(4), np.zeros(4), np.zeros(4), np.zeros((4, 2 * n + 1)))
+        self._told = np.zeros(n)
         self._advance = (
             self._parameters, self._table, self._x, self._ring_v, self._ring_s, self._clock,
+            self._told,
         )  # fmt: skip
-        self._nothing, self._told = np.zeros(n), np.zeros(n)
+        self._nothing = np.zeros(n)
         self.full = np.ones(n)
         # Compile, or load what was compiled, before anything moves.
         self.advance(0.0, self._nothing)
-        self.told()
         self.bound(self._nothing, self._nothing, None, self.full, False, 0.0)
 
     def told(self) -> Array:
         """Return what the joints should do now, by the model, shape (n,) [rad/s]; kept inside."""
-        motion.told(self._parameters, self._ring_v, self._clock, self._told)
         return self._told
 
     def guided(self, stroke: float, speed: float) -> Array:
@@ -182,15 +184,15 @@ class Bounds:
         self._parameters[:, motion.LAG] = self._lag * self.slowing
 
 
-def words(flags: NDArray[np.int64], names: tuple[str, ...]) -> list[tuple[str, str]]:
+@lru_cache(1024)
+def words(flags: tuple[int, ...], names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Return code and words of every limit that bounded something."""
     found = []
-    values = flags.tolist()
     for bit, (code, why) in LIMITS.items():
-        joints = [name for name, value in zip(names, values, strict=True) if value & bit]
+        joints = [name for name, value in zip(names, flags, strict=True) if value & bit]
         if joints:
             found.append((code, f"{', '.join(joints)}: {why}"))
-    return found
+    return tuple(found)
 
 
 def _joints(spec: MachineSpec, limits: GateLimits) -> tuple[Array, Array]:

@@ -14,6 +14,7 @@ received, never from its stamp.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import ne
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -30,6 +31,7 @@ from kuwa_hardware.limits import GateLimits
 from kuwa_hardware.modes import PREFLIGHT, SOURCE, ModeMachine
 from kuwa_hardware.monitors import Monitors
 from kuwa_hardware.watch import NEVER, Deadman, Doubt, Heartbeats
+from kuwa_machines.arrays import finite
 from kuwa_machines.contracts import (
     Array,
     CommandKind,
@@ -222,7 +224,7 @@ class Gate:
         if state.faults != self._driver:
             self._take_driver(state.faults)
         whole = len(state.q) == self._n and len(state.qd) == self._n
-        if not whole or not (np.isfinite(state.q).all() and np.isfinite(state.qd).all()):
+        if not whole or not (finite(state.q) and finite(state.qd)):
             self._stale = (
                 "state_nan",
                 f"; the last one was not {self._n} finite positions and velocities",
@@ -336,8 +338,9 @@ class Gate:
             cap = self._hold.cap
         loss = wanted is self._neutral
         applied = self._bounds.bound(wanted, self._applied, self._state, cap, loss, dt)
-        if self._bounds.flags.any():
-            for code, why in words(self._bounds.flags, self._names):
+        flags = tuple(self._bounds.flags.tolist())
+        if any(flags):
+            for code, why in words(flags, self._names):
                 if code and code not in SHAPING:
                     self._faults.note(code, now)
                 reasons.append(why)
@@ -365,7 +368,7 @@ class Gate:
         self, now: float, level: Level, applied: Array, wanted: Array, reasons: list[str]
     ) -> SafetyState:
         asked = wanted if self._request is None else self._target
-        limited = tuple((applied != asked).tolist())
+        limited = tuple(map(ne, applied.tolist(), asked.tolist()))
         alarms = self._faults.codes(now)
         if self._stops:
             alarms = tuple(dict.fromkeys((*self._stops, *alarms)))
@@ -384,7 +387,7 @@ class Gate:
 
     def _write_latch(self) -> None:
         # One step after the stop: the neutral command must not wait for a disk.
-        if not self._unlatched or self.mode is not Mode.STOPPED or self._applied.any():
+        if not self._unlatched or self.mode is not Mode.STOPPED or any(self._applied.tolist()):
             return
         self._unlatched = False
         if self._latch is not None:

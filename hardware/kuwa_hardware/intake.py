@@ -12,6 +12,7 @@ import numpy as np
 
 from kuwa_hardware.envelope import Envelope
 from kuwa_hardware.limits import GateLimits
+from kuwa_machines.arrays import finite
 from kuwa_machines.contracts import CommandKind, JointCommand
 from kuwa_machines.errors import CommandError
 
@@ -104,7 +105,7 @@ class Intake:
                 f"it answers a state {age:.3f} s before the newest, "
                 f"at most ±{self._answer_age:g} s is allowed"
             )
-        if not np.isfinite(values).all():
+        if not finite(values):
             code = "request_nan" if np.isnan(values).any() else "request_infinite"
             return code, f"values {values.tolist()} are not {len(self._names)} finite numbers"
         return TAKEN

@@ -131,7 +131,7 @@ class Monitors:
             dt, state.q, state.qd, told, applied, state.pressure, state.effort, stalled, moving,
             self._p, self._m, self._s, self._flags,
         )  # fmt: skip
-        if self._flags.any():
+        if any(self._flags.tolist()):
             self._take_signs(now)
         low = busy > 0 and moving and state.pump_pressure < self._pump_min
         self._low_for = self._low_for + dt if low else 0.0

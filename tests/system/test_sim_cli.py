@@ -114,7 +114,9 @@ def test_neurons_are_watched_through_ros_and_go_on_from_a_run_in_lockstep(tmp_pa
         "duration", "ebn", True,
     )  # fmt: skip
     before, after = (RunLog.load(folder / "log.npz").spikes for folder in (first, then))
-    assert len(before) == 60 and len(after) == pytest.approx(60, abs=4)
+    # In real time the first samples go by before the recorder has found the topic.
+    assert len(before) == 60 and 40 <= len(after) <= 61
+    assert np.median(np.diff(after["t"])) == pytest.approx(0.1, abs=0.01)
     assert before["weight_norm"][-1] > 0.0
     assert after["weight_norm"][0] == pytest.approx(before["weight_norm"][-1], rel=0.2)
     assert result["machines"]["zx200"]["spiking"]["mean_rate_hz"] > 0.0

@@ -114,7 +114,7 @@ def test_a_zone_is_as_far_as_a_box_is(x: float, y: float, z: float) -> None:
     gap = np.abs([x, y, z]) - 1.0
     outside = float(np.linalg.norm(np.maximum(gap, 0.0)))
     wanted = outside if outside > 0.0 else float(gap.max())
-    assert zone_distance(x, y, z, zones[0], edges) == pytest.approx(wanted, abs=1e-9)
+    assert zone_distance(x, y, z, zones, 0, edges) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_a_zone_over_a_joint_is_seen_by_the_boom_not_only_by_the_tool() -> None:

@@ -166,7 +166,7 @@ def test_faults_of_the_height_scan() -> None:
         ({"sensor": "gnss", "kind": "noise", "quantity": "position", "value": -1}, "positive"),
         ({"sensor": "gnss", "kind": "bias", "value": 0.1}, "position, velocity"),
         ({"sensor": "gnss", "kind": "bias", "value": 0.1, "quantity": "speed"}, "position"),
-        ({"sensor": "gnss", "kind": "bias", "value": float("nan")}, "not finite"),
+        ({"sensor": "gnss", "kind": "bias", "value": float("nan")}, "finite number"),
         ({"sensor": "gnss", "kind": "stuck", "joint": "boom_joint"}, "encoders"),
         ({"sensor": "gnss", "kind": "stuck", "camera": "cab"}, "cameras"),
         ({"sensor": "encoders", "kind": "delay", "value": 0.1, "joint": "boom_joint"}, "whole"),

@@ -39,6 +39,7 @@ from kuwa_hardware.kernels.motion import (
     QD_MAX,
     QDD,
     REACH,
+    SHARE,
     SPEEDUP,
     TICK,
     TORQUE,
@@ -72,12 +73,16 @@ from kuwa_hardware.kernels.postures import (
 # Settings.
 SLOPE, NEUTRAL_SLOPE, JERK_LIMIT, POWER_LIMIT, MARGIN, N_SETTINGS = range(6)
 
-LEAST_STEP, MOST_STEP = 0.06, 0.35
+LEAST_STEP, MOST_STEP = 0.1, 0.35
 """Between two samples of the way to rest [s]."""
 FINE = 0.2
 """No part moves farther between two samples near a limit [m]."""
+COARSE = 0.15
+"""The same of the way on which the joints come to rest by themselves [s]."""
 SAMPLES = 64
-HALVINGS = 4
+RISE, FALL, LEAST_SHARE = 1 / 16, 1 / 8, 1 / 32
+"""By how much what is let through may grow or shrink between two decisions, before it is halved;
+less than the last is nothing. A search anew each time would cost three times as much."""
 BRAKE_SHARE, SPEEDUP_SHARE = 0.8, 1.5
 """Of a slewing motor's relief torque over the inertia: counted on for braking, and reckoned with
 for speeding up, since the inertia is taken on the high side."""
@@ -178,10 +183,11 @@ def powered(out, p, pressure, limit, flags):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def comes_to_rest(u, q, model, world, worst, floor, early, begin, posture):  # type: ignore[no-untyped-def]
+def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture):  # type: ignore[no-untyped-def]
     """Fill the least distances on the way to rest; end ``early`` where one is below its floor.
 
-    Samples start ``begin`` seconds from now. With ``early`` the place of rest is looked at first.
+    Samples start ``begin`` seconds from now and are ``least`` seconds apart near a limit. With
+    ``early`` the place of rest is looked at first.
 
     A joint that is told to go faster than it does is taken to do so at once, when the command
     begins to act: what it cannot stop from it must not be told.
@@ -221,10 +227,8 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, posture):  # t
                 at[j] += 0.5 * v * abs(v) / brake[j]
             at[j] = min(max(at[j], p[j, Q_MIN]), p[j, Q_MAX])
         distances(at, 0.0, world, g)
-        for i in range(N_GROUPS):
-            if g[i] < floor[i] - SLACK:
-                worst[i] = g[i]
-                return
+        if _passed(at, 0.0, speed, g, worst, floor, posture):
+            return
     t, dt = min(begin, end), 0.0
     for k in range(SAMPLES):
         reach = 0.0
@@ -249,25 +253,46 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, posture):  # t
         distances(at, dt, world, g)
         near = FAR
         for i in range(N_GROUPS):
-            worst[i] = min(worst[i], g[i])
-            if g[i] < floor[i] - SLACK and posture[i, 2 * n] == 0.0:
-                # Where on the way this limit is passed first, and how fast.
-                posture[i, :n] = at
-                posture[i, n : 2 * n] = speed
-                posture[i, 2 * n] = 1.0
-                if early:
-                    return
             # The centre of mass moves by less than a third of what the tool does.
             near = min(near, abs(g[i]) if i != G_TIP else 3.0 * abs(g[i]))
+        if _passed(at, 1.0, speed, g, worst, floor, posture) and early:
+            return
         for i in range(before.shape[0]):
             before[i, 0], before[i, 1], before[i, 2] = now[i, 0], now[i, 1], now[i, 2]
         if t >= end:
             return
         dt = max(near, FINE) / max(reach, 1e-3)
-        dt = min(max(dt, LEAST_STEP), MOST_STEP, end - t + 1e-9)
+        dt = min(max(dt, least), MOST_STEP, end - t + 1e-9)
         if k >= SAMPLES - 2:
             dt = end - t + 1e-9
         t += dt
+
+
+@njit(cache=True, error_model="numpy")
+def _passed(at, moving, speed, g, worst, floor, posture):  # type: ignore[no-untyped-def]
+    """Take a posture's distances; return whether one is below its floor, and keep where first."""
+    n = at.shape[0]
+    passed = False
+    for i in range(N_GROUPS):
+        worst[i] = min(worst[i], g[i])
+        if g[i] < floor[i] - SLACK:
+            passed = True
+            if posture[i, 2 * n] == 0.0:
+                # Where on the way this limit is passed first, and how fast.
+                for j in range(n):
+                    posture[i, j], posture[i, n + j] = at[j], moving * speed[j]
+                posture[i, 2 * n] = 1.0
+    return passed
+
+
+@njit(cache=True, error_model="numpy")
+def _below(worst, floor):  # type: ignore[no-untyped-def]
+    """Return the bits of the limits whose least distance is below its floor."""
+    bits = 0
+    for i in range(N_GROUPS):
+        if worst[i] < floor[i] - SLACK:
+            bits |= REACH << i
+    return bits
 
 
 @njit(cache=True, error_model="numpy")
@@ -278,19 +303,24 @@ def kept_apart(out, flags, q, model, world, scratch):  # type: ignore[no-untyped
     is free. What other joints do to help is not counted on before they do it.
     """
     n = out.shape[0]
-    p, table, x = model[0], model[1], model[2]
+    p, table, x, clock = model[0], model[1], model[2], model[6]
     worst, floor, stop, posture = scratch
     for i in range(N_GROUPS):
         floor[i] = 0.0
-    if _passes(out, q, model, world, worst, floor, True, 0.0, posture):
+    comes_to_rest(out, q, model, world, worst, floor, True, 0.0, LEAST_STEP, posture)
+    bad = _below(worst, floor)
+    if not bad:
+        clock[SHARE] = 1.0
         return
+    guilty = _guilty(out, posture, bad, world)
     zero, trial = np.zeros(n), out.copy()
-    comes_to_rest(zero, q, model, world, stop, floor, False, 0.0, posture)
-    beyond = 0
-    for i in range(N_GROUPS):
-        floor[i] = min(stop[i], 0.0)
-        if stop[i] < -SLACK:
-            beyond |= REACH << i
+    comes_to_rest(zero, q, model, world, stop, floor, False, 0.0, COARSE, posture)
+    beyond = _below(stop, floor)
+    # What is on its way is the same whatever is told now.
+    begin = FAR
+    for j in range(n):
+        if out[j] != 0.0:
+            begin = min(begin, p[j, DEAD])
     if beyond:
         # Stopping now would not be in time: of what makes it worse nothing is left.
         guilty = _guilty(out, posture, beyond, world)
@@ -298,41 +328,51 @@ def kept_apart(out, flags, q, model, world, scratch):  # type: ignore[no-untyped
             if guilty[j] and out[j] != 0.0:
                 out[j] = trial[j] = 0.0
                 flags[j] |= beyond
-    # What is on its way is the same whatever is told now.
-    begin = FAR
-    for j in range(n):
-        if out[j] != 0.0:
-            begin = min(begin, p[j, DEAD])
-    if _passes(out, q, model, world, worst, floor, False, begin, posture):
-        return
-    bad = 0
-    for i in range(N_GROUPS):
-        if worst[i] < floor[i] - SLACK:
-            bad |= REACH << i
-    guilty = _guilty(out, posture, bad, world)
+        for i in range(N_GROUPS):
+            floor[i] = min(stop[i], 0.0)
+        comes_to_rest(out, q, model, world, worst, floor, True, begin, LEAST_STEP, posture)
+        bad = _below(worst, floor)
+        if not bad:
+            return
+        guilty = _guilty(out, posture, bad, world)
     if not guilty.any():
         guilty[:] = True
-    low, high = 0.0, 1.0
-    for _ in range(HALVINGS):
-        share = 0.5 * (low + high)
+    others = False
+    for j in range(n):
+        others = others or (out[j] != 0.0 and not guilty[j])
+    share, last = 0.0, 2.0
+    for attempt in range(4):
+        s = clock[SHARE]
+        if attempt == 0:
+            s = min(s + RISE, 1.0)
+        elif attempt == 2:
+            s -= FALL
+        elif attempt == 3:
+            s *= 0.5
+        if s >= last or s < LEAST_SHARE:
+            continue
+        last = s
         for j in range(n):
-            trial[j] = share * out[j] if guilty[j] else 0.0
-        if _passes(trial, q, model, world, worst, floor, True, begin, posture):
-            low = share
-        else:
-            high = share
+            trial[j] = s * out[j] if guilty[j] else 0.0
+        comes_to_rest(trial, q, model, world, worst, floor, True, begin, LEAST_STEP, posture)
+        if not _below(worst, floor):
+            share = s
+            break
+    clock[SHARE] = share
     for j in range(n):
         trial[j] = out[j]
         if guilty[j]:
-            trial[j] = low * out[j]
+            trial[j] = share * out[j]
             # What is left of a stroke when almost nothing is allowed would let a joint creep on.
             speed = abs(steady(p, table, j, trial[j], x[j, AHEAD]))
             if speed < CREEP * p[j, QD_MAX]:
                 trial[j] = 0.0
-    if not guilty.all() and not _passes(trial, q, model, world, worst, floor, True, begin, posture):
-        for j in range(n):
-            if not guilty[j]:
-                trial[j] = 0.0
+    if others:
+        comes_to_rest(trial, q, model, world, worst, floor, True, begin, LEAST_STEP, posture)
+        if _below(worst, floor):
+            for j in range(n):
+                if not guilty[j]:
+                    trial[j] = 0.0
     for j in range(n):
         if trial[j] != out[j]:
             flags[j] |= bad
@@ -361,15 +401,6 @@ def _guilty(out, posture, bad, world):  # type: ignore[no-untyped-def]
             moves = i == G_TIP and abs(posture[i, n + j]) > 0.05
             guilty[j] = moves or there[i] < here[i] - 1e-3 * PROBE
     return guilty
-
-
-@njit(cache=True, error_model="numpy")
-def _passes(u, q, model, world, worst, floor, early, begin, posture):  # type: ignore[no-untyped-def]
-    comes_to_rest(u, q, model, world, worst, floor, early, begin, posture)
-    good = True
-    for i in range(N_GROUPS):
-        good = good and worst[i] >= floor[i] - SLACK
-    return good
 
 
 @njit(cache=True, error_model="numpy")

@@ -24,8 +24,9 @@ from numba import njit
 # acceleration that must be reckoned with, position one dead time ahead, velocity in excess of the
 # model and what of it is taken to go on, and the valve's opening as a share of its full flow.
 V, S, GROWTH, BRAKE, SPEEDUP, AHEAD, EXCESS, CARRIED, OPENING, N_STATES = range(10)
-# Clock of the ring of past velocities and travels.
-HEAD, REST, N_CLOCK = range(3)
+# Clock of the ring of past velocities and travels; and the share of what was asked for that the
+# limits of space let through last.
+HEAD, REST, SHARE, N_CLOCK = range(4)
 
 BIN = 0.005
 """Of the ring [s]."""
@@ -87,8 +88,13 @@ def stroke(p, table, j, v, q, positive):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def advance(dt, applied, p, table, x, ring_v, ring_s, clock):  # type: ignore[no-untyped-def]
-    """The command ``applied`` was in force for dt seconds."""
+def advance(dt, applied, p, table, x, ring_v, ring_s, clock, told):  # type: ignore[no-untyped-def]
+    """The command ``applied`` was in force for dt seconds.
+
+    Args:
+        told: filled with what the joints should do now, the model's velocities one dead time ago,
+            shape (n,) [rad/s].
+    """
     n = applied.shape[0]
     size = ring_v.shape[0]
     clock[REST] += dt
@@ -116,6 +122,8 @@ def advance(dt, applied, p, table, x, ring_v, ring_s, clock):  # type: ignore[no
             ring_v[head, j] = x[j, V]
             ring_s[head, j] = x[j, S]
     clock[HEAD] = head
+    for j in range(n):
+        told[j] = ring_v[(head - math.ceil(p[j, DEAD] / BIN)) % size, j]
 
 
 @njit(cache=True, error_model="numpy")
@@ -133,14 +141,6 @@ def foresee(q, qd, p, x, ring_v, ring_s, clock):  # type: ignore[no-untyped-def]
         same = x[j, EXCESS] * ring_v[past, j] >= 0.0
         beyond = max(abs(x[j, EXCESS]) - RINGING, 0.0) if same else 0.0
         x[j, CARRIED] = math.copysign(beyond, x[j, EXCESS])
-
-
-@njit(cache=True, error_model="numpy")
-def told(p, ring_v, clock, out):  # type: ignore[no-untyped-def]
-    """Fill what the joints should do now: the model's velocities one dead time ago [rad/s]."""
-    for j in range(out.shape[0]):
-        past = (int(clock[HEAD]) - math.ceil(p[j, DEAD] / BIN)) % ring_v.shape[0]
-        out[j] = ring_v[past, j]
 
 
 @njit(cache=True, error_model="numpy")

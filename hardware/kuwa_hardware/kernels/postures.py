@@ -103,17 +103,17 @@ def reach_distance(x, y, z, space):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def box_distance(x, y, z, box, rot, pos):  # type: ignore[no-untyped-def]
-    """Distance of a point of the base frame from a box, negative inside."""
-    k = int(box[BOX_LINK])
+def box_distance(x, y, z, boxes, i, rot, pos):  # type: ignore[no-untyped-def]
+    """Distance of a point of the base frame from box i, negative inside."""
+    k = int(boxes[i, BOX_LINK])
     if k >= 0:
         a, b, c = x - pos[k, 0], y - pos[k, 1], z - pos[k, 2]
         x = rot[k, 0, 0] * a + rot[k, 1, 0] * b + rot[k, 2, 0] * c
         y = rot[k, 0, 1] * a + rot[k, 1, 1] * b + rot[k, 2, 1] * c
         z = rot[k, 0, 2] * a + rot[k, 1, 2] * b + rot[k, 2, 2] * c
-    dx = max(box[LOW_X] - x, x - box[HIGH_X])
-    dy = max(box[LOW_Y] - y, y - box[HIGH_Y])
-    dz = max(box[LOW_Z] - z, z - box[HIGH_Z])
+    dx = max(boxes[i, LOW_X] - x, x - boxes[i, HIGH_X])
+    dy = max(boxes[i, LOW_Y] - y, y - boxes[i, HIGH_Y])
+    dz = max(boxes[i, LOW_Z] - z, z - boxes[i, HIGH_Z])
     inside = max(dx, dy, dz)
     if inside <= 0.0:
         return inside
@@ -122,49 +122,58 @@ def box_distance(x, y, z, box, rot, pos):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def zone_distance(x, y, z, zone, edges):  # type: ignore[no-untyped-def]
-    """Distance of a point from a polygon between two heights, negative inside."""
-    nearest = FAR
+def zone_distance(x, y, z, zones, k, edges):  # type: ignore[no-untyped-def]
+    """Distance of a point from zone k, a polygon between two heights; negative inside."""
+    nearest = FAR * FAR
     inside = False
-    for e in range(int(zone[FIRST]), int(zone[LAST])):
+    for e in range(int(zones[k, FIRST]), int(zones[k, LAST])):
         ax, ay, bx, by = edges[e, 0], edges[e, 1], edges[e, 2], edges[e, 3]
         ex, ey, px, py = bx - ax, by - ay, x - ax, y - ay
         t = min(max((px * ex + py * ey) / (ex * ex + ey * ey), 0.0), 1.0)
-        nearest = min(nearest, math.hypot(px - t * ex, py - t * ey))
+        dx, dy = px - t * ex, py - t * ey
+        nearest = min(nearest, dx * dx + dy * dy)
         if (ay > y) != (by > y) and x < ax + (y - ay) / (by - ay) * ex:
             inside = not inside
+    nearest = math.sqrt(nearest)
     flat = -nearest if inside else nearest
-    tall = max(zone[Z_LOW] - z, z - zone[Z_HIGH])
+    tall = max(zones[k, Z_LOW] - z, z - zones[k, Z_HIGH])
     if flat <= 0.0 and tall <= 0.0:
         return max(flat, tall)
     return math.hypot(max(flat, 0.0), max(tall, 0.0))
 
 
 @njit(cache=True, error_model="numpy")
-def around(x, y, z, zone):  # type: ignore[no-untyped-def]
-    """Distance of a point from the upright box around a zone, at most that from the zone."""
-    dx = max(zone[X_LOW] - x, x - zone[X_HIGH], 0.0)
-    dy = max(zone[Y_LOW] - y, y - zone[Y_HIGH], 0.0)
-    dz = max(zone[Z_LOW] - z, z - zone[Z_HIGH], 0.0)
+def around(x, y, z, zones, k):  # type: ignore[no-untyped-def]
+    """Distance of a point from the upright box around zone k, at most that from the zone."""
+    dx = max(zones[k, X_LOW] - x, x - zones[k, X_HIGH], 0.0)
+    dy = max(zones[k, Y_LOW] - y, y - zones[k, Y_HIGH], 0.0)
+    dz = max(zones[k, Z_LOW] - z, z - zones[k, Z_HIGH], 0.0)
     return math.sqrt(dx * dx + dy * dy + dz * dz)
 
 
 @njit(cache=True, error_model="numpy")
-def swept_distance(zone, edges, points, balls, base, rot, pos, least):  # type: ignore[no-untyped-def]
-    """Distance of all points from a zone, or less where that is far; ``least`` was found before."""
-    on_map = zone[ON_MAP] > 0.0
+def swept_distance(zones, k, edges, points, balls, base, rot, pos, least):  # type: ignore[no-untyped-def]
+    """Distance of all points from zone k, or less where that is far; ``least`` was found before."""
+    on_map = zones[k, ON_MAP] > 0.0
     for b in range(balls.shape[0]):
         for i in range(int(balls[b, FROM]) - 1, int(balls[b, TO])):
             # First the ball around the points of a link, then these.
-            row = balls[b] if i < int(balls[b, FROM]) else points[i]
-            x, y, z = to_base(int(row[LINK]), row[AT_X], row[AT_Y], row[AT_Z], rot, pos)
+            if i < int(balls[b, FROM]):
+                x, y, z = to_base(
+                    int(balls[b, LINK]), balls[b, AT_X], balls[b, AT_Y], balls[b, AT_Z], rot, pos
+                )
+            else:
+                x, y, z = to_base(
+                    int(points[i, LINK]), points[i, AT_X], points[i, AT_Y], points[i, AT_Z],
+                    rot, pos,
+                )  # fmt: skip
             if on_map:
                 x, y, z = (
                     base[0, 0] * x + base[0, 1] * y + base[0, 2] * z + base[3, 0],
                     base[1, 0] * x + base[1, 1] * y + base[1, 2] * z + base[3, 1],
                     base[2, 0] * x + base[2, 1] * y + base[2, 2] * z + base[3, 2],
                 )
-            rough = around(x, y, z, zone)
+            rough = around(x, y, z, zones, k)
             if i < int(balls[b, FROM]):
                 rough -= balls[b, SIZE]
                 if rough >= least:
@@ -175,7 +184,7 @@ def swept_distance(zone, edges, points, balls, base, rot, pos, least):  # type: 
             elif rough > CLOSE:
                 least = min(least, rough)
             elif rough < least:
-                least = min(least, zone_distance(x, y, z, zone, edges))
+                least = min(least, zone_distance(x, y, z, zones, k, edges))
     return least
 
 
@@ -253,24 +262,24 @@ def distances(q, dt, world, out):  # type: ignore[no-untyped-def]
     rough = reach_distance(x, y, z, space) - size
     if rough > CLOSE or size <= 0.0:
         reach = rough
-    near = False
-    for b in range(boxes.shape[0]):
-        rough = box_distance(x, y, z, boxes[b], rot, pos) - size
-        if rough > CLOSE:
-            own = min(own, rough)
-        else:
-            near = True
-    if near or reach == FAR:
+    if reach == FAR:
         for i in range(tools):
-            x, y, z = to_base(
+            a, b, c = to_base(
                 int(points[i, LINK]), points[i, AT_X], points[i, AT_Y], points[i, AT_Z], rot, pos
             )
-            reach = min(reach, reach_distance(x, y, z, space))
-            if near:
-                for b in range(boxes.shape[0]):
-                    own = min(own, box_distance(x, y, z, boxes[b], rot, pos))
+            reach = min(reach, reach_distance(a, b, c, space))
+    for k in range(boxes.shape[0]):
+        rough = box_distance(x, y, z, boxes, k, rot, pos) - size
+        if rough > CLOSE:
+            own = min(own, rough)
+            continue
+        for i in range(tools):
+            a, b, c = to_base(
+                int(points[i, LINK]), points[i, AT_X], points[i, AT_Y], points[i, AT_Z], rot, pos
+            )
+            own = min(own, box_distance(a, b, c, boxes, k, rot, pos))
     for k in range(zones.shape[0]):
-        zone = min(zone, swept_distance(zones[k], edges, points, balls, base, rot, pos, zone))
+        zone = min(zone, swept_distance(zones, k, edges, points, balls, base, rot, pos, zone))
     out[G_REACH] = reach - weight[KEEP_REACH]
     out[G_SELF] = own - weight[KEEP_SELF]
     out[G_ZONE] = zone - weight[KEEP_ZONE]

@@ -56,6 +56,11 @@ class Seats:
         self.driver = ""
         return True
 
+    def rename(self, who: str, name: str) -> None:
+        """Somebody gives another name."""
+        if who in self._seats:
+            self._seats[who].name = name
+
     def live(self, who: str, live: bool) -> None:
         """Say whether somebody's program is heard."""
         if who in self._seats:

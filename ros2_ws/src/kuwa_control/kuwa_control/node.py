@@ -132,6 +132,7 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._applied_commands = self.reader(topics.APPLIED)
         self._safety = self.reader(topics.SAFETY)
         self._request = self.writer(topics.REQUEST)
+        self._followed = self.writer(topics.REFERENCE)
         self._spikes = self.writer(topics.SPIKES)
         self._spiking = self.core if isinstance(self.core, Spiking) else None
         self._spikes_every = max(round(SPIKE_STATS_PERIOD / p.period), 1)
@@ -197,7 +198,8 @@ class ControlNode(KuwaNode[ControlParameters]):
         if self._mode not in SOURCE:
             return
         assert self.core is not None
-        values = self.core.step(state, self._reference(now, state), self._applied)
+        reference = self._reference(now, state)
+        values = self.core.step(state, reference, self._applied)
         if not np.isfinite(values).all():
             raise CommandError(
                 f"controller {self.p.controller!r} asks for {values.tolist()}; expected numbers"
@@ -214,8 +216,25 @@ class ControlNode(KuwaNode[ControlParameters]):
         if self._envelope is not None:
             command = self._envelope.seal(command)
         self._request(command_msg(command))
+        self._followed(command_msg(self._following(state, reference)))
         if self._spiking is not None and self._sequence % self._spikes_every == 0:
             self._spikes(spikes_msg(self._spiking.spike_stats(), state.stamp, self._names))
+
+    def _following(self, state: MachineState, reference: Trajectory | Array | None) -> JointCommand:
+        """Return what is followed now as the action that learning uses: fractions of velocity.
+
+        Its source says whose it is: of the planner, of the operator, or a hold.
+        """
+        if self._holding or reference is None:
+            source, values = HOLD, self._still
+        elif isinstance(reference, Trajectory):
+            _, qd = reference.sample(state.stamp)
+            source, values = "planning", np.clip(qd / self._spec.qd_max, -1.0, 1.0)
+        else:
+            source, values = "teleop", reference
+        return JointCommand(
+            state.stamp, self._sequence, source, CommandKind.VELOCITY_FRACTION, self._names, values
+        )
 
     def _with_pressures(self, state: MachineState) -> MachineState:
         """Return the state with the newest pressures; without any that are young they stay NaN."""

@@ -18,12 +18,13 @@ from kuwa_msgs.msg import (
     JointCommand,
     Latent,
     PlanStatus,
+    Recording,
     RobotStatus,
     SafetyState,
     SpikeStats,
     Task,
 )
-from kuwa_msgs.srv import SetMode
+from kuwa_msgs.srv import EpisodeCommand, SetMode
 from nav_msgs.msg import MapMetaData, Odometry
 from rclpy.duration import Duration
 from rclpy.qos import (
@@ -120,6 +121,9 @@ PLAN_STATUS: Final = Topic("plan_status", PlanStatus, "5 Hz", "planning", "opera
 VELOCITY_REFERENCE: Final = Topic(
     "velocity_reference", JointCommand, "50–100 Hz", "teleop", "control"
 )
+REFERENCE: Final = Topic(
+    "reference", JointCommand, "100 Hz, of what is followed", "control", "record, console", depth=10
+)
 REQUEST: Final = Topic("joint_command/request", JointCommand, "100 Hz", "control", "safety")
 APPLIED: Final = Topic("joint_command/applied", JointCommand, "100 Hz", "safety", "robot, control")
 SPIKES: Final = Topic(
@@ -131,6 +135,7 @@ DEADMAN: Final = Topic(
     "deadman", Bool, "20 Hz, true while the operator holds it", "teleop", "safety"
 )
 ALARMS: Final = Topic("alarms", Alarms, "latched, at each change", "supervisor", "all", True)
+RECORDING: Final = Topic("recording", Recording, "latched + 5 Hz", "record", "console", True)
 HEARTBEAT: Final = Topic(
     "heartbeat/<node>",
     Heartbeat,
@@ -161,6 +166,7 @@ TOPICS: Final = (
     TRAJECTORY,
     PLAN_STATUS,
     VELOCITY_REFERENCE,
+    REFERENCE,
     REQUEST,
     APPLIED,
     SPIKES,
@@ -168,6 +174,7 @@ TOPICS: Final = (
     EMERGENCY_STOP,
     DEADMAN,
     ALARMS,
+    RECORDING,
     HEARTBEAT,
     DIAGNOSTICS,
 )
@@ -185,6 +192,8 @@ def heartbeat(node: str) -> Topic:
 
 SET_MODE: Final = ("set_mode", SetMode)
 """The service of the safety node that asks the gate for a mode."""
+EPISODE: Final = ("episode", EpisodeCommand)
+"""The service of the record node that begins, ends and labels episodes."""
 
 
 def type_name(interface: Any) -> str:
@@ -218,6 +227,7 @@ def markdown() -> str:
             *rows,
             "",
             f"Service `{SET_MODE[0]}` ({type_name(SET_MODE[1])}), of safety: ask for a mode.",
+            f"Service `{EPISODE[0]}` ({type_name(EPISODE[1])}), of record: begin, end, label.",
             "",
         ]
     )
