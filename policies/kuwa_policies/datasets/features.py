@@ -162,6 +162,8 @@ class DatasetInfo:
         for name, (height, width) in (cameras or {}).items():
             shape, axes = (height, width, 3), ("height", "width", "channels")
             features[IMAGES + name] = Feature("video", shape, axes)
+            stamp = image_stamp(IMAGES + name)
+            features[stamp] = Feature("float64", (1,), (stamp,))
         return cls(machine, joints, fps, features, dict(kuwa or {}))
 
     def checked(self, name: str, value: Any) -> NDArray[Any]:
@@ -185,6 +187,11 @@ class DatasetInfo:
         if not np.isfinite(array).all():
             raise DatasetError(f"{name} has values that are not finite: {array.tolist()}")
         return array
+
+
+def image_stamp(video: str) -> str:
+    """Return the feature with the stamps of a video's pictures [s]."""
+    return f"timestamp.{video.removeprefix('observation.')}"
 
 
 def state_names(joints: tuple[str, ...]) -> tuple[str, ...]:

@@ -87,6 +87,9 @@ def stack(
     blackbox: str = "",
     realtime: bool = False,
     cpus: str = "",
+    console: Mapping[str, Value] | None = None,
+    record: str = "",
+    task: str = "",
 ) -> tuple[NodeSpec, ...]:
     """Return the nodes of one machine's stack, the supervisor last.
 
@@ -114,6 +117,10 @@ def stack(
         blackbox: folder for the black boxes, one below it for each namespace; none if empty.
         realtime: give the loops of :data:`PRIORITY` real-time priority, where it is permitted.
         cpus: processors of these loops, e.g. ``"2,3"``; all if empty.
+        console: parameters of the first machine's teleop node; None: nobody drives it by hand.
+        record: folder into which the first machine is recorded; it is not if empty. The record
+            node comes first, so that it hears the others' first words.
+        task: of the episodes that are recorded, in words.
 
     Raises:
         ValueError: if a real machine should arm itself, or a robot that has no emulated machine
@@ -181,6 +188,15 @@ def stack(
         values |= {"cpus": cpus} if cpus else {}
     if planner:
         nodes.append(("planning", {"machine": machine, "parameters": own, "planner": planner}))
+    own_only = {"robot"}
+    if console is not None:
+        operator: dict[str, Value] = {
+            "machine": machine, "parameters": own, "key_file": key_file,
+            "planner": bool(planner), "robot": "sim" if emulated else robot, **console,
+        }  # fmt: skip
+        # First, so that the page is there while the others still start.
+        nodes.insert(0, ("teleop", operator))
+        own_only.add("teleop")
     arms = simulated if auto_arm is None else auto_arm
     specs: list[NodeSpec] = []
     for name, partner in (partners or {}).items():
@@ -189,7 +205,9 @@ def stack(
             "control": {"controller_state": "", "controller_state_out": kept.get(name, "")},
             "safety": {"latch_file": "", "preflight": ""},
         }
-        rest = [(n, values | theirs | own_of.get(n, {})) for n, values in nodes if n != "robot"]
+        rest = [
+            (n, values | theirs | own_of.get(n, {})) for n, values in nodes if n not in own_only
+        ]
         watching: dict[str, Value] = {"key_file": key_file, "blackbox": _below(blackbox, name)}
         specs += _supervised("/" + name, rest, watching | {"auto_arm": arms}, f"{name}.")
     watching = {"key_file": key_file, "blackbox": _below(blackbox, ns.strip("/"))}
@@ -204,7 +222,35 @@ def stack(
         else:
             there |= {"robot": robot, "bus": bus}
         specs.append(NodeSpec("kuwa_robot", program, "machine", place, there, lifecycle=False))
+    if record:
+        specs.insert(0, recorder(machine, record, ns, own, task, scenario, seed))
     return (*specs, *_supervised(ns, nodes, watching | {"auto_arm": arms}))
+
+
+def recorder(
+    machine: str,
+    folder: str,
+    namespace: str,
+    parameters: str = "",
+    task: str = "",
+    scenario: str = "",
+    seed: int = 0,
+    **more: Value,
+) -> NodeSpec:
+    """Return the record node of a machine, which the supervisor has nothing to do with.
+
+    Args:
+        machine: by the name of its folder. folder: of bags and data set.
+        namespace: of the machine's stack, with a leading slash.
+        parameters: file with numbers in place of the machine's own.
+        task: in words. scenario, seed: kept in the notes.
+        more: parameters of the node.
+    """
+    values: dict[str, Value] = {
+        "machine": machine, "parameters": parameters, "folder": folder, "task": task,
+        "scenario": scenario, "seed": int(seed), **more,
+    }  # fmt: skip
+    return NodeSpec("kuwa_record", "record", "record", namespace, values, lifecycle=False)
 
 
 def _below(folder: str, name: str) -> str:

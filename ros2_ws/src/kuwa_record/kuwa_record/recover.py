@@ -1,0 +1,212 @@
+"""Salvages a torn bag: every chunk that is whole goes into a new, whole bag.
+
+The original is only read. Nothing in it is believed: sizes are capped before anything is read or
+unpacked, and a chunk whose check sum does not match is left out and counted.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any, Final
+
+import lz4.frame
+import zstandard
+from mcap.exceptions import EndOfFile
+from mcap.records import Channel as ChannelRecord
+from mcap.records import Chunk, Footer, Message, Schema
+from mcap.stream_reader import StreamReader, breakup_chunk
+from mcap.writer import MCAP0_MAGIC
+
+from kuwa_machines.errors import KuwaError
+from kuwa_record.bagfile import Bag, Channel
+
+HEAD: Final = struct.Struct("<BQ")
+"""Of a record: its kind and the length of what follows."""
+MAX_RECORD: Final = 256 * 2**20
+"""A record that says it is larger ends the reading [B]."""
+MAX_CHUNK: Final = 256 * 2**20
+"""A chunk that unpacks to more is refused [B]."""
+MAX_RATIO: Final = 1000
+"""So is one that unpacks to more than so many times its size; zeros reach a few hundred."""
+MAX_CHANNELS: Final = 10_000
+FLUSH_BYTES: Final = 16 * 2**20
+
+
+@dataclass
+class Salvage:
+    """What was found in a torn file.
+
+    Args:
+        messages: saved. chunks: that were whole.
+        refused: chunks left out, in words.
+        read: bytes read before the end or the tear. size: of the file [B].
+        whole: it ended as it should.
+        first, last: times of receipt [s].
+    """
+
+    messages: int = 0
+    chunks: int = 0
+    refused: list[str] = field(default_factory=list)
+    read: int = 0
+    size: int = 0
+    whole: bool = False
+    first: float = 0.0
+    last: float = 0.0
+    topics: dict[str, int] = field(default_factory=dict)
+
+
+class RecoverError(KuwaError):
+    """A file from which nothing can be salvaged."""
+
+
+def recover(path: Path, folder: Path, told: Callable[[int, int], None] | None = None) -> Salvage:
+    """Write what is whole in an MCAP file into a new bag.
+
+    Args:
+        path: of the torn file. folder: of the new bag, which must not be there.
+        told: called with bytes read and bytes in all, now and then.
+
+    Raises:
+        RecoverError: it is no MCAP file, or no message in it is whole.
+        KuwaError: the folder is there already.
+    """
+    found = Salvage()
+    messages = salvaged(path, found, told)
+    try:
+        first = next(messages)
+    except StopIteration:
+        why = f"; left out: {'; '.join(found.refused)}" if found.refused else ""
+        raise RecoverError(f"{path}: no whole message in it{why}") from None
+    bag = Bag(folder, {"recovered_from": path.name})
+    waiting = 0
+    for channel, message in chain([first], messages):
+        bag.write(channel, message.log_time, message.publish_time, message.data)
+        found.topics[channel.topic] = found.topics.get(channel.topic, 0) + 1
+        waiting += len(message.data)
+        if waiting > FLUSH_BYTES:
+            bag.flush()
+            waiting = 0
+    bag.close()
+    return found
+
+
+def salvaged(
+    path: Path, found: Salvage, told: Callable[[int, int], None] | None = None
+) -> Iterator[tuple[Channel, Message]]:
+    """Yield every whole message of a file, torn or not; ``found`` is filled meanwhile.
+
+    Raises:
+        RecoverError: it is no MCAP file.
+    """
+    found.size = path.stat().st_size
+    schemas: dict[int, Schema] = {}
+    channels: dict[int, Channel] = {}
+    with path.open("rb") as file:
+        for record in _records(path, file, found):
+            if told is not None:
+                told(file.tell(), found.size)
+            for each in _unpacked(record, found):
+                if isinstance(each, Schema) and len(schemas) < MAX_CHANNELS:
+                    schemas[each.id] = each
+                elif isinstance(each, ChannelRecord) and len(channels) < MAX_CHANNELS:
+                    channels[each.id] = _channel(each, schemas)
+                elif isinstance(each, Message) and each.channel_id in channels:
+                    at = 1e-9 * each.log_time
+                    found.first = min(found.first, at) if found.messages else at
+                    found.last = max(found.last, at)
+                    found.messages += 1
+                    yield channels[each.channel_id], each
+
+
+def _records(path: Path, file: IO[bytes], found: Salvage) -> Iterator[Any]:
+    """Yield records until the end or the tear; a record that is cut short is none."""
+    if file.read(len(MCAP0_MAGIC)) != MCAP0_MAGIC:
+        raise RecoverError(f"{path}: no MCAP file: it does not begin like one")
+    found.read = file.tell()
+    while len(head := file.read(HEAD.size)) == HEAD.size:
+        _, length = HEAD.unpack(head)
+        if length > min(MAX_RECORD, found.size - file.tell()):
+            return
+        body = file.read(length)
+        reader = StreamReader(BytesIO(head + body), skip_magic=True, emit_chunks=True)
+        try:
+            record = next(iter(reader.records))
+        except EndOfFile:
+            continue  # of a kind that the reader does not know, and skips
+        except Exception as error:
+            found.refused.append(f"record at {found.read}: {error!r}")
+            continue
+        finally:
+            found.read = file.tell()
+        if isinstance(record, Footer):
+            found.whole = file.read(len(MCAP0_MAGIC)) == MCAP0_MAGIC
+            return
+        yield record
+
+
+def _unpacked(record: Any, found: Salvage) -> list[Any]:
+    """Return the records of a chunk, or the record itself."""
+    if not isinstance(record, Chunk):
+        return [record]
+    try:
+        data = unpack(record)
+        plain = Chunk("", data, record.message_end_time, record.message_start_time, 0, len(data))
+        records = breakup_chunk(plain)
+    except Exception as error:
+        # Of the library as well, struct.error and the like, at what only looks like a chunk.
+        words = str(error) if isinstance(error, KuwaError) else repr(error)
+        found.refused.append(f"chunk {found.chunks + len(found.refused)}: {words}")
+        return []
+    found.chunks += 1
+    return list(records)
+
+
+def unpack(chunk: Chunk) -> bytes:
+    """Return a chunk's records, unpacked within the limits, check sum compared.
+
+    Raises:
+        RecoverError: it would unpack to too much, is damaged, or is packed in an unknown way.
+    """
+    size = chunk.uncompressed_size
+    if size > MAX_CHUNK or size > MAX_RATIO * max(len(chunk.data), 1):
+        raise RecoverError(
+            f"{len(chunk.data)} bytes that unpack to {size}; at most {MAX_CHUNK} and "
+            f"{MAX_RATIO} times"
+        )
+    try:
+        if chunk.compression == "":
+            data = chunk.data
+        elif chunk.compression == "lz4":
+            # One byte more than it says, so that a liar is found without being unpacked.
+            data = lz4.frame.LZ4FrameDecompressor().decompress(chunk.data, max_length=size + 1)
+        elif chunk.compression == "zstd":
+            with zstandard.ZstdDecompressor(max_window_size=MAX_CHUNK).stream_reader(
+                chunk.data
+            ) as stream:
+                data = stream.read(size + 1)
+        else:
+            raise RecoverError(f"compression {chunk.compression[:20]!r}; valid: lz4, zstd, none")
+    except (RuntimeError, zstandard.ZstdError, EOFError) as error:
+        raise RecoverError(f"damaged: {error}") from None
+    if len(data) != size:
+        raise RecoverError(f"it unpacks to other than the {size} bytes that it says")
+    if chunk.uncompressed_crc and zlib.crc32(data) != chunk.uncompressed_crc:
+        raise RecoverError("its check sum does not match")
+    return bytes(data)
+
+
+def _channel(record: ChannelRecord, schemas: dict[int, Schema]) -> Channel:
+    schema = schemas.get(record.schema_id)
+    qos = record.metadata.get("offered_qos_profiles", "")
+    return Channel(
+        record.topic,
+        schema.name if schema else "",
+        schema.data.decode("utf-8", "replace") if schema else "",
+        latched="transient_local" in qos,
+    )
