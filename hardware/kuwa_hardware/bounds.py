@@ -68,9 +68,9 @@ class Bounds:
         """Dead time and lag over those of the machine's file."""
         self._x = np.zeros((n, motion.N_STATES))
         self._x[:, motion.BRAKE] = self._x[:, motion.SPEEDUP] = self._parameters[:, motion.QDD]
-        self._x[:, motion.AHEAD] = spec.home
+        self._x[:, motion.AHEAD + motion.UP] = self._x[:, motion.AHEAD + motion.DOWN] = spec.home
         size = int(LONGEST / motion.BIN)
-        self._ring_v, self._ring_s = np.zeros((size, n)), np.zeros((size, n))
+        self._ring_v, self._ring_s = np.zeros((size, n, 2)), np.zeros((size, n, 2))
         self._clock = np.zeros(motion.N_CLOCK)
         self._clock[motion.SHARE] = 1.0
         settings = self._settings = np.zeros(bounding.N_SETTINGS)

@@ -34,7 +34,7 @@ class GateLimits:
     answer_age: float = timeout("safety.answer_age")
     slew: float = 10.0
     neutral_slew: float = 20.0
-    margin: float = 0.01
+    margin: float = 0.02
     overspeed: float = 1.25
     heartbeat_timeout: float = timeout("safety.heartbeat_timeout")
     supervisor_timeout: float = timeout("safety.supervisor_timeout")

@@ -22,6 +22,7 @@ from kuwa_hardware.kernels.motion import (
     CARRIED,
     CURVE,
     DEAD,
+    DOWN,
     EXCESS,
     FLOW_POS,
     GROWTH,
@@ -43,6 +44,7 @@ from kuwa_hardware.kernels.motion import (
     SPEEDUP,
     TICK,
     TORQUE,
+    UP,
     VELOCITY,
     V,
     foresee,
@@ -80,7 +82,7 @@ FINE = 0.2
 COARSE = 0.15
 """The same of the way on which the joints come to rest by themselves [s]."""
 SAMPLES = 64
-RISE, FALL, LEAST_SHARE = 1 / 16, 1 / 8, 1 / 32
+RISE, FALL, LEAST_SHARE = 1 / 16, 1 / 16, 1 / 32
 """By how much what is let through may grow or shrink between two decisions, before it is halved;
 less than the last is nothing. A search anew each time would cost three times as much."""
 BRAKE_SHARE, SPEEDUP_SHARE = 0.8, 1.5
@@ -118,12 +120,11 @@ def swing_inertia(q, world):  # type: ignore[no-untyped-def]
 @njit(cache=True, error_model="numpy")
 def single(u, j, q, qd, p, table, x, slope, margin):  # type: ignore[no-untyped-def]
     """Bound one joint's command by its position limits and its velocity; return it and flags."""
-    ahead, excess = x[j, AHEAD], x[j, EXCESS]
-    brake = x[j, BRAKE]
     if u == 0.0:
         return u, 0
     positive = u > 0.0
-    sign = 1.0 if positive else -1.0
+    sign, side = (1.0, UP) if positive else (-1.0, DOWN)
+    ahead, excess, v, brake = x[j, AHEAD + side], x[j, EXCESS + side], x[j, V + side], x[j, BRAKE]
     flags = 0
     limit = p[j, Q_MAX] if positive else p[j, Q_MIN]
     drift = max(sign * excess, 0.0)
@@ -133,7 +134,7 @@ def single(u, j, q, qd, p, table, x, slope, margin):  # type: ignore[no-untyped-
         gain = full_velocity(p, table, j, limit, positive)
         gain = max(gain / full_velocity(p, table, j, ahead, positive), 1.0)
         allowed = speed_within(gain * p[j, LAG], room, brake / gain, slope)
-        if sign * x[j, V] + drift > allowed * 1.02 + 1e-3 and sign * x[j, V] > -1e-3:
+        if sign * v + drift > allowed * 1.02 + 1e-3 and sign * v > -1e-3:
             allowed = 0.0
         near = stroke(p, table, j, allowed, ahead, positive)
         far = stroke(p, table, j, allowed, ahead + sign * 0.2 * allowed, positive)
@@ -152,10 +153,10 @@ def fastest(u, j, p, table, x):  # type: ignore[no-untyped-def]
     if u == 0.0:
         return u, 0
     positive = u > 0.0
-    sign = 1.0 if positive else -1.0
+    sign, side = (1.0, UP) if positive else (-1.0, DOWN)
     most = 1.0
     for k in range(3):
-        at = x[j, AHEAD] + 0.1 * k * sign * p[j, QD_MAX]
+        at = x[j, AHEAD + side] + 0.1 * k * sign * p[j, QD_MAX]
         most = min(most, stroke(p, table, j, p[j, QD_MAX], at, positive))
     if abs(u) > most:
         return sign * most, VELOCITY
@@ -198,12 +199,16 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
     size = ring_v.shape[0]
     hold = HOLD + 0.5 / settings[NEUTRAL_SLOPE]
     speed, brake, end = np.empty(n), np.empty(n), 0.0
-    lag = np.empty(n, np.int64)
+    lag, side = np.empty(n, np.int64), np.empty(n, np.int64)
     at = np.empty(n)
     g = np.empty(N_GROUPS)
     for j in range(n):
-        v = x[j, V]
-        told = steady(p, table, j, u[j], x[j, AHEAD])
+        way = u[j]
+        if way == 0.0:
+            way = x[j, V + UP] + x[j, V + DOWN]
+        m = side[j] = UP if way > 0.0 else DOWN
+        v = x[j, V + m]
+        told = steady(p, table, j, u[j], x[j, AHEAD + m])
         told = min(max(told, -p[j, QD_MAX]), p[j, QD_MAX])
         if (told * v >= 0.0 and abs(told) > abs(v)) or abs(v) < 1e-4:
             v = told
@@ -212,7 +217,7 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
         if p[j, LAG] > 0.0 and abs(v) > 0.0:
             brake[j] = min(brake[j], abs(v) / (2.0 * p[j, LAG]))
         lag[j] = math.ceil(p[j, DEAD] / BIN)
-        if links.shape[0] > 0 and (v != 0.0 or x[j, CARRIED] != 0.0):
+        if links.shape[0] > 0 and (v != 0.0 or x[j, CARRIED + m] != 0.0):
             stop = p[j, DEAD] + (hold + abs(v) / brake[j] if v != 0.0 else 0.0)
             end = max(end, stop)
     for k in range(N_GROUPS):
@@ -221,8 +226,8 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
     head = int(clock[HEAD])
     if early and end > 0.0:
         for j in range(n):
-            v = speed[j]
-            at[j] = x[j, AHEAD] + x[j, CARRIED] * p[j, DEAD] + v * hold
+            v, m = speed[j], side[j]
+            at[j] = x[j, AHEAD + m] + x[j, CARRIED + m] * p[j, DEAD] + v * hold
             if v != 0.0:
                 at[j] += 0.5 * v * abs(v) / brake[j]
             at[j] = min(max(at[j], p[j, Q_MIN]), p[j, Q_MAX])
@@ -233,16 +238,15 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
     for k in range(SAMPLES):
         reach = 0.0
         for j in range(n):
-            late = t - p[j, DEAD]
+            late, m = t - p[j, DEAD], side[j]
             if late < 0.0:
                 past = (head - lag[j] + int(t / BIN)) % size
                 begin = (head - lag[j]) % size
-                at[j] = q[j] + ring_s[past, j] - ring_s[begin, j]
-                at[j] += x[j, CARRIED] * t
-                rate = max(abs(ring_v[past, j] + x[j, CARRIED]), abs(speed[j]))
+                at[j] = q[j] + ring_s[past, j, m] - ring_s[begin, j, m] + x[j, CARRIED + m] * t
+                rate = max(abs(ring_v[past, j, m] + x[j, CARRIED + m]), abs(speed[j]))
             else:
                 v = speed[j]
-                at[j] = x[j, AHEAD] + x[j, CARRIED] * p[j, DEAD] + v * min(late, hold)
+                at[j] = x[j, AHEAD + m] + x[j, CARRIED + m] * p[j, DEAD] + v * min(late, hold)
                 rate = abs(v)
                 if late > hold and v != 0.0:
                     d = min(late - hold, abs(v) / brake[j])
@@ -364,7 +368,8 @@ def kept_apart(out, flags, q, model, world, scratch):  # type: ignore[no-untyped
         if guilty[j]:
             trial[j] = share * out[j]
             # What is left of a stroke when almost nothing is allowed would let a joint creep on.
-            speed = abs(steady(p, table, j, trial[j], x[j, AHEAD]))
+            m = UP if trial[j] > 0.0 else DOWN
+            speed = abs(steady(p, table, j, trial[j], x[j, AHEAD + m]))
             if speed < CREEP * p[j, QD_MAX]:
                 trial[j] = 0.0
     if others:

@@ -2,9 +2,12 @@
 
 A command acts one dead time later. The model follows the commands without delay: the valve's
 opening goes to s**curve, s = (|u| − band)/(1 − band), with its lag, and the velocity is that
-opening times v_full(q), but for a slewing body, which speeds up and slows down no faster than its
-motor's torque allows. What the model did one dead time ago is what the joint does now; what it does
-from then to now is what the joint will do until a command given now begins to act.
+opening times v_full(q), but for a slewing body, whose motor's torque over its inertia bounds how
+fast that changes. Since both are known roughly, there are two models of each joint: in one all
+change upwards is as fast as it may be and all change downwards as slow, in the other the reverse.
+A motion up is judged by the first, a motion down by the second: who turns about may do so early.
+What the model did one dead time ago is what the joint does now; what it does from then to now is
+what the joint will do until a command given now begins to act.
 
 All arrays have one row per joint; columns are named below.
 """
@@ -20,10 +23,14 @@ from numba import njit
     Q_MIN, Q_MAX, QD_MAX, QDD, DEAD, BAND, CURVE, LAG, OVER, FLOW_POS, FLOW_NEG, TORQUE, TABLE_Q,
     TABLE_STEP, FREE, LEVER, N_PARAMETERS,
 ) = range(17)  # fmt: skip
-# States: model velocity and travel, growth of the command, deceleration that can be counted on and
-# acceleration that must be reckoned with, position one dead time ahead, velocity in excess of the
-# model and what of it is taken to go on, and the valve's opening as a share of its full flow.
-V, S, GROWTH, BRAKE, SPEEDUP, AHEAD, EXCESS, CARRIED, OPENING, N_STATES = range(10)
+# States, five of both models, UP and DOWN: velocity, travel, position one dead time ahead, velocity
+# in excess of the model, and what of it is taken to go on. Then growth of the command, deceleration
+# that can be counted on and acceleration that must be reckoned with, and the valve's opening as a
+# share of its full flow.
+V, S, AHEAD, EXCESS, CARRIED, GROWTH, BRAKE, SPEEDUP, OPENING, N_STATES = (
+    0, 2, 4, 6, 8, 10, 11, 12, 13, 14,
+)  # fmt: skip
+UP, DOWN = 0, 1
 # Clock of the ring of past velocities and travels; and the share of what was asked for that the
 # limits of space let through last.
 HEAD, REST, SHARE, N_CLOCK = range(4)
@@ -38,6 +45,9 @@ RINGING = 0.02
 """Excess that is the oil column's swinging, not a motion that goes on [rad/s]."""
 TICK = 0.02
 """Longest time for which a command may grow at once: a loop that stood still jumps nowhere [s]."""
+
+TINY = 1e-9
+"""A command below it has no sign that a product would keep."""
 
 # What bounded a joint's command, as bits.
 (
@@ -101,29 +111,31 @@ def advance(dt, applied, p, table, x, ring_v, ring_s, clock, told):  # type: ign
     bins = int(clock[REST] / BIN)
     clock[REST] -= bins * BIN
     for j in range(n):
-        wanted = opening(p, j, applied[j])
         part = 1.0 - math.exp(-dt / p[j, LAG]) if p[j, LAG] > 0.0 else 1.0
-        x[j, OPENING] += part * (wanted - x[j, OPENING])
-        wanted = x[j, OPENING]
-        wanted *= full_velocity(p, table, j, x[j, AHEAD], wanted > 0.0)
-        change = wanted - x[j, V]
-        if p[j, FREE] == 0.0:
-            slower = wanted * x[j, V] < 0.0 or abs(wanted) < abs(x[j, V])
-            most = dt * (x[j, BRAKE] if slower else x[j, SPEEDUP])
-            change = min(max(change, -most), most)
-        v = x[j, V] + change
-        x[j, S] += 0.5 * dt * (x[j, V] + v)
-        x[j, V] = v
+        x[j, OPENING] += part * (opening(p, j, applied[j]) - x[j, OPENING])
+        for side in range(2):
+            wanted = x[j, OPENING]
+            wanted *= full_velocity(p, table, j, x[j, AHEAD + side], wanted > 0.0)
+            v = wanted
+            if p[j, FREE] == 0.0:
+                most = dt * (x[j, SPEEDUP] if side == UP else x[j, BRAKE])
+                least = -dt * (x[j, BRAKE] if side == UP else x[j, SPEEDUP])
+                v = x[j, V + side] + min(max(wanted - x[j, V + side], least), most)
+            x[j, S + side] += 0.5 * dt * (x[j, V + side] + v)
+            x[j, V + side] = v
     head = int(clock[HEAD])
     for _ in range(max(min(bins, size), 1)):
         if bins > 0:
             head = (head + 1) % size
         for j in range(n):
-            ring_v[head, j] = x[j, V]
-            ring_s[head, j] = x[j, S]
+            for side in range(2):
+                ring_v[head, j, side] = x[j, V + side]
+                ring_s[head, j, side] = x[j, S + side]
     clock[HEAD] = head
     for j in range(n):
-        told[j] = ring_v[(head - math.ceil(p[j, DEAD] / BIN)) % size, j]
+        past = (head - math.ceil(p[j, DEAD] / BIN)) % size
+        up, down = ring_v[past, j, UP], ring_v[past, j, DOWN]
+        told[j] = up if abs(up) > abs(down) else down
 
 
 @njit(cache=True, error_model="numpy")
@@ -135,12 +147,15 @@ def foresee(q, qd, p, x, ring_v, ring_s, clock):  # type: ignore[no-untyped-def]
     size = ring_v.shape[0]
     for j in range(q.shape[0]):
         past = (int(clock[HEAD]) - math.ceil(p[j, DEAD] / BIN)) % size
-        x[j, EXCESS] += SMOOTH * (qd[j] - ring_v[past, j] - x[j, EXCESS])
-        x[j, AHEAD] = q[j] + x[j, S] - ring_s[past, j]
-        # A joint that is slower than its model is taken to catch up.
-        same = x[j, EXCESS] * ring_v[past, j] >= 0.0
-        beyond = max(abs(x[j, EXCESS]) - RINGING, 0.0) if same else 0.0
-        x[j, CARRIED] = math.copysign(beyond, x[j, EXCESS])
+        for side in range(2):
+            v = ring_v[past, j, side]
+            x[j, EXCESS + side] += SMOOTH * (qd[j] - v - x[j, EXCESS + side])
+            x[j, AHEAD + side] = q[j] + x[j, S + side] - ring_s[past, j, side]
+            excess = x[j, EXCESS + side]
+            # A joint that is slower than its model is taken to catch up.
+            same = excess * v >= 0.0 if p[j, FREE] > 0.0 else (excess > 0.0) == (side == UP)
+            beyond = max(abs(excess) - RINGING, 0.0) if same else 0.0
+            x[j, CARRIED + side] = math.copysign(beyond, excess)
 
 
 @njit(cache=True, error_model="numpy")
@@ -164,6 +179,8 @@ def shape(wanted, u, growth, dt, slope, neutral_slope, jerk, loss):  # type: ign
     On the way to neutral a command follows at ``slope``, at ``neutral_slope`` after a ``loss``.
     """
     flags = 0
+    if abs(u) < TINY:
+        u = 0.0
     down = (neutral_slope if loss else slope) * dt
     tick = min(dt, TICK)
     if wanted * u < 0.0 or abs(wanted) < abs(u):
