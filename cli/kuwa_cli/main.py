@@ -28,6 +28,8 @@ class Verb:
 # In the order of the help page: what a newcomer needs first.
 VERBS = (
     Verb("sim", "kuwa_cli.sim", "Run a scenario in simulation and write a report."),
+    Verb("record", "kuwa_cli.record", "Record a running stack: bags, and episodes to train on."),
+    Verb("recover", "kuwa_cli.recover", "Salvage what is whole in a torn bag."),
     Verb("scenarios", "kuwa_cli.scenarios", "List the scenarios there are."),
     Verb("identify", "kuwa_cli.identify", "Find a machine's valve parameters in a log of it."),
     Verb("tune", "kuwa_cli.tune", "Propose a spiking network from a log of a machine."),

@@ -34,6 +34,8 @@ from kuwa_policies.datasets.open_episode import OpenEpisode
 from kuwa_policies.datasets.stats import Stats, as_lists, of_array, together
 from kuwa_policies.datasets.video import CODEC
 
+BEFORE = "before.part"
+"""In :data:`layout.PARTIAL`, ``info.json`` as it was before an episode is saved."""
 MAX_TASK = 1000
 """Characters of a task's text."""
 
@@ -147,7 +149,7 @@ class DatasetWriter:
         try:
             self._publish(place, staged)
         except OSError as error:
-            self._withdraw(place)
+            self._withdraw(place, self._partial / BEFORE)
             raise DatasetError(f"episode {place.index} is not saved: {_words(error)}") from None
         self._count(episode.length, staged.stats, staged.tasks)
         return place.index
@@ -169,13 +171,21 @@ class DatasetWriter:
             raise DatasetError(f"episode {self.episodes} is open; save or discard it first")
         if not self.episodes:
             raise DatasetError(f"{self.folder}: there is no saved episode to take back")
-        self.episodes -= 1
-        self.frames -= self._lengths.pop()
+        place = Place(self.episodes - 1)
+        frames = self.frames - self._lengths[-1]
+        make_folder(self._partial)
+        info, stats = self._partial / "info.part", self._partial / "stats.part"
+        try:
+            write_durable(info, self._info_bytes(place.index, frames, self.tasks))
+            write_durable(stats, layout.json_bytes(as_lists(together(self._stats[:-1]))))
+        except OSError as error:
+            raise DatasetError(f"episode {place.index} is not taken back: {_words(error)}") from None
+        # From here on nothing needs room on the disk.
+        self._withdraw(place, info)
+        self._rename([(stats, layout.STATS)])
+        self.episodes, self.frames = place.index, frames
+        self._lengths.pop()
         self._stats.pop()
-        place = Place(self.episodes)
-        self._replace(layout.INFO, self._info_bytes(self.episodes, self.frames, self.tasks))
-        self._withdraw(place)
-        self._replace(layout.STATS, layout.json_bytes(as_lists(together(self._stats))))
         return place.index
 
     def close(self) -> None:
@@ -220,6 +230,9 @@ class DatasetWriter:
             path = self._partial / f"{number}.part"
             write_durable(path, data)
             moves.append((path, target))
+        # In case it must be taken back: then there may be no room to write it.
+        before = self._info_bytes(self.episodes, self.frames, self.tasks)
+        write_durable(self._partial / BEFORE, before)
         for _, target in moves:
             make_folder((self.folder / target).parent)
         return _Staged(moves, stats, tasks)
@@ -242,9 +255,14 @@ class DatasetWriter:
             os.replace(path, self.folder / target)
         sync_folders((self.folder / target).parent for _, target in moves)
 
-    def _withdraw(self, place: Place) -> None:
-        """Remove whatever is in the place of an episode, the data first."""
-        self._replace(layout.INFO, self._info_bytes(self.episodes, self.frames, self.tasks))
+    def _withdraw(self, place: Place, info: Path | None = None) -> None:
+        """Remove whatever is in the place of an episode, the data first.
+
+        Args:
+            info: is there already, and becomes ``info.json`` before anything is removed.
+        """
+        if info is not None:
+            self._rename([(info, layout.INFO)])
         paths = [self.folder / target for target in (place.data, place.row)]
         paths += [self.folder / place.video(key) for key in self.info.videos]
         paths += [self.folder / target for target in (place.notes, place.actions)]
@@ -338,9 +356,9 @@ class DatasetWriter:
         if (self.folder / layout.TASKS).exists():
             self.tasks = tables.read_tasks(self.folder / layout.TASKS)
         self._clear_partial()
-        orphans = [Place(self.episodes)] if self._anything_at(Place(self.episodes)) else []
-        for place in orphans:
-            self._withdraw(place)
+        if self._anything_at(Place(self.episodes)):
+            self._withdraw(Place(self.episodes))
+            self._replace(layout.STATS, layout.json_bytes(as_lists(together(self._stats))))
 
     def _anything_at(self, place: Place) -> bool:
         targets = [place.data, place.row, place.notes, place.actions]

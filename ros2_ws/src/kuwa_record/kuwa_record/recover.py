@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -60,40 +59,56 @@ class Salvage:
     last: float = 0.0
     topics: dict[str, int] = field(default_factory=dict)
 
+    def add(self, other: Salvage) -> None:
+        """Add what was found in another file of the same bag."""
+        if other.messages:
+            self.first = min(self.first, other.first) if self.messages else other.first
+            self.last = max(self.last, other.last)
+        self.messages += other.messages
+        self.chunks += other.chunks
+        self.refused += other.refused
+        self.read, self.size = self.read + other.read, self.size + other.size
+        self.whole &= other.whole
+
 
 class RecoverError(KuwaError):
     """A file from which nothing can be salvaged."""
 
 
-def recover(path: Path, folder: Path, told: Callable[[int, int], None] | None = None) -> Salvage:
-    """Write what is whole in an MCAP file into a new bag.
+def recover(
+    paths: Sequence[Path], folder: Path, told: Callable[[int, int], None] | None = None
+) -> Salvage:
+    """Write what is whole in the MCAP files of a bag into a new bag.
 
     Args:
-        path: of the torn file. folder: of the new bag, which must not be there.
-        told: called with bytes read and bytes in all, now and then.
+        paths: of the files, torn or not. folder: of the new bag, which must not be there.
+        told: called with bytes read and bytes of the file, now and then.
 
     Raises:
-        RecoverError: it is no MCAP file, or no message in it is whole.
+        RecoverError: one is no MCAP file, or no message in them is whole.
         KuwaError: the folder is there already.
     """
-    found = Salvage()
-    messages = salvaged(path, found, told)
-    try:
-        first = next(messages)
-    except StopIteration:
-        why = f"; left out: {'; '.join(found.refused)}" if found.refused else ""
-        raise RecoverError(f"{path}: no whole message in it{why}") from None
-    bag = Bag(folder, {"recovered_from": path.name})
+    all_found = Salvage(whole=True)
+    bag: Bag | None = None
     waiting = 0
-    for channel, message in chain([first], messages):
-        bag.write(channel, message.log_time, message.publish_time, message.data)
-        found.topics[channel.topic] = found.topics.get(channel.topic, 0) + 1
-        waiting += len(message.data)
-        if waiting > FLUSH_BYTES:
-            bag.flush()
-            waiting = 0
+    for path in paths:
+        found = Salvage()
+        for channel, message in salvaged(path, found, told):
+            if bag is None:
+                names = " ".join(each.name for each in paths)
+                bag = Bag(folder, {"recovered_from": names})
+            bag.write(channel, message.log_time, message.publish_time, message.data)
+            all_found.topics[channel.topic] = all_found.topics.get(channel.topic, 0) + 1
+            waiting += len(message.data)
+            if waiting > FLUSH_BYTES:
+                bag.flush()
+                waiting = 0
+        all_found.add(found)
+    if bag is None:
+        why = f"; left out: {'; '.join(all_found.refused)}" if all_found.refused else ""
+        raise RecoverError(f"{paths[0]}: no whole message in it{why}")
     bag.close()
-    return found
+    return all_found
 
 
 def salvaged(
