@@ -55,13 +55,25 @@ PERMISSIONS: Final[dict[str, Permission]] = {
         serves=(t.SET_MODE[0],),
     ),
     "control": Permission(
-        (t.REQUEST, t.SPIKES),
+        (t.REQUEST, t.REFERENCE, t.SPIKES),
         (t.JOINT_STATES, t.PRESSURES, t.TRAJECTORY, t.VELOCITY_REFERENCE, t.APPLIED, t.SAFETY),
     ),
     "planning": Permission(
         (t.TRAJECTORY, t.PLAN_STATUS),
         (t.JOINT_STATES, t.ODOM, t.IMU, t.TOOL_FORCE, t.PRESSURES, t.TERRAIN, t.TERRAIN_MAP,
          t.TASK, t.SAFETY),
+    ),
+    "record": Permission(
+        (t.RECORDING,), tuple(topic for topic in t.TOPICS if "<" not in topic.name),
+        serves=(t.EPISODE[0],),
+    ),
+    "teleop": Permission(
+        (t.VELOCITY_REFERENCE, t.DEADMAN, t.EMERGENCY_STOP),
+        (t.JOINT_STATES, t.SAFETY, t.ALARMS, t.REFERENCE, t.REQUEST, t.APPLIED, t.PRESSURES,
+         t.ROBOT_STATUS, t.SPIKES, t.LATENT, t.PLAN_STATUS, t.RECORDING, t.ODOM, t.TERRAIN,
+         t.TERRAIN_MAP, t.TASK, t.JOY),
+        # To set a simulation back it takes the robot node down; the supervisor brings it up.
+        asks=(t.SET_MODE[0], t.EPISODE[0], "robot/change_state"),
     ),
     "supervisor": Permission(
         (t.EMERGENCY_STOP, t.ALARMS),
@@ -126,9 +138,16 @@ def _fill(
     asks = list(may.asks)
     if spec.executable == "robot":
         writes |= {topic.name for topic in pictures}
+    if spec.executable == "teleop":
+        reads |= {topic.name for topic in pictures}
     if spec.lifecycle:
         serves += [f"~/{name}" for name in OF_LIFECYCLE]
         writes.add("~/transition_event")
+    elif spec.executable == "record":
+        # It listens to everything, also to what is no contract of ours.
+        reads |= {t.heartbeat(each.name).name for each in stack}
+        reads |= {f"{name}/transition_event" for name in names}
+        reads |= {topic.name for topic in pictures}
     else:
         asks += [f"{name}/change_state" for name in names]
         reads |= {t.heartbeat(name).name for name in names}

@@ -11,6 +11,7 @@ from pathlib import Path
 from kuwa_bringup.supervisor import SupervisorParameters
 from kuwa_control.node import ControlParameters
 from kuwa_planning.node import PlanningParameters
+from kuwa_record.node import RecordParameters
 from kuwa_robot import opera_table
 from kuwa_robot.node import RobotParameters
 from kuwa_ros import topics
@@ -24,7 +25,8 @@ TABLES = {
     "control": ControlParameters,
     "planning": PlanningParameters,
     "supervisor": SupervisorParameters,
-    "every node but the supervisor": RealtimeParameters,
+    "record": RecordParameters,
+    "every node but supervisor and record": RealtimeParameters,
 }
 
 

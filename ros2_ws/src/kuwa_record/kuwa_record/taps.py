@@ -11,7 +11,6 @@ from typing import Any, Final
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
-from kuwa_machines.errors import KuwaError
 from kuwa_record.bagfile import Channel
 from kuwa_record.schemas import definition, stamped
 from kuwa_ros import topics
@@ -125,7 +124,8 @@ class Taps:
                 continue
             try:
                 self._tap(name, self._topic(name, kinds[0]))
-            except (KuwaError, ImportError, AttributeError, ValueError) as error:
+            except Exception as error:
+                # Unknown here, or the middleware's permissions do not let us read it.
                 self.refused[name] = str(error)
 
     def take(self) -> list[Taken]:
