@@ -28,6 +28,9 @@ class Verb:
 # In the order of the help page: what a newcomer needs first.
 VERBS = (
     Verb("sim", "kuwa_cli.sim", "Run a scenario in simulation and write a report."),
+    Verb("teleop", "kuwa_cli.teleop", "Drive a machine yourself, on a page in the browser."),
+    Verb("demo", "kuwa_cli.demo", "Record demonstrations of the expert, none like another."),
+    Verb("data", "kuwa_cli.data.verbs", "Look at data sets, check, replay, change and convert."),
     Verb("record", "kuwa_cli.record", "Record a running stack: bags, and episodes to train on."),
     Verb("recover", "kuwa_cli.recover", "Salvage what is whole in a torn bag."),
     Verb("scenarios", "kuwa_cli.scenarios", "List the scenarios there are."),

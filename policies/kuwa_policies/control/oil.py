@@ -62,12 +62,15 @@ class OilControl:
         """Mean velocity over the last dead time beyond what was predicted [rad/s]."""
         self._moving = np.zeros(n)
         """1 where a joint was commanded to move at the last step."""
+        self.asked = np.zeros(n)
+        """Velocities that the last step asked of the valves, before what was learnt: in VELOCITY
+        mode they are what is followed [rad/s]."""
         self._nothing: Knots = (np.zeros(1), np.zeros((1, n)), np.zeros((1, n)), np.zeros((1, n)))
         self._knots = self._nothing
         slewing = self.index == (self._give.chain or [-1])[0]
         share = np.where(slewing, gains.k_p_slewing, gains.k_p)
         self._bound = (
-            self._learned, self._expected, ahead, self._late, self._moving,
+            self._learned, self._expected, ahead, self._late, self._moving, self.asked,
             self.command, self._pipe, self._promise, self._travel, self._memory, delay,
             drive.lag, 1.0 - np.exp(-period / drive.lag), drive.dead_band, drive.curve,
             drive.max_flow,
@@ -91,6 +94,7 @@ class OilControl:
         self._expected[:] = 0.0
         self._late[:] = 0.0
         self._moving[:] = 0.0
+        self.asked[:] = 0.0
         self._knots = self._nothing
         if self.learning is not None:
             self.learning.forget()
@@ -147,7 +151,7 @@ class OilControl:
 def step_oil(
     mode: Any, start: Any, ticks: Any, available: Any, q: Any, applied: Any, velocity: Any,
     chunk_t: Any, chunk_q: Any, chunk_qd: Any, lead: Any,
-    learned: Any, expected: Any, lead_ticks: Any, surplus: Any, moving: Any,
+    learned: Any, expected: Any, lead_ticks: Any, surplus: Any, moving: Any, asked: Any,
     command: Any, pipe: Any, promise: Any, travel: Any, memory: Any, delay: Any,
     lag: Any, blend: Any, band: Any, curve: Any, max_flow: Any,
     table: Any, grid_start: Any, grid_step: Any,
@@ -157,7 +161,7 @@ def step_oil(
 ) -> None:  # fmt: skip
     """One control tick; see the equations of :mod:`kuwa_policies.control.tracking`.
 
-    Writes ``command``; the arrays are those of an :class:`OilControl`.
+    Writes ``command`` and ``asked``; the arrays are those of an :class:`OilControl`.
     """
     n = q.shape[0]
     depth = pipe.shape[1]
@@ -171,7 +175,8 @@ def step_oil(
 
     # Learn from the promise that comes due now: normalised least mean squares.
     for j in range(n):
-        due = depth - delay[j]
+        # Made ``delay`` ticks ago: the last call, ``ticks`` ago, wrote the newest.
+        due = min(depth - 1, depth - 1 - delay[j] + ticks)
         far = travel[j, due]
         late = q[j] - promise[j, due]
         surplus[j] = late / (delay[j] * period)
@@ -209,7 +214,7 @@ def step_oil(
             push(travel[j], come - q[j])
         before = command[j]
         command[j] = 0.0
-        moving[j] = 0.0
+        moving[j] = asked[j] = 0.0
         for _ in range(ticks):
             push(expected[j], 0.0)
         if mode == NEUTRAL:
@@ -238,6 +243,7 @@ def step_oil(
                 e -= min(max(e, -give[j]), give[j])
             v += k_p[j] * e
         moving[j] = 1.0
+        asked[j] = v
         expected[j, expected.shape[1] - 1] = learned[j]
         v = (v - learned[j]) / g[j]
         side = 1 if v > 0.0 else 0

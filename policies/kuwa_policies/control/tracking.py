@@ -78,6 +78,18 @@ class TrackingController:
         self._forget(state.q)
         self._stamp = state.stamp - self._period
 
+    @property
+    def asked(self) -> Array:
+        """Velocities that the last step asked for, shape (n,), fractions of each joint's maximum.
+
+        A controller of the same machine that is given these as its reference does the same.
+        """
+        out = np.zeros(self._n)
+        oil, travel = self._oil, self._travel
+        out[oil.index] = oil.asked / self._qd_max[oil.index]
+        out[travel.index] = travel.asked
+        return out
+
     def step(
         self, state: MachineState, reference: Trajectory | Array | None, applied: Array
     ) -> Array:

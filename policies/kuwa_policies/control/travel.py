@@ -72,6 +72,11 @@ class TravelControl:
             gains.crawl, gains.soft, gains.slew,
         )  # fmt: skip
 
+    @property
+    def asked(self) -> Array:
+        """Speeds that the last step asked of the drives, shape (n,), fractions of their full."""
+        return self._memory[2]
+
     def forget(self) -> None:
         """Start from rest."""
         self._pipe[:] = 0.0

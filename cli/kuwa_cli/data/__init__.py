@@ -1,0 +1,1 @@
+"""``kuwa data``: looks at data sets, checks, replays, changes, converts and uploads them."""
