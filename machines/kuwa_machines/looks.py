@@ -6,6 +6,7 @@ and dump bodies are drawn from their data, and hydraulic cylinders between their
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ def _tool(spec: MachineSpec) -> Iterator[tuple[str, Array, Array, Colour]]:
             yield (tool.link, *_side(profile, y), STEEL)
     else:
         return
-    for a, b in zip(profile[:-1], profile[1:], strict=True):
+    for a, b in itertools.pairwise(profile):
         along = b - a
         at = np.eye(4)
         at[:3, :3] = _turn(1, -math.atan2(along[1], along[0]))
@@ -177,7 +178,8 @@ def _side(profile: Array, y: float) -> tuple[Array, Array]:
 
 def _box(half: Array, at: Array) -> tuple[Array, Array]:
     """Return a box with corners of its own for each side, so that its edges are sharp."""
-    vertices, faces = [], []
+    vertices: list[Array] = []
+    faces: list[tuple[int, int, int]] = []
     for axis in range(3):
         for side in (-1.0, 1.0):
             i, j = (axis + 1) % 3, (axis + 2) % 3

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from kuwa_machines.arrays import Array
 from kuwa_machines.chain import Chain
-from kuwa_machines.spec import MachineSpec
+from kuwa_machines.spec import Joint, MachineSpec, PassiveJoint
 
 Place = tuple[Array, Array]
 """Rotation, shape (3, 3), and origin, shape (3,) [m], of a link in the undercarriage's frame."""
@@ -24,7 +24,7 @@ class Posing:
 
     def __init__(self, spec: MachineSpec) -> None:
         self._spec = spec
-        joints = {**spec.joints, **spec.passive_joints}
+        joints: dict[str, Joint | PassiveJoint] = {**spec.joints, **spec.passive_joints}
         self._chains = {joint.child: Chain(spec, joint.child) for joint in joints.values()}
         self.links = (spec.undercarriage.link, *self._chains)
         """All links that hang on the undercarriage, that one first."""

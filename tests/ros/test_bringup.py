@@ -110,7 +110,7 @@ def test_the_description_needs_the_standard_library_only(root: Path) -> None:
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("name", ["sim", "robot"])
+@pytest.mark.parametrize("name", ["sim", "robot", "teleop"])
 def test_a_launch_file_has_the_usual_arguments(root: Path, name: str) -> None:
     text = (root / "launch" / f"{name}.launch.py").read_text()
     for argument in ("namespace", "use_sim_time", "params_file", "log_level", "machine", "robot"):

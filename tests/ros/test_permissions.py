@@ -38,7 +38,7 @@ def _allowed(root: ET.Element, node: str, group: str, rule: str) -> set[str]:
 
 
 def test_every_node_may_do_what_it_does_and_only_one_commands(tmp_path: Path) -> None:
-    specs = mock_stack(blackbox=str(tmp_path / "box"))
+    specs = mock_stack(blackbox=str(tmp_path / "box"), console={"port": 0, "scene": False})
     cameras = tuple(load_machine(MACHINE).sensors.cameras)
     root = ET.fromstring(policy(specs, cameras).split("\n", 1)[1])
     with running(specs, tmp_path / "logs") as rig:

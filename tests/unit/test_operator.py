@@ -263,7 +263,7 @@ def test_joy_messages_become_levers_and_short_ones_are_refused() -> None:
     assert sticks.levers[LEVERS.index("left_x")] == -1.0
     assert sticks.levers[LEVERS.index("right_y")] == 1.0 and sticks.deadman
     for each in layouts().values():
-        with pytest.raises(LayoutError, match="axes|buttons"):
+        with pytest.raises(LayoutError, match=r"axes|buttons"):
             each.sticks([0.0], [0])
     with pytest.raises(LayoutError, match="axis 0 is nan"):
         layout("game_controller").sticks([float("nan")] * 8, buttons)

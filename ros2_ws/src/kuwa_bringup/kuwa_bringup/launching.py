@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kuwa_bringup.stack import EMULATED, NodeSpec, stack
+from kuwa_bringup.stack import EMULATED, NodeSpec, Value, stack
 
 ARGUMENTS: dict[str, tuple[str, str]] = {
     "machine": ("zx200", "machine, by the name of its folder"),
@@ -24,6 +24,12 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     "zones": ("", "file of the site's zones that are kept out"),
     "preflight": ("", "the preflight's record, without which arming is refused; none if empty"),
     "blackbox": ("", "folder for the black box; none is kept if empty"),
+    "planner": ("expert", "planner; none: nothing is planned"),
+    "pattern": ("", "control pattern of the levers: iso, sae …; the machine's own if empty"),
+    "joystick": ("game_controller", "layout of what a joystick node says on joy, or none"),
+    "host": ("127.0.0.1", "where the operator's page listens"),
+    "port": ("8765", "port of the operator's page"),
+    "url_file": ("", "file for the page's address with its token; in the state folder if empty"),
     "use_sim_time": ("false", "set use_sim_time; our nodes take time from the states anyway"),
     "params_file": ("", "YAML file with parameters that replace the stack's own"),
     "log_level": ("info", "log level of the nodes"),
@@ -33,10 +39,13 @@ RESPAWN_S = 1.0
 """A node that died is started again this long after [s]."""
 
 
-def description(robot: str, names: tuple[str, ...], emulated: bool = False) -> Any:
+def description(
+    robot: str, names: tuple[str, ...], emulated: bool = False, console: bool = False
+) -> Any:
     """Return a LaunchDescription with the arguments ``names``; ``robot`` is the default kind.
 
-    With ``emulated``, a machine on a bus is another process of this computer.
+    With ``emulated``, a machine on a bus is another process of this computer; with ``console``,
+    an operator drives: the stack does not arm itself.
     """
     from launch import LaunchDescription  # type: ignore[attr-defined]
     from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -46,10 +55,12 @@ def description(robot: str, names: tuple[str, ...], emulated: bool = False) -> A
         DeclareLaunchArgument(name, default_value=defaults[name], description=ARGUMENTS[name][1])
         for name in names
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=_nodes, args=[emulated])])
+    return LaunchDescription(
+        [*arguments, OpaqueFunction(function=_nodes, args=[emulated, console])]
+    )
 
 
-def _nodes(context: Any, emulated: bool = False) -> list[Any]:
+def _nodes(context: Any, emulated: bool = False, console: bool = False) -> list[Any]:
     given = {name: context.launch_configurations.get(name, "") for name in ARGUMENTS}
     get = {name: given[name] or ARGUMENTS[name][0] for name in ARGUMENTS}
     own = get["namespace"].strip("/") or get["machine"]
@@ -59,6 +70,9 @@ def _nodes(context: Any, emulated: bool = False) -> list[Any]:
         get["scenario"],
         int(get["seed"]),
         float(get["speed"]),
+        planner="" if get["planner"] == "none" else get["planner"],
+        auto_arm=False if console else None,
+        console=_console(get) if console else None,
         controller=get["controller"],
         controller_state=get["controller_state"],
         controller_states_out={own: get["controller_state_out"]},
@@ -75,6 +89,12 @@ def _nodes(context: Any, emulated: bool = False) -> list[Any]:
     )
     use_sim_time = get["use_sim_time"].lower() in ("true", "1", "yes")
     return [_action(spec, use_sim_time, get["params_file"], get["log_level"]) for spec in specs]
+
+
+def _console(get: dict[str, str]) -> dict[str, Value]:
+    """Return the teleop node's parameters."""
+    texts: dict[str, Value] = {n: get[n] for n in ("pattern", "joystick", "host", "url_file")}
+    return {**texts, "port": int(get["port"])}
 
 
 def _partners(text: str) -> dict[str, str]:

@@ -35,7 +35,7 @@ from rclpy.qos import (
     ReliabilityPolicy,
 )
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Image, Imu, JointState
+from sensor_msgs.msg import Image, Imu, JointState, Joy
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
@@ -118,6 +118,7 @@ LATENT: Final = Topic("latent", Latent, "10–20 Hz", "perception", "planning, s
 CLOCK: Final = Topic("/clock", Clock, "100 Hz", "robot (simulated)", "other stacks", depth=10)
 TRAJECTORY: Final = Topic("joint_trajectory", JointTrajectory, "5 Hz", "planning", "control")
 PLAN_STATUS: Final = Topic("plan_status", PlanStatus, "5 Hz", "planning", "operator", True)
+JOY: Final = Topic("joy", Joy, "20 Hz at least, of a joystick node", "joystick", "teleop", depth=10)
 VELOCITY_REFERENCE: Final = Topic(
     "velocity_reference", JointCommand, "50–100 Hz", "teleop", "control"
 )
@@ -165,6 +166,7 @@ TOPICS: Final = (
     CLOCK,
     TRAJECTORY,
     PLAN_STATUS,
+    JOY,
     VELOCITY_REFERENCE,
     REFERENCE,
     REQUEST,

@@ -1,0 +1,1 @@
+"""The operator: sticks into velocity references, and the page in a browser."""

@@ -1,0 +1,131 @@
+"""Who may use the console: the token, sessions, Host and Origin, and how often one may try.
+
+A page is let in by the token in the fragment of its address, which no browser sends anywhere. The
+page hands it over in a header and gets two keys of its own: one to drive, one that shows the
+scene. They are kept by the page, not in a cookie: browsers send cookies to every port of a host.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+TOKEN_BYTES: Final = 24
+MOST_SESSIONS: Final = 64
+MOST_WRONG: Final = 10
+"""Wrong tokens in :data:`WINDOW` before every token is refused for a while."""
+WINDOW: Final = 60.0
+LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
+SUBPROTOCOL: Final = "kuwa"
+KEY_PREFIX: Final = "key."
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What one page got for the token. Keys are secrets: ``drive`` speaks, ``view`` only looks."""
+
+    drive: str
+    view: str
+
+
+class Access:
+    """Decides on every request before anything answers it.
+
+    Args:
+        token: that people are given; made here if empty.
+        host: that the console listens on, as browsers write it. port: likewise.
+        secure: reached by https.
+        names: further names of this computer, in the certificate say.
+    """
+
+    def __init__(
+        self, token: str = "", host: str = "127.0.0.1", port: int = 0, secure: bool = False,
+        names: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self.token = token or secrets.token_urlsafe(TOKEN_BYTES)
+        self.port, self._secure = port, secure
+        self._names = {*LOOPBACK, host, *names} if host in LOOPBACK else {host, *names}
+        self._sessions: dict[str, Session] = {}
+        self._views: set[str] = set()
+        self._wrong: list[float] = []
+
+    @property
+    def scheme(self) -> str:
+        """Of the page."""
+        return "https" if self._secure else "http"
+
+    def foreign(self, headers: Mapping[str, str], needs_origin: bool) -> str:
+        """Return why a request does not come from our own page, or ``""``.
+
+        A wrong Host is a page that was given our address under its own name (DNS rebinding).
+
+        Args:
+            needs_origin: as a WebSocket does, which browsers always send with one.
+        """
+        host = headers.get("Host", "")
+        name, _, port = host.rpartition(":")
+        if name not in self._names or port != str(self.port):
+            return f"host {host[:80]!r} is not this console"
+        origin = headers.get("Origin")
+        if origin is None:
+            if needs_origin:
+                return "no origin"
+        elif origin != f"{self.scheme}://{host}":
+            return f"origin {origin[:80]!r} is not this console"
+        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            return "asked for by another site"
+        return ""
+
+    def open(self, now: float, token: str) -> Session | str:
+        """Return a session for the token at steady time ``now`` [s], or why not."""
+        self._wrong = [t for t in self._wrong if now - t < WINDOW]
+        if len(self._wrong) >= MOST_WRONG:
+            return "too many wrong tokens; wait a minute"
+        if not hmac.compare_digest(token.encode(), self.token.encode()):
+            self._wrong.append(now)
+            return "wrong token"
+        session = Session(secrets.token_urlsafe(TOKEN_BYTES), secrets.token_urlsafe(TOKEN_BYTES))
+        if len(self._sessions) >= MOST_SESSIONS:
+            oldest = next(iter(self._sessions))
+            self._views.discard(self._sessions.pop(oldest).view)
+        self._sessions[session.drive] = session
+        self._views.add(session.view)
+        return session
+
+    def may_drive(self, protocols: str) -> bool:
+        """Return whether the offered subprotocols of a WebSocket hold the key of a session."""
+        offered = [part.strip() for part in protocols.split(",")]
+        keys = [part.removeprefix(KEY_PREFIX) for part in offered if part.startswith(KEY_PREFIX)]
+        return SUBPROTOCOL in offered and len(keys) == 1 and _among(keys[0], self._sessions)
+
+    def may_look(self, key: str) -> bool:
+        """Return whether a key shows the scene."""
+        return _among(key, self._views)
+
+
+def _among(key: str, valid: Mapping[str, Session] | set[str]) -> bool:
+    # Every one is compared, so that the time it takes says nothing of how near a guess was.
+    found = False
+    for each in valid:
+        found |= hmac.compare_digest(key.encode(), each.encode())
+    return found
+
+
+class Bucket:
+    """A rate limit: so many at once, so many a second."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate, self._burst = rate, burst
+        self._left, self._at = burst, 0.0
+
+    def take(self, now: float) -> bool:
+        """Return whether one more is allowed at steady time ``now`` [s]."""
+        self._left = min(self._burst, self._left + self._rate * max(now - self._at, 0.0))
+        self._at = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True

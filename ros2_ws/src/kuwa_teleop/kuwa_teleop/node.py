@@ -1,0 +1,325 @@
+"""The teleop node: sticks of pages and joystick into velocity references, and the page itself."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from std_msgs.msg import Bool
+
+from kuwa_hardware.operator.core import Wish
+from kuwa_hardware.operator.layouts import Layout, layout
+from kuwa_hardware.operator.shaping import Shaping
+from kuwa_machines.contracts import CommandKind, JointCommand
+from kuwa_machines.operator import load_operator, pattern_of
+from kuwa_machines.overlay import load_machine_as
+from kuwa_ros import topics
+from kuwa_ros.conversions import command_msg
+from kuwa_ros.lifecycle import KuwaNode
+from kuwa_ros.loop import Loop
+from kuwa_ros.main import run
+from kuwa_ros.sealing import envelope_of, mode_request
+from kuwa_teleop.desk import Asked, Desk
+from kuwa_teleop.news import News
+from kuwa_teleop.parameters import TeleopParameters
+from kuwa_teleop.server import Server
+
+PERIOD = 0.02
+"""Without news of the sticks the references go out this often [s]; with news at once."""
+FASTEST = 0.008
+"""But not more often than this [s]."""
+DEADMAN_PERIOD = 0.05
+VIEW_PERIOD, SCENE_PERIOD, GROUND_PERIOD, PICTURE_PERIOD = 0.05, 0.05, 0.5, 0.2
+ASK_AGAIN = 0.3
+"""A mode that was not granted is asked for again after this [s]."""
+WITHDRAW = 0.5
+"""A demand of stop stands at least this long before a release withdraws it [s]."""
+REBUILD = ("deactivate", "cleanup")
+WHO = "teleop"
+
+
+class InputLoop(Loop):
+    """Steps when it is woken, and every period without."""
+
+    def __init__(
+        self, period: float, step: Callable[[float], None], failed: Callable[[Exception], None]
+    ) -> None:
+        super().__init__("teleop", period, failed)
+        self._event, self._step = threading.Event(), step
+
+    def wake(self) -> None:
+        self._event.set()
+
+    def _run(self) -> None:
+        next_at = time.monotonic()
+        while self._running:
+            self._event.wait(max(next_at - time.monotonic(), 0.0))
+            self._event.clear()
+            if not self._running:
+                return
+            now = time.monotonic()
+            self._step(now)
+            self._count(now)
+            next_at = max(next_at, now - self.timeout) + self.timeout
+            next_at = min(next_at, now + self.timeout)
+            time.sleep(max(FASTEST - (time.monotonic() - now), 0.0))
+
+
+class TeleopNode(KuwaNode[TeleopParameters]):
+    """Adapter between the desk, the page, the scene and ROS."""
+
+    server: Server | None = None
+    desk: Desk | None = None
+
+    def __init__(self) -> None:
+        super().__init__("teleop", TeleopParameters)
+
+    def configure(self) -> None:
+        p = self.p
+        spec = load_machine_as(p.machine, p.parameters)
+        self._names = tuple(spec.joint_names)
+        name, _ = pattern_of(spec, p.pattern)
+        self.desk = Desk(
+            spec, load_operator(spec), name, Shaping(p.dead_zone, p.expo, p.scale), p.stale,
+            p.picture_timeout, p.person or getpass.getuser(),
+        )  # fmt: skip
+        self.desk.facts = {"planner": p.planner, "robot": p.robot, "scene": p.page and p.scene,
+                           "can_reset": p.robot in ("sim", "mock")}  # fmt: skip
+        self._envelope = envelope_of(p.key_file)
+        self._news = News(self, spec)
+        self._layout: Layout | None = None if p.joystick == "none" else layout(p.joystick)
+        if self._layout is not None:
+            self.listen(topics.JOY, self._joystick)
+        self._velocity = self.writer(topics.VELOCITY_REFERENCE)
+        self._deadman = self.writer(topics.DEADMAN)
+        self._stop = self.writer(topics.EMERGENCY_STOP)
+        self._mode_client = self._client(topics.SET_MODE)
+        self._episode_client = self._client(topics.EPISODE)
+        self._sequence = time.monotonic_ns() // 1_000_000
+        self._held, self._held_at = False, -np.inf
+        self._asked_at, self._due = -np.inf, dict.fromkeys(("view", "scene", "ground", "pic"), 0.0)
+        self._stopped_at = -np.inf
+        self._demanding = False
+        self._scene: Any = None
+        if p.page:
+            self._open_page(spec)
+
+    def _open_page(self, spec: Any) -> None:
+        p, desk = self.p, self.desk
+        assert desk is not None
+        socket, html = None, None
+        if p.scene:
+            from kuwa_teleop.scene import Scene
+            from kuwa_teleop.sealed import CLIENT
+
+            self._scene = Scene(spec)
+            socket, html = self._scene.viser.socket, CLIENT
+        self.server = Server(
+            desk, p.host, p.port, p.token, socket, html, p.certificate, p.certificate_key, p.names
+        )
+        file = Path(p.url_file) if p.url_file else _state_file(p.machine)
+        _write_secret(file, self.server.url)
+        # Not the address itself: logs are read by more people than those who may drive.
+        self.get_logger().info(f"the page's address, with its token, is in {file}")
+
+    def _client(self, contract: tuple[str, Any]) -> Any:
+        client = self.create_client(contract[1], contract[0])
+        self._owned.append(lambda: self.destroy_client(client))
+        return client
+
+    def activate(self) -> Loop:
+        assert self.desk is not None
+        loop = InputLoop(PERIOD, self._step, self.fail)
+        self.desk.wake = loop.wake
+        self._drawer = threading.Thread(target=self._draw, name="page", daemon=True)
+        self._drawing = True
+        self._drawer.start()
+        return loop
+
+    def deactivate(self) -> None:
+        self._drawing = False
+        self._drawer.join(2.0)
+        if self.context.ok():
+            # The last word is neutral; who reads it late finds it too old anyway.
+            self._publish(np.zeros(len(self._names)))
+            self._deadman(Bool(data=False))
+
+    def cleanup(self) -> None:
+        if self.server is not None:
+            self.server.close()
+            self.server = None
+        scene = getattr(self, "_scene", None)
+        if scene is not None:
+            scene.close()
+            self._scene = None
+
+    def report(self) -> dict[str, object]:
+        if self.desk is None:
+            return {}
+        pages = 0 if self.server is None else self.server.pages
+        driver = self.desk.seats.name(self.desk.seats.driver)
+        return {"driver": driver, "pages": pages, "held": self._held}
+
+    # The loop --------------------------------------------------------------------------------
+
+    def _step(self, now: float) -> None:
+        desk = self.desk
+        assert desk is not None
+        mode = self._news.look(now)
+        wish, wanted = desk.step(now, mode)
+        self._wish = wish
+        self._publish(wish.values)
+        if wish.held != self._held or now - self._held_at >= DEADMAN_PERIOD:
+            self._held, self._held_at = wish.held, now
+            self._deadman(Bool(data=wish.held))
+        if wanted and now - self._asked_at > ASK_AGAIN:
+            self._asked_at = now
+            self._ask_mode(wanted, WHO, quiet=True)
+        while desk.asked:
+            self._answer(now, desk.asked.popleft())
+
+    def _publish(self, values: Any) -> None:
+        self._sequence += 1
+        kind, stamp = CommandKind.VELOCITY_FRACTION, self._news.stamp
+        command = JointCommand(stamp, self._sequence, WHO, kind, self._names, values)
+        self._velocity(command_msg(command))
+
+    def _joystick(self, message: Any) -> None:
+        assert self._layout is not None and self.desk is not None
+        sticks = self._layout.sticks(message.axes, message.buttons)
+        self.desk.joystick(time.monotonic(), sticks)
+        self.desk.wake()
+
+    # What people ask for ---------------------------------------------------------------------
+
+    def _answer(self, now: float, asked: Asked) -> None:
+        if asked.what == "stop":
+            self._stop(Bool(data=True))
+            self._stopped_at, self._demanding = now, True
+            self.get_logger().warning(f"{asked.who} presses stop")
+        elif asked.what == "mode":
+            self._ask_mode(asked.value, asked.who)
+        elif asked.what == "release":
+            if self._demanding and now - self._stopped_at >= WITHDRAW:
+                self._stop(Bool(data=False))
+                self._demanding = False
+            self._later(0.1, lambda: self._ask_mode("ready", asked.who))
+        elif asked.what == "episode":
+            self._ask_episode(asked)
+        elif asked.what == "reset":
+            self._reset(asked.who)
+
+    def _ask_mode(self, mode: str, who: str, quiet: bool = False) -> None:
+        if not self._mode_client.service_is_ready():
+            self._note("the gate does not answer: is the stack up?", False)
+            return
+
+        def told(answer: Any) -> None:
+            if not answer.granted:
+                self._note(f"{mode}: {answer.why}", False)
+            elif not quiet:
+                self._note(answer.why, True)
+
+        self._call(self._mode_client, mode_request(mode, who, self._envelope), told)
+
+    def _ask_episode(self, asked: Asked) -> None:
+        if not self._episode_client.service_is_ready():
+            self._note("no recorder runs in this stack", False)
+            return
+        request = topics.EPISODE[1].Request(command=asked.value, text=asked.text)
+        self._call(self._episode_client, request, lambda a: self._note(a.why, bool(a.done)))
+
+    def _call(self, client: Any, request: Any, told: Callable[[Any], None]) -> None:
+        def done(future: Any) -> None:
+            if future.exception() is None:
+                told(future.result())
+            else:
+                self._note(f"no answer: {future.exception()}", False)
+
+        client.call_async(request).add_done_callback(done)
+
+    def _later(self, seconds: float, work: Callable[[], None]) -> None:
+        threading.Timer(seconds, lambda: work() if self.context.ok() else None).start()
+
+    def _reset(self, who: str) -> None:
+        from kuwa_teleop.resetting import reset
+
+        if not (self.desk and self.desk.facts["can_reset"]):
+            self._note("only a simulated machine can be set back", False)
+            return
+        self._note("setting the simulation back; release the stop when it is there again", True)
+        reset(self, who, lambda mode: self._ask_mode(mode, who, quiet=True), self._note)
+
+    def _note(self, text: str, good: bool) -> None:
+        if self.server is not None and text:
+            self.server.tell(json.dumps({"t": "note", "text": text[:300], "good": good}))
+        log = self.get_logger()
+        log.info(text) if good else log.warning(text)
+
+    # The page --------------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        """Send views, pictures and the scene, in a thread beside the one of the sticks."""
+        while self._drawing:
+            now = time.monotonic()
+            try:
+                self._tell(now)
+            except Exception as error:
+                self.complain("page", error)
+            time.sleep(max(VIEW_PERIOD - (time.monotonic() - now), 0.005))
+
+    _wish: Wish | None = None
+
+    def _tell(self, now: float) -> None:
+        news, server, desk = self._news, self.server, self.desk
+        if desk is None or server is None or self._wish is None:
+            return
+        news.look_around(now)
+        if not server.pages:
+            return
+        state = {"t": "s", "n": desk.number(now), "desk": desk.view(now, self._wish),
+                 "m": news.view(now)}  # fmt: skip
+        server.tell(json.dumps(state))
+        if self._is_due("pic", now, PICTURE_PERIOD):
+            for k, jpeg in news.pictures():
+                server.tell(bytes([k]) + jpeg)
+        if self._scene is None:
+            return
+        self._scene.pose(news.q, news.base, news.wxyz)
+        if news.terrain is not None and self._is_due("ground", now, GROUND_PERIOD):
+            self._scene.ground(news.terrain)
+            if news.task is not None:
+                self._scene.task(news.task)
+                news.task = None
+
+    def _is_due(self, what: str, now: float, period: float) -> bool:
+        if now < self._due[what]:
+            return False
+        self._due[what] = now + period
+        return True
+
+
+def _state_file(machine: str) -> Path:
+    """Return where the address is kept if nobody says, below the user's folder for state."""
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "kuwa" / machine / "page.url"
+
+
+def _write_secret(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(text + "\n")
+
+
+def main() -> None:
+    """Run the node."""
+    run(TeleopNode)
