@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from kuwa_hardware.modes import PROGRAMS
+from kuwa_hardware.operator.controls import controls
 from kuwa_hardware.operator.core import Handing, Operator, Phase, Sticks, Wish
 from kuwa_hardware.operator.seats import Seats
 from kuwa_hardware.operator.shaping import Shaping
@@ -133,6 +134,7 @@ class Desk:
             "scales": SCALES,
             "stale": self.core.stale,
             "cameras": list(spec.sensors.cameras),
+            "controls": [[c.does, c.keys, c.gamepad] for c in controls()],
             **self.facts,
         }
 

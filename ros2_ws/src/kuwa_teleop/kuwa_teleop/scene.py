@@ -76,9 +76,9 @@ class Scene:
         self._task: Any = None
         reach = 1.0 if spec.kind == "excavator" else 0.8
         camera = self.viser.server.initial_camera
-        camera.position = (-5.5 * reach, -9.0 * reach, 5.6 * reach)
-        camera.look_at = (3.2 * reach, 0.6, 0.4)
-        camera.fov = math.radians(52)
+        camera.position = (-3.6 * reach, -8.2 * reach, 4.4 * reach)
+        camera.look_at = (3.0 * reach, 0.4, 1.1)
+        camera.fov = math.radians(50)
         self.pose(spec.home, np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]))
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class Scene:
         self._ground = self._scene.add_mesh_trimesh(f"{ROOT}/ground", mesh)
         if self._task is None:
             level = float(np.median(height))
-            self._scene.add_mesh_trimesh(f"{ROOT}/land", _land(x, y, level - 0.01))
+            self._scene.add_mesh_trimesh(f"{ROOT}/land", _land(x, y, level - 0.02))
 
     def task(self, task: Task) -> None:
         """Mark where the task is to be done."""
@@ -193,11 +193,13 @@ def _field(x: Array, y: Array, height: Array, colours: Array) -> trimesh.Trimesh
 
 def _land(x: Array, y: Array, level: float) -> trimesh.Trimesh:
     """Return flat land around the measured ground: a frame, so that it hides no trench."""
-    xs = np.array([x[0] - AROUND, x[0], x[-1], x[-1] + AROUND])
-    ys = np.array([y[0] - AROUND, y[0], y[-1], y[-1] + AROUND])
+    # It reaches under the border of the measured ground, so that no sky shines through.
+    (x0, x1), (y0, y1) = ((v[2], v[-3]) for v in (x, y))
+    xs = np.array([x0 - AROUND, x0, x1, x1 + AROUND])
+    ys = np.array([y0 - AROUND, y0, y1, y1 + AROUND])
     mesh = _field(xs, ys, np.full((4, 4), level), np.tile(GRASS, (4, 4, 1)))
-    hole = (mesh.triangles_center[:, 0] > x[0]) & (mesh.triangles_center[:, 0] < x[-1])
-    hole &= (mesh.triangles_center[:, 1] > y[0]) & (mesh.triangles_center[:, 1] < y[-1])
+    cx, cy = mesh.triangles_center[:, 0], mesh.triangles_center[:, 1]
+    hole = (cx > x0) & (cx < x1) & (cy > y0) & (cy < y1)
     mesh.update_faces(~hole)
     return mesh
 

@@ -210,7 +210,8 @@ function showPattern(name) {
     });
   });
   dial.hidden = !dial.children.length;
-  $("patternline").textContent = `${pattern.title} pattern. ${pattern.follows}.`;
+  $("patternline").textContent = `${pattern.title} pattern`;
+  $("patternline").title = pattern.follows;
   $("pattern").value = name;
 }
 
@@ -261,6 +262,11 @@ function greet(message) {
     return f;
   }));
   $("plannerrow").hidden = !hello.planner;
+  $("keys").replaceChildren(...[["", "Keys", "Gamepad"], ...hello.controls].map((row) => {
+    const tr = document.createElement("tr");
+    for (const cell of row) { const td = document.createElement("td"); td.textContent = cell; tr.append(td); }
+    return tr;
+  }));
   $("reset").hidden = !hello.can_reset;
   const name = localStorage.getItem("kuwa-name");
   if (name) { $("who").value = name; act("name", {name}); }
@@ -473,17 +479,5 @@ for (const name of ["Joints", "Speeds", "Oil", "Network"]) {
   b.setAttribute("aria-selected", String(name === shownTab));
   b.onclick = () => { shownTab = name; dirty = true; for (const each of b.parentElement.children) each.setAttribute("aria-selected", String(each === b)); };
   document.querySelector(".tabs").append(b);
-}
-const TABLE = [
-  ["Left stick", "W A S D", "left stick"], ["Right stick", "I J K L", "right stick"], ["Dial", "arrows", "cross"],
-  ["Fine (40 %)", "Shift", ""], ["Deadman", "Space, held", "LB or RB, held"], ["Arm", "Z", "Start"], ["Disarm", "X", ""],
-  ["Stop", "Esc", "B"], ["Release stop", "R twice", ""], ["Planner drives, give back", "P", "Y"], ["Pause the planner", "O", ""],
-  ["Episode: start", "1", "A"], ["success", "2", "A again"], ["failure", "3", ""], ["redo", "4", ""], ["discard", "5", "X"], ["undo last", "6", ""],
-  ["Take the controls", "T", ""], ["Give, keep", "Y, N", ""],
-];
-for (const row of [["", "Keys", "Gamepad"], ...TABLE]) {
-  const tr = document.createElement("tr");
-  for (const cell of row) { const td = document.createElement("td"); td.textContent = cell; tr.append(td); }
-  $("keys").append(tr);
 }
 begin();
