@@ -1,0 +1,63 @@
+"""A key that must be held: the terminal's deadman. While it is held it repeats."""
+
+from __future__ import annotations
+
+import select
+import sys
+import termios
+import time
+import tty
+from types import TracebackType
+
+from kuwa_cli.data.opening import DataError
+
+FIRST = 0.8
+"""A terminal repeats a key that is held after at most this [s]."""
+NEXT = 0.25
+"""And from then on more often than this [s]."""
+
+
+class HeldKey:
+    """Whether the space bar is held; a context manager.
+
+    Raises:
+        DataError: standard input is no terminal, so that nobody can hold anything.
+    """
+
+    def __init__(self) -> None:
+        if not sys.stdin.isatty():
+            raise DataError(
+                "--robot: a person holds the space bar while the machine moves; standard input is "
+                "no terminal"
+            )
+        self._pressed = self._before = -1e9
+
+    def __enter__(self) -> HeldKey:
+        self._saved = termios.tcgetattr(sys.stdin)
+        tty.setcbreak(sys.stdin)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._saved)
+
+    def __call__(self) -> bool:
+        """Return whether it is held now."""
+        now = time.monotonic()
+        while select.select([sys.stdin], [], [], 0.0)[0]:
+            if sys.stdin.read(1) == " ":
+                self._before, self._pressed = self._pressed, now
+        return held(now, self._pressed, self._before)
+
+
+def held(now: float, pressed: float, before: float) -> bool:
+    """Return whether a key is held that came last at ``pressed``, and before that at ``before``.
+
+    Until it repeats a single press counts for the time until a terminal repeats it.
+    """
+    patience = NEXT if pressed - before < FIRST else FIRST
+    return now - pressed < patience
