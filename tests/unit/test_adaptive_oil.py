@@ -271,6 +271,54 @@ def test_what_the_gate_overrides_teaches_nothing(name: str) -> None:
         assert "gate" in held.spike_stats().reason and not held.spike_stats().learning
 
 
+def test_an_override_teaches_nothing_for_as_long_as_it_shows() -> None:
+    held = make_controller("pid_adaptive", SPEC, PERIOD)
+    drive(held, 300)
+    learning = held.learning  # type: ignore[attr-defined]
+    longest = SPEC.dead_time.max()
+    before = [w.copy() for w in weights(held)]
+    t = np.linspace(0.0, 12.0, 121)
+    still = Trajectory(0.0, t, np.tile(SPEC.home, (121, 1)), np.zeros((121, N)))
+    # One tick at which something else was applied, and motion that nobody foresaw ever after.
+    last = held.step(state(3.0, SPEC.home), still, np.ones(N)).copy()
+    frozen = 0
+    while learning.reason:
+        frozen += 1
+        q = SPEC.home + 0.002 * frozen
+        last = held.step(state(3.0 + frozen * PERIOD, q), still, last).copy()
+        assert frozen < 500
+        if learning.reason:
+            first = learning.learners[0].weights, before[0]
+            np.testing.assert_array_equal(*first)
+    assert frozen * PERIOD > 2.0 * longest - 0.02
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_a_joint_that_does_as_modelled_leaves_no_error_though_ticks_are_skipped(every: int) -> None:
+    controller = make_controller("pid", SPEC, PERIOD)
+    controller.reset(state(0.0, SPEC.home))
+    oil = controller._oil  # type: ignore[attr-defined]
+    t = np.linspace(0.0, 12.0, 121)
+    chunk = Trajectory(
+        0.0, t, SPEC.home + np.outer(np.sin(0.8 * t), [0.2, 0.1, 0.2, 0.2]),
+        np.outer(0.8 * np.cos(0.8 * t), [0.2, 0.1, 0.2, 0.2]),
+    )  # fmt: skip
+    told = {}
+    q, applied, worst = SPEC.home.copy(), np.zeros(N), 0.0
+    delay = np.rint(SPEC.dead_time / PERIOD).astype(int)
+    for k in range(0, 600, every):
+        # The machine is where the controller's own promise of one dead time ago said.
+        for j in range(N):
+            q[j] = told.get((j, k), q[j])
+        applied = controller.step(state(k * PERIOD, q.copy()), chunk, applied).copy()
+        for j in range(N):
+            for i in range(every):
+                told[(j, k + int(delay[j]) - i)] = float(oil._promise[j, -1])
+        if k > 300:
+            worst = max(worst, float(np.abs(oil._late).max()))
+    assert worst < 1e-9
+
+
 def weights(controller: object) -> list[Array]:
     return [learner.weights for learner in controller.learning.learners]  # type: ignore[attr-defined]
 
@@ -287,6 +335,15 @@ def test_what_was_learnt_is_saved_and_restored(name: str, tmp_path: Path) -> Non
     for a, b in zip(weights(one), weights(two), strict=True):
         np.testing.assert_array_equal(a, b)
     drive(two, 300)
+    for a, b in zip(weights(one), weights(two), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with np.load(tmp_path / "c.npz") as file:
+        arrays = {key: file[key] for key in file.files}
+    for key, value in (("power", -1.0), ("weights" if name == "pid_adaptive" else "Omega_s", 1e9)):
+        spoilt = {k: np.full_like(v, value) if k.endswith(key) else v for k, v in arrays.items()}
+        np.savez(tmp_path / "spoilt.npz", **spoilt)
+        with pytest.raises(KuwaError, match=rf"{key} reaches from .*; expected between"):
+            two.restore(tmp_path / "spoilt.npz")  # type: ignore[attr-defined]
     for a, b in zip(weights(one), weights(two), strict=True):
         np.testing.assert_array_equal(a, b)
     other = dataclasses.replace(ControllerOptions(), saved=str(tmp_path / "c.npz"))

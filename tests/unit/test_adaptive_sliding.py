@@ -197,6 +197,22 @@ def test_what_is_wrong_teaches_nothing_and_does_no_harm(change: dict, why: str) 
     assert not controller.refused and np.isfinite(tau).all()
 
 
+def test_an_override_teaches_nothing_for_the_dead_time_after_it() -> None:
+    controller = adaptive(replace(COMPOSITE, dead_time=0.02))
+    plant = started(ArmParameters(payload=10.0))
+    follow(controller, plant, 0.0, 1.0)
+    assert controller.feedforward is not None
+    weights = controller.feedforward.network.Omega_s
+    before = weights.copy()
+    q = plant.read()
+    controller.step(q, motion(1.0), applied=np.array([1.0, 2.0]))
+    for k in range(round(0.02 / T) - 1):
+        controller.step(q + 0.01 * k, motion(1.0))
+        np.testing.assert_array_equal(weights, before)
+    controller.step(q, motion(1.0))
+    assert (weights != before).any()
+
+
 def test_without_references_the_arm_is_held() -> None:
     controller = adaptive()
     plant = started(ArmParameters(payload=10.0))

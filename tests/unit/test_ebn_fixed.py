@@ -14,7 +14,7 @@ from ebn_backends import parameters, signal
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.ebn import fixed_kernel
 from kuwa_policies.ebn.decoders import random_decoders, random_dendrites
-from kuwa_policies.ebn.fixed import FixedEbn, quantise
+from kuwa_policies.ebn.fixed import FixedEbn
 from kuwa_policies.ebn.fixed_kernel import INT8, PSI_BITS, TABLE_BITS
 from kuwa_policies.ebn.fixed_plan import lay_out
 from kuwa_policies.ebn.network import Ebn
@@ -203,7 +203,7 @@ def test_noise_is_as_strong_as_in_floats() -> None:
 
 def test_the_report_names_what_was_lost() -> None:
     p = dataclasses.replace(parameters(), eta=10.0, mu=1e-12, slow_tau=0.07)
-    lines = {loss.what: loss for loss in quantise(p).losses}
+    lines = {loss.what: loss for loss in FixedEbn(p).losses}
     assert lines["decoders"].value < 0.01
     assert abs(lines["leak"].value) < 0.01
     assert lines["mu"].value == -1.0, "a cost below the voltage's step is lost, and said to be"

@@ -28,19 +28,29 @@ class ControllerOptions:
     saved: str = ""
 
     def neuron_steps(self, period: float) -> int:
-        """Return the neuron steps in a control period [s].
+        """Return the neuron steps in a control period [s]; see :func:`whole_ratio`."""
+        return whole_ratio(period, self.neuron_dt)
 
-        Raises:
-            KuwaError: they are no whole number, or not even one.
-        """
-        ratio = period / self.neuron_dt if self.neuron_dt > 0.0 else math.nan
-        steps = round(ratio) if math.isfinite(ratio) else 0
-        if steps < 1 or abs(ratio - steps) > WHOLE * steps:
-            floor = math.floor(ratio) if math.isfinite(ratio) else 0
-            near = (floor, floor + 1) if floor > 0 else (1,)
-            right = " or ".join(f"{period / k:.6g}" for k in near)
-            raise KuwaError(
-                f"neuron_dt is {self.neuron_dt:g} s and the control period {period:g} s: their "
-                f"ratio is {ratio:.6g}; it must be a whole number, as with a neuron_dt of {right} s"
-            )
-        return steps
+
+def whole_ratio(
+    period: float, dt: float, names: tuple[str, str] = ("control period", "neuron_dt")
+) -> int:
+    """Return how many times ``dt`` is in ``period``, both in seconds.
+
+    Args:
+        names: of both, for the message.
+
+    Raises:
+        KuwaError: that is no whole number, or not even one.
+    """
+    ratio = period / dt if dt > 0.0 else math.nan
+    steps = round(ratio) if math.isfinite(ratio) else 0
+    if steps < 1 or abs(ratio - steps) > WHOLE * steps:
+        floor = math.floor(ratio) if math.isfinite(ratio) else 0
+        near = (floor, floor + 1) if floor > 0 else (1,)
+        right = " or ".join(f"{period / k:.6g}" for k in near)
+        raise KuwaError(
+            f"{names[1]} is {dt:g} s and the {names[0]} {period:g} s: their ratio is {ratio:.6g}; "
+            f"it must be a whole number, as with a {names[1]} of {right} s"
+        )
+    return steps

@@ -199,8 +199,3 @@ class FixedEbn:
         if shift < 0:
             raise KuwaError(f"eta is {self.p.eta:g}; one error would move weights past their bound")
         return gain, shift
-
-
-def quantise(p: EbnParameters, seed: int = 0) -> FixedEbn:
-    """Return a network in integers; :attr:`FixedEbn.losses` says what was lost on the way."""
-    return FixedEbn(p, seed)

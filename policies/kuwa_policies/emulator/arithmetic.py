@@ -95,18 +95,6 @@ def next_random(state: Any) -> Any:
     return x
 
 
-@njit(cache=True, inline="always")
-def round_down_up(x: Any, bits: Any, random: Any) -> Any:
-    """Return x/2^bits rounded stochastically: up with the probability of the part that is cut off.
-
-    Args:
-        bits: 0 … 31.
-        random: of :func:`next_random`.
-    """
-    mask = (np.int64(1) << bits) - 1
-    return (np.int64(x) + (np.int64(random) & mask)) >> bits
-
-
 def seeded(seed: int) -> int:
     """Return a state for :func:`next_random` from any seed, neighbouring ones far apart."""
     mixed = int(np.random.SeedSequence(seed).generate_state(1, np.uint32)[0])
@@ -131,16 +119,6 @@ def truncated_bits(bits: int, sign_mode: SignMode) -> int:
     if not 1 <= bits <= 8:
         raise KuwaError(f"weights have {bits} bits; expected 1 to 8")
     return 8 - bits + (sign_mode == "mixed")
-
-
-def clip_weights(weights: NDArray[Any], sign_mode: SignMode) -> NDArray[np.int32]:
-    """Return weights held within what 8 bits and the sign mode allow, as Lava does it.
-
-    −256 … 255 where signs mix, 0 … 255, or −255 … 0.
-    """
-    least = {"mixed": -256, "excitatory": 0, "inhibitory": -255}[sign_mode]
-    most = {"mixed": 255, "excitatory": 255, "inhibitory": 0}[sign_mode]
-    return np.clip(weights, least, most).astype(np.int32)
 
 
 def truncate_weights(weights: NDArray[Any], bits: int, sign_mode: SignMode) -> NDArray[np.int32]:

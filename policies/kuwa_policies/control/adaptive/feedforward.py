@@ -24,9 +24,10 @@ from numba import njit
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import CommandError
 from kuwa_policies.control.adaptive.backends import NetworkMaker, encoding, make_network
-from kuwa_policies.control.adaptive.settings import FeedforwardSettings, neuron_steps
+from kuwa_policies.control.adaptive.settings import FeedforwardSettings
+from kuwa_policies.control.options import whole_ratio
 
-__all__ = ["AdaptiveFeedforward", "FeedforwardSettings", "neuron_steps"]
+__all__ = ["AdaptiveFeedforward", "FeedforwardSettings"]
 
 RANGE: Final = 5.0
 """Inputs and errors are held within this many of their scale: the network would burst to follow."""
@@ -46,7 +47,7 @@ class AdaptiveFeedforward:
         self.settings = settings
         p = settings.parameters()
         self.network = make_network(backend, p, settings.seed)
-        self._steps = neuron_steps(settings.period, settings.dt)
+        self._steps = whole_ratio(settings.period, settings.dt)
         I, O = len(settings.input_scale), len(settings.output_scale)  # noqa: E741
         self._I, self._O, J = I, O, p.signals
         self._out = np.array(settings.output_scale)

@@ -48,6 +48,8 @@ class OutputLearner(Protocol):
     """Of ŷ, shape (K,) or (K, N)."""
     learnt: dict[str, NDArray[Any]]
     """All that learning changes, by name: the arrays themselves."""
+    bounds: dict[str, tuple[float, float]]
+    """Least and greatest value that each of them may hold."""
 
     def step(self, z: Array, e: float, earned: Array, learn: bool) -> float:
         """Return ŷ for inputs, shape (5,) as in foresight.INPUTS; learn from what was earned."""
@@ -111,6 +113,7 @@ class LinearLearner:
         self.weights = np.zeros(len(self.psi))
         self.rates = Rates(len(self.psi), period)
         self.learnt = {"weights": self.weights, "power": self.rates.power}
+        self.bounds = {"weights": (-rule.bound, rule.bound), "power": (0.0, np.inf)}
         self._rule = rule
         self._rate, self._keep = period / (rule.pace * delay), 1.0 - period / rule.forget
 

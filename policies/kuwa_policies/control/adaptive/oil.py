@@ -64,7 +64,9 @@ class OilLearning:
         ]
         self.frozen = ""
         """Why nothing is to be learnt; empty while something is."""
-        self._overridden = False
+        self._window = lead + window
+        self._spoilt = np.zeros(n, dtype=np.int64)
+        """Ticks for which an error is still owed to a command that was not the controller's."""
         self.velocity = np.zeros(n)
         """ŷ, shape (n,) [rad/s]."""
         self.error = np.zeros(n)
@@ -79,12 +81,12 @@ class OilLearning:
         self._foresight.forget()
         self.velocity[:] = self.error[:] = 0.0
         self._asked[:] = 0.0
-        self._overridden = False
+        self._spoilt[:] = 0
 
     @property
     def reason(self) -> str:
         """Why a joint learns nothing now; empty while all learn."""
-        return self.frozen or ("the gate overrides a command" if self._overridden else "")
+        return self.frozen or ("the gate overrides a command" if self._spoilt.any() else "")
 
     def step(
         self, mode: int, start: float, ticks: int, velocity: Array, pressure: Array,
@@ -104,14 +106,15 @@ class OilLearning:
         self._asked[1] = self._asked[0]
         self._asked[0] = command
         kept = np.abs(applied - self._asked).min(axis=0) <= OVERRIDDEN
-        self._overridden = not kept.all()
+        np.maximum(self._spoilt - ticks, 0, out=self._spoilt)
+        self._spoilt[~kept] = self._window[~kept]
         z = self._foresight.step(mode, start, ticks, velocity, pressure, t, q, qd, lead)
         for j, learner in enumerate(self.learners):
             credit = self._credits[j]
             credit.push(learner.psi, moving[j] if kept[j] else 0.0, ticks)
             self.error[j] = late[j]
             e = late[j] / self._unit[j]
-            learn = not self.frozen and ticks > 0 and bool(kept[j]) and abs(e) < self._worst
+            learn = not (self.frozen or self._spoilt[j]) and ticks > 0 and abs(e) < self._worst
             y = learner.step(z[j], e, credit.earned, learn)
             self.velocity[j] = self._unit[j] * min(max(y, -MOST), MOST)
         return self.velocity

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kuwa_machines.contracts import Array
-from kuwa_policies.control.adaptive.feedforward import neuron_steps
+from kuwa_policies.control.options import whole_ratio
 
 Model = Callable[[Array, Array], tuple[Array, Array, Array]]
 """From q and q̇, shape (n,), to M̂ (n, n), Ĉ (n, n), Ĝ (n,): the rigid body as far as it is known."""
@@ -31,7 +31,11 @@ class Predictor:
 
     def __init__(self, model: Model, joints: int, period: float, dead_time: float) -> None:
         self._model, self._period = model, period
-        self.ticks = neuron_steps(dead_time, period) if dead_time > 0.0 else 0
+        self.ticks = (
+            whole_ratio(dead_time, period, ("dead time", "control period"))
+            if dead_time > 0.0
+            else 0
+        )
         # Rows: τ, ŷ, q_d, q̇_d, q̈_d of one tick.
         self._rows = np.zeros((self.ticks + 1, 5, joints))
         self._traces = np.zeros((self.ticks + 1, 0))

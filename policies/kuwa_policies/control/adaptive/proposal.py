@@ -13,7 +13,8 @@ import numpy as np
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
-from kuwa_policies.control.adaptive.feedforward import FeedforwardSettings, neuron_steps
+from kuwa_policies.control.adaptive.feedforward import FeedforwardSettings
+from kuwa_policies.control.options import whole_ratio
 
 LARGE: Final = 0.95
 """Quantile of |z| that counts as one."""
@@ -101,7 +102,7 @@ def propose(
     size = float(np.sqrt((unit[whole] ** 2).sum(axis=1).mean()))
     frequency = float(np.sqrt((change**2).sum(axis=1).mean())) / size
     dt = period / max(math.ceil(period / dt - 1e-9), 1)
-    steps = neuron_steps(period, dt)
+    steps = whole_ratio(period, dt)
     leak = max(FASTER * frequency, LEAST_LEAK)
     if leak > MOST_LEAK_DT / dt:
         leak = MOST_LEAK_DT / dt

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
+from kuwa_policies.control.options import whole_ratio
 from kuwa_policies.ebn.decoders import random_decoders, random_dendrites
 from kuwa_policies.ebn.parameters import EbnParameters
-
-WHOLE: Final = 1e-6
-"""How far a ratio of periods may be from a whole number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ class FeedforwardSettings:
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0.0):
                 raise KuwaError(f"{name} is {value}; it must be finite and not negative")
-        neuron_steps(self.period, self.dt)
+        whole_ratio(self.period, self.dt)
 
     def parameters(self) -> EbnParameters:
         """Return the network's parameters; its signals are inputs, constant, outputs."""
@@ -123,19 +120,3 @@ class FeedforwardSettings:
             D *= self.norm * np.sqrt(1.0 - self.lift**2) / np.linalg.norm(D, axis=0)
             D[row] = self.lift * self.norm
         return D
-
-
-def neuron_steps(period: float, dt: float) -> int:
-    """Return how many neuron steps there are in a control period.
-
-    Raises:
-        KuwaError: the ratio is not a whole number.
-    """
-    ratio = period / dt if dt > 0.0 else 0.0
-    steps = round(ratio) if np.isfinite(ratio) else 0
-    if steps < 1 or abs(ratio - steps) > WHOLE * steps:
-        raise KuwaError(
-            f"control period {period:g} s over neuron step {dt:g} s is {ratio:g}; it must be a "
-            f"whole number"
-        )
-    return steps

@@ -105,6 +105,8 @@ class SlidingController:
         """The sliding variable, shape (n,) [rad/s]."""
         self.refused: str = ""
         """Why the last tick was not an ordinary one; empty when it was."""
+        self._owed = 0
+        """Ticks in which an error is still owed to a torque that was not the controller's."""
         self._hold = Motion(np.zeros(n), np.zeros(n), np.zeros(n))
         self._qd_r, self._qdd_r, self._tau = np.zeros(n), np.zeros(n), np.zeros(n)
         self._y, self._error, self._last_q = np.zeros(n), np.zeros(n), np.zeros(n)
@@ -121,7 +123,7 @@ class SlidingController:
         self._hold.q[:] = self._last_q[:] = q
         for array in (self._tau, self._y, self.s):
             array[:] = 0.0
-        self.refused = ""
+        self.refused, self._owed = "", 0
         if self.feedforward is not None:
             self.feedforward.reset(keep_weights)
 
@@ -152,6 +154,8 @@ class SlidingController:
             raise CommandError(f"angles have shape {np.shape(q)}; expected ({self.n},)")
         done = self._tau if applied is None else applied
         learn = self._check(q, reference, done)
+        self._owed = self.predictor.ticks if self.refused == OVERRIDDEN else max(self._owed - 1, 0)
+        learn = learn and not self._owed
         if self.refused == UNREADABLE:
             _, _, G = self._model(self._last_q, np.zeros(self.n))
             np.clip(G + self._y, -self._limit, self._limit, out=self._tau)

@@ -12,9 +12,10 @@ motions in its direction, and is silent for seconds between them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kuwa_machines.contracts import Array
 from kuwa_policies.control.adaptive.backends import Network, encoding
@@ -27,6 +28,8 @@ from kuwa_policies.ebn.save import learnt
 SIGNALS: Final = (*INPUTS, "output", "constant")
 OUTPUT: Final = SIGNALS.index("output")
 CONSTANT: Final = SIGNALS.index("constant")
+ROUNDING: Final = 1e-6
+"""By as much of it a weight may be beyond its bound, in another precision."""
 SHARE: Final = 0.5
 """Rates are multiplied by it and errors divided: both are then within the range of integers."""
 
@@ -116,6 +119,15 @@ def parameters(population: Population, delay: float, rule: Rule, seed: int) -> E
     )
 
 
+def _bounds(weights: NDArray[Any], p: EbnParameters) -> tuple[float, float]:
+    """Return the least and the greatest weight: what an integer holds, else the projection's."""
+    if weights.dtype.kind == "i":
+        most = float(np.iinfo(weights.dtype).max)
+    else:
+        most = p.w_max * (1.0 + ROUNDING)
+    return -most, most
+
+
 class SpikingLearner:
     """See the module, and :class:`~kuwa_policies.control.adaptive.learner.OutputLearner`.
 
@@ -131,6 +143,8 @@ class SpikingLearner:
         self.weights = network.Omega_s
         self.rates = Rates(network.p.dendrites, period)
         self.learnt = learnt(network) | {"power": self.rates.power}
+        self.bounds = {name: _bounds(array, network.p) for name, array in self.learnt.items()}
+        self.bounds["power"] = (0.0, np.inf)
         self._rule = rule
         self._steps = round(period / network.p.dt)
         self._keep, self._push = encoding(network.p, self._steps)

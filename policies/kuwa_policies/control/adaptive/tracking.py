@@ -7,7 +7,6 @@ joint with an oil drive adds what the machine does beyond the model
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from kuwa_machines.contracts import MachineState, SpikeStats
+from kuwa_machines.errors import KuwaError
 from kuwa_machines.spec import MachineSpec
+from kuwa_policies.control.adaptive.backends import Network, NetworkMaker
 from kuwa_policies.control.adaptive.learner import LinearLearner, OutputLearner, Rule
 from kuwa_policies.control.adaptive.oil import OilLearning
 from kuwa_policies.control.adaptive.spiking import Population, SpikingLearner, parameters
@@ -23,17 +24,12 @@ from kuwa_policies.control.gains import Gains
 from kuwa_policies.control.options import ControllerOptions
 from kuwa_policies.control.saved import read_state, write_state
 from kuwa_policies.control.tracking import TrackingController
-from kuwa_policies.ebn.fixed import FixedEbn
-from kuwa_policies.ebn.network import Ebn
-from kuwa_policies.ebn.parameters import EbnParameters
 from kuwa_policies.ebn.save import fingerprint
 from kuwa_policies.ebn.stats import figures
 
 GAINS = Gains(k_g=0.0, held=0.0035, give=0.002, k_p_slewing=1.2)
 """The learners take over what g learns, and know what the slewing oil gives: so the front is led
 closer."""
-NetworkMaker = Callable[[EbnParameters, int], Ebn | FixedEbn]
-"""From parameters and the seed of the noise."""
 
 
 class AdaptiveTracking(TrackingController):
@@ -67,10 +63,24 @@ class AdaptiveTracking(TrackingController):
         """Take what another run has learnt.
 
         Raises:
-            KuwaError: the file is of another machine, learner or size.
+            KuwaError: the file is of another machine, learner or size, or holds what learning
+                cannot have left; nothing is changed then.
         """
         mine = self._learnt()
-        for name, saved in read_state(path, self._header, mine).items():
+        found = read_state(path, self._header, mine)
+        bounds = {
+            f"{joint}.{name}": span
+            for joint, learner in zip(self._header["joints"], self.learning.learners, strict=True)
+            for name, span in learner.bounds.items()
+        }
+        for name, saved in found.items():
+            low, high = bounds[name]
+            if saved.min() < low or saved.max() > high:
+                raise KuwaError(
+                    f"{path}: {name} reaches from {saved.min():g} to {saved.max():g}; "
+                    f"expected between {low:g} and {high:g}"
+                )
+        for name, saved in found.items():
             mine[name][:] = saved
 
     def freeze(self, reason: str) -> None:
@@ -107,7 +117,7 @@ class SpikingTracking(AdaptiveTracking):
         rule = rule or Rule()
         options.neuron_steps(period)
         neurons = replace(population or Population(), dt=options.neuron_dt)
-        self.networks: list[Ebn | FixedEbn] = []
+        self.networks: list[Network] = []
 
         def learner(delay: float) -> OutputLearner:
             seed = options.seed + len(self.networks)
@@ -117,7 +127,10 @@ class SpikingTracking(AdaptiveTracking):
         learning = OilLearning(spec, period, learner, lag=1.0 / neurons.leak)
         super().__init__(spec, period, kind, learning, gains)
         drawn = [fingerprint(network.p) for network in self.networks]
-        self._header |= {"seed": options.seed, "neurons": neurons.neurons, "drawn": drawn}
+        units = [float(network.weight_unit) for network in self.networks]
+        self._header |= {
+            "seed": options.seed, "neurons": neurons.neurons, "drawn": drawn, "weight_unit": units,
+        }  # fmt: skip
         self._joints = len(spec.joint_names)
 
     def reset(self, state: MachineState) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kuwa_machines.contracts import Learner
-from kuwa_machines.errors import KuwaError
 from kuwa_policies.control.saved import keep
 
 PATIENCE = 1.0
@@ -60,7 +59,7 @@ class Keeper:
     def _save(self) -> None:
         try:
             keep(self._core, self._path)
-        except KuwaError as error:
+        except Exception as error:  # whatever it is: a thread that ends would end unheard
             if not self._failed:
                 self._complain(f"what the controller has learnt is not saved: {error}")
             self._failed = True
