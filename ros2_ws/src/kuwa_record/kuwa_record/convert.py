@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from mcap.records import Schema
+from mcap.records import Message, Schema
 from mcap_ros2.decoder import DecoderFactory
 from PIL import Image
 
@@ -32,6 +33,8 @@ from kuwa_ros.conversions import seconds
 
 COMPRESSED: Final = "/compressed"
 RECORDING: Final = "recording"
+LATE: Final = 1_000_000_000
+"""A message comes into a bag at most this much after those that were received later [ns]."""
 LOOK_AHEAD: Final = 20_000
 """Messages in which a bag must have shown all that frames hold."""
 
@@ -130,7 +133,7 @@ class _Episodes:
         self._feed = Feed(joints)
         self._feed.grid = self._grid
         self._state = ""
-        self._saved = 0
+        self._saved = self._before = 0
         self.open_ends = self.skipped = 0
 
     def take(self, channel: Channel, topic: str, log: float, message: Any) -> None:
@@ -164,10 +167,11 @@ class _Episodes:
             if self._writer.recording:
                 self._discard()
             self._begin(message.task)
+            self._before = saved
         elif before == "recording" != state:
             self._grid.end()
         if self._writer.recording and state in ("idle", "full") and before != state:
-            if saved > self._saved:
+            if saved > self._before:
                 self._save(label_of(message.message))
             else:
                 self._discard()
@@ -200,15 +204,14 @@ class _Episodes:
 def _messages(
     path: Path, found: Salvage, told: Callable[[int, int], None] | None
 ) -> Iterator[tuple[Channel, str, float, Any]]:
-    """Yield what is decoded of a bag: channel, its name in the namespace, receipt [s], message."""
-    factory = DecoderFactory()
+    """Yield what is decoded of a bag: channel, its name in the namespace, receipt [s], message.
+
+    In the order of receipt: pictures, which are compressed first, come late into a bag.
+    """
+    factory, space = DecoderFactory(), _namespace(path)
     decoders: dict[str, Any] = {}
-    space = ""
-    for channel, message in salvaged(path, found, told):
-        name = channel.topic
-        if not space:
-            space = _namespace(name)
-        local = name.removeprefix(space)
+    for channel, message in _ordered(salvaged(path, found, told)):
+        name, local = channel.topic, channel.topic.removeprefix(space)
         if name not in decoders:
             schema = Schema(len(decoders) + 1, channel.schema.encode(), "ros2msg", channel.type)
             wanted = _wanted(local)
@@ -218,10 +221,28 @@ def _messages(
             yield channel, local, 1e-9 * message.log_time, decoder(message.data)
 
 
-def _namespace(topic: str) -> str:
-    """Return ``"/zx200/"`` of ``"/zx200/joint_states"``; ``""`` where nothing tells."""
+def _ordered(messages: Iterator[tuple[Channel, Message]]) -> Iterator[tuple[Channel, Message]]:
+    """Yield messages in the order of receipt, as far as they are not later than :data:`LATE`."""
+    waiting: list[tuple[int, int, Channel, Message]] = []
+    for number, (channel, message) in enumerate(messages):
+        # When the recorder said something counts, not when it heard itself.
+        said = channel.topic.endswith("/" + RECORDING)
+        key = message.publish_time if said else message.log_time
+        heappush(waiting, (key, number, channel, message))
+        while waiting[0][0] < message.log_time - LATE:
+            yield heappop(waiting)[2:]
+    while waiting:
+        yield heappop(waiting)[2:]
+
+
+def _namespace(path: Path) -> str:
+    """Return ``"/zx200/"`` where a bag has ``"/zx200/joint_states"``; ``""`` where none tells."""
     known = ("joint_states", "joint_command/request", "joint_command/applied", "safety", RECORDING)
-    return next((topic.removesuffix(each) for each in known if topic.endswith("/" + each)), "")
+    for channel, _ in islice(salvaged(path, Salvage()), LOOK_AHEAD):
+        for each in known:
+            if channel.topic.endswith("/" + each):
+                return channel.topic.removesuffix(each)
+    return ""
 
 
 def _wanted(local: str) -> bool:

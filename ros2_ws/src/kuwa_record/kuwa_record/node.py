@@ -40,6 +40,8 @@ SAY: Final = 0.2
 """Between two words on the topic ``recording`` [s]."""
 DISCOVER: Final = 1.0
 """Between two looks for new topics, and at the disk [s]."""
+LISTEN: Final = 2.5
+"""After its start it finds out what there is, before a data set may be made of it [s]."""
 YOUNG: Final = 2.0
 """A camera whose last picture is older does not record [s]."""
 DATASET, BAGS = "dataset", "bags"
@@ -86,6 +88,7 @@ class RecordNode(Node):
         self.disk = Disk(self.folder, int(p.reserve * 1e6))
         self.taps = Taps(self)
         self._dropped = 0
+        self._born = time.monotonic()
         self._bagging, self._pictures = self._begin_bag()
         self.session = Session(
             self._make_writer, Feed(tuple(self._spec.joint_names)), self._decode, self._newest,
@@ -223,9 +226,13 @@ class RecordNode(Node):
     def _make_writer(self) -> DatasetWriter:
         """Open the data set with what the machine has."""
         p, now = self.p, time.time()
+        if time.monotonic() - self._born < LISTEN:
+            raise ParameterError("still finding out what the machine has; ask again in a moment")
         cameras: dict[str, tuple[int, int]] = {}
         for tap in self.taps.taps.values():
             camera = camera_of(tap.local)
+            if camera and tap.newest is None:
+                raise ParameterError(f"camera {camera} is there, but no picture of it has come")
             if camera and tap.newest is not None and now - 1e-9 * tap.newest.log < YOUNG:
                 image = picture_of(deserialize_message(tap.newest.data, tap.message))
                 cameras[camera] = (image.shape[0], image.shape[1])

@@ -1,0 +1,246 @@
+"""A stack under load while it is recorded: what a killed recorder loses, what control is late.
+
+The robot is the mock, so that nothing but the stack and the recorder works; the pictures come from
+a process of its own, as a camera's driver would send them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from rclpy.context import Context
+from rclpy.node import Node
+
+from kuwa_bringup.processes import Processes
+from kuwa_bringup.stack import recorder, stack
+from kuwa_cli.asking import Asking
+from kuwa_cli.episodes import Episodes
+from kuwa_record.convert import files_of
+from kuwa_record.recover import Salvage, salvaged
+from kuwa_ros import topics
+from kuwa_ros.loop import Reader
+
+MACHINE = "zx200"
+CAMERAS, WIDTH, HEIGHT, RATE = 3, 1280, 720, 10.0
+SETTLE = 5.0
+
+
+class Watch:
+    """Measures how late control answers: the stamp of a state to the receipt of its request.
+
+    It reads with middleware time stamps, as bytes, so that it takes no part in what it measures.
+    """
+
+    def __init__(self) -> None:
+        self._context = Context()
+        self._context.init(args=[], domain_id=int(os.environ.get("ROS_DOMAIN_ID") or 0))
+        self._node = Node("watch", namespace=f"/{MACHINE}", context=self._context,
+                          use_global_arguments=False, start_parameter_services=False)  # fmt: skip
+        self._states = Reader(self._node, topics.JOINT_STATES, 1000)
+        self._requests = Reader(self._node, topics.REQUEST, 1000)
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def intervals(self, seconds: float) -> np.ndarray:
+        """Return the time from each state's arrival to that of the request that answers it [s]."""
+        states: dict[bytes, float] = {}
+        requests: dict[bytes, float] = {}
+        until = time.monotonic() + seconds
+        for _ in range(2000):
+            self._take(self._states)
+            self._take(self._requests)
+        while time.monotonic() < until:
+            time.sleep(0.1)
+            for reader, kept in ((self._states, states), (self._requests, requests)):
+                while (taken := self._take(reader)) is not None:
+                    kept.setdefault(taken[0], taken[1])
+        return np.array([requests[k] - states[k] for k in states if k in requests])
+
+    def _take(self, reader: Reader) -> tuple[bytes, float] | None:
+        """Return the header's stamp and the time at which the message was sent [s]."""
+        taken = reader.subscription.handle.take_message(reader.topic.type, True)
+        if taken is None:
+            return None
+        return bytes(taken[0][4:12]), 1e-9 * taken[1]["source_timestamp"]
+
+
+def cameras() -> None:
+    """Send pictures of three cameras until the end; a program of its own."""
+    from sensor_msgs.msg import Image
+
+    rclpy.init()
+    node = rclpy.create_node("cameras", namespace=f"/{MACHINE}")
+    rng = np.random.default_rng(0)
+    # A picture of something, and noise on it: neither the easiest nor the hardest to compress.
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    base = np.stack([127 + 100 * np.sin(x / 97.0), 127 + 100 * np.cos(y / 61.0), (x + y) % 256], 2)
+    pictures = []
+    for shift in range(4):
+        noise = rng.normal(0.0, 3.0, base.shape)
+        image = np.clip(np.roll(base, 40 * shift, 1) + noise, 0, 255).astype(np.uint8)
+        msg = Image(height=HEIGHT, width=WIDTH, step=3 * WIDTH, encoding="rgb8")
+        msg.data.frombytes(image.tobytes())
+        pictures.append(msg)
+    writers = []
+    for k in range(CAMERAS):
+        topic = topics.camera(f"c{k}")
+        writers.append(node.create_publisher(topic.type, topic.name, topic.qos()))
+    count, due = 0, time.monotonic()
+    with suppress(KeyboardInterrupt, RuntimeError):
+        while rclpy.ok():
+            for k, writer in enumerate(writers):
+                msg = pictures[(count + k) % len(pictures)]
+                msg.header.stamp = node.get_clock().now().to_msg()
+                writer.publish(msg)
+                # One after the other, as cameras that know nothing of each other do.
+                time.sleep(1.0 / RATE / CAMERAS)
+            count += 1
+            due += 1.0 / RATE
+            if due > time.monotonic():
+                time.sleep(due - time.monotonic())
+
+
+@contextmanager
+def _stack(folder: Path) -> Iterator[Processes]:
+    specs = stack(MACHINE, "mock", planner="", auto_arm=False)
+    processes = Processes(specs, folder / "logs")
+    try:
+        processes.start()
+        asking = Asking(MACHINE, int(os.environ.get("ROS_DOMAIN_ID") or 0))
+        asking.wait(60.0)
+        for mode in ("armed", "teleop"):
+            until = time.monotonic() + 30.0
+            while not asking.ask(mode, "bench", None)[0] and time.monotonic() < until:
+                time.sleep(0.2)
+        asking.close()
+        yield processes
+    finally:
+        processes.stop()
+
+
+@contextmanager
+def _driven() -> Iterator[None]:
+    """Hold the sticks still, as an operator who looks does."""
+    program = subprocess.Popen([sys.executable, "-c", "import _record_load as l; l.sticks()"],
+                               env=_environment())  # fmt: skip
+    try:
+        yield
+    finally:
+        program.send_signal(signal.SIGINT)
+        program.wait(10.0)
+
+
+def sticks() -> None:
+    """Send a velocity reference of zero until the end; a program of its own."""
+    from kuwa_machines.loader import load_machine
+
+    rclpy.init()
+    node = rclpy.create_node("sticks", namespace=f"/{MACHINE}")
+    topic, names = topics.VELOCITY_REFERENCE, list(load_machine(MACHINE).joint_names)
+    writer = node.create_publisher(topic.type, topic.name, topic.qos())
+    msg = topic.type(joint_name=names, value=[0.0] * len(names), source="teleop", kind=1)
+    with suppress(KeyboardInterrupt, RuntimeError):
+        while rclpy.ok():
+            msg.sequence += 1
+            msg.header.stamp = node.get_clock().now().to_msg()
+            writer.publish(msg)
+            time.sleep(0.02)
+
+
+@contextmanager
+def _cameras() -> Iterator[None]:
+    program = subprocess.Popen([sys.executable, "-c", "import _record_load as l; l.cameras()"],
+                               env=_environment())  # fmt: skip
+    try:
+        yield
+    finally:
+        program.send_signal(signal.SIGINT)
+        program.wait(10.0)
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    return os.environ | {"PYTHONPATH": path}
+
+
+def _begin(episodes: Episodes) -> None:
+    """Begin an episode as soon as the recorder lets us."""
+    until = time.monotonic() + 60.0
+    while True:
+        done, why = episodes.ask("start")
+        if done:
+            return
+        if time.monotonic() > until:
+            raise RuntimeError(f"no episode begins: {why}")
+        time.sleep(0.3)
+
+
+def control_delays(folder: Path, seconds: float) -> Iterator[tuple[str, float, str, str]]:
+    """Yield figures of control's ticks without and with a recorder of three cameras."""
+    domain = int(os.environ.get("ROS_DOMAIN_ID") or 0)
+    with _stack(folder), _driven():
+        watch = Watch()
+        time.sleep(SETTLE)
+        before = watch.intervals(seconds)
+        spec = recorder(MACHINE, str(folder / "out"), f"/{MACHINE}", task="bench", fps=int(RATE))
+        with _cameras(), Processes((spec,), folder / "logs"):
+            episodes = Episodes(MACHINE, domain)
+            time.sleep(SETTLE)
+            _begin(episodes)
+            after = watch.intervals(seconds)
+            episodes.look()
+            said: Any = episodes.newest
+            episodes.ask("success")
+            episodes.wait("idle", 60.0)
+            saved = episodes.saved
+            episodes.close()
+        watch.close()
+    yield "control_tick_p999_without", 1e3 * float(np.quantile(before, 0.999)), "ms", ""
+    yield "control_tick_p999_with", 1e3 * float(np.quantile(after, 0.999)), "ms", ""
+    late = np.quantile(after, 0.999) - np.quantile(before, 0.999)
+    yield "control_delay_p999", 1e3 * max(float(late), 0.0), "ms", "<= 1"
+    median = 1e3 * float(np.median(after) - np.median(before))
+    yield "control_delay_median", max(median, 0.0), "ms", ""
+    yield "cameras_episodes_saved", float(saved), "1", "== 1"
+    yield "cameras_dropped", float(said.dropped), "1", ""
+
+
+def killed_bags(folder: Path, count: int) -> list[float]:
+    """Kill a recorder so many times at random moments; return what each bag lost [s]."""
+    rng = np.random.default_rng(0)
+    losses = []
+    with _stack(folder), _driven():
+        for number in range(count):
+            out = folder / f"{number}"
+            spec = recorder(MACHINE, str(out), f"/{MACHINE}", task="bench")
+            processes = Processes((spec,), folder / "logs")
+            processes.start()
+            episodes = Episodes(MACHINE, int(os.environ.get("ROS_DOMAIN_ID") or 0))
+            try:
+                episodes.wait("idle", 30.0)
+                time.sleep(3.0 + float(rng.uniform(0.0, 1.0)))
+                killed = time.time()
+                processes.send("record", signal.SIGKILL)
+            finally:
+                processes.stop()
+                episodes.close()
+            (bag,) = (out / "bags").iterdir()
+            last = 0.0
+            for channel, message in salvaged(files_of(bag)[0], Salvage()):
+                if channel.topic == f"/{MACHINE}/joint_states":
+                    last = 1e-9 * message.log_time
+            losses.append(killed - last)
+    return losses
