@@ -49,6 +49,7 @@ def command(
     certificate: Path = typer.Option(None, help="PEM, for any host beyond this computer."),
     certificate_key: Path = typer.Option(None, help="PEM with its key."),
     scene: bool = typer.Option(True, "--scene/--no-scene", help="The view in three dimensions."),
+    cameras: bool = typer.Option(False, "--cameras", help="Pictures of a simulated machine's."),
     picture_timeout: float = typer.Option(0.5, help="A page that draws less often drives nothing."),
     browser: bool = typer.Option(True, "--browser/--no-browser", help="Open the page."),
     out: Path = typer.Option(None, help="Folder for logs. [default: a new one below runs]"),
@@ -91,6 +92,8 @@ def command(
     pattern_of(load_machine(machine), pattern)
     console["url_file"] = str(folder / URL)
     specs = stack(machine, robot, auto_arm=False, console=console, **common)
+    if cameras and robot == "sim":
+        next(s for s in specs if s.executable == "robot").parameters["cameras"] = True
     sys.exit(_run(name, specs, folder, browser, robot == "sim"))
 
 

@@ -50,6 +50,12 @@ class Ears:
             (topics.DEADMAN, lambda m: (self.deadman, bool(m.data))),
         ):
             node.create_subscription(topic.type, topic.name, self._keeping(keep), topic.qos(50))
+        self.followed = ("", False)
+        """Whose action control follows now, and whether it asks for motion."""
+        node.create_subscription(
+            topics.REFERENCE.type, topics.REFERENCE.name,
+            lambda m: setattr(self, "followed", (m.source, any(m.value))), topics.REFERENCE.qos(),
+        )  # fmt: skip
         self.joy = node.create_publisher(Joy, topics.JOY.name, topics.JOY.qos())
 
     @staticmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kuwa_hardware.operator.core import Handing, Operator, Phase, Sticks
@@ -97,6 +97,7 @@ def test_a_pattern_that_is_not_there_is_refused_by_name() -> None:
         pattern_of(SPEC, "ios")
 
 
+@settings(deadline=None)
 @given(st.floats(-1, 1), st.floats(0, 0.5), st.floats(0, 1), st.floats(0, 1))
 def test_the_curve_is_odd_bounded_and_rises(x: float, zone: float, expo: float, s: float) -> None:
     curve = Shaping(zone, expo, s)
@@ -183,6 +184,18 @@ def test_silence_is_a_loss_that_must_be_armed_again() -> None:
     assert hand.say(deadman=True, right_y=0.0).held
 
 
+def test_a_short_silence_without_the_deadman_costs_a_new_press_and_a_long_one_the_arming() -> None:
+    hand = Hand().driving()
+    hand.say()
+    quiet = hand.silent(0.5)
+    assert still(quiet) and hand.core.armed and quiet.phase is Phase.CENTRE
+    assert still(hand.say(deadman=True)), "pressed while nobody heard it"
+    hand.say()
+    assert hand.say(deadman=True).held
+    hand.say()
+    assert hand.silent(1.1).phase is Phase.LOST
+
+
 def test_a_gap_between_two_words_is_a_loss_even_if_nobody_looked_meanwhile() -> None:
     hand = Hand().driving()
     hand.say(deadman=True, right_y=1.0)
@@ -208,6 +221,7 @@ def test_another_pattern_disarms() -> None:
     assert wish.values[SPEC.joint_names.index("boom_joint")] == pytest.approx(1.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(-1, 1), st.floats(0, 0.3), st.integers(0, 9)),
                 max_size=60))  # fmt: skip
 def test_never_held_unarmed_stale_or_without_the_deadman(words: list) -> None:  # type: ignore[type-arg]
@@ -294,6 +308,7 @@ def test_one_driver_at_a_time_and_hand_over_is_asked_for() -> None:
     assert "not connected" in seats.ask(62.0, "x")
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1, 1), min_size=4, max_size=4).filter(lambda q: np.linalg.norm(q) > 0.1))
 def test_quaternions_and_rotations_are_one_another(wxyz: list[float]) -> None:
     r = rotation(wxyz)

@@ -21,6 +21,8 @@ from kuwa_machines.operator import LEVERS, Pattern, matrix
 STALE = 0.12
 """Sticks that say nothing for longer are lost [s]. With the gate's slope to neutral, 50 ms for a
 whole stroke, this leaves the machine's valves in neutral well within a quarter of a second."""
+QUIET = 1.0
+"""While the deadman is not held nothing moves; only a silence of this length is a loss then [s]."""
 
 
 class Phase(StrEnum):
@@ -116,9 +118,8 @@ class Operator:
 
     def heard(self, now: float, sticks: Sticks) -> None:
         """Sticks were heard at steady time ``now`` [s]."""
-        if now - self._at > self.stale and self._sticks is not None:
-            # Nobody stepped in between: what was silent for too long was lost all the same.
-            self.lose("the sticks were silent")
+        # Nobody may have stepped in between: what was silent for too long was lost all the same.
+        self._look(now)
         self._sticks, self._at = sticks, now
         centred = self.shaping.centred(sticks.levers)
         if not sticks.deadman:
@@ -158,13 +159,25 @@ class Operator:
         """Return whether the sticks were heard a short while ago."""
         return self._sticks is not None and now - self._at <= self.stale
 
+    def _look(self, now: float) -> None:
+        """Find silence at steady time ``now`` [s]."""
+        silent = now - self._at
+        if self._sticks is None or silent <= self.stale:
+            return
+        if self._held or silent > QUIET:
+            self.lose(f"no word of the sticks for {self.stale if self._held else QUIET:g} s")
+        else:
+            # What is pressed when they are heard again must be pressed anew.
+            self._clean = False
+
     def step(self, now: float) -> Wish:
         """Return what the operator asks for at steady time ``now`` [s]."""
-        if self._sticks is not None and not self.fresh(now):
-            self.lose(f"no word of the sticks for {self.stale:g} s")
+        self._look(now)
         none = np.zeros(len(self._names))
         sticks = self._sticks
-        if sticks is None:
+        if sticks is None or not self.fresh(now):
+            if self.armed:
+                return Wish(none, False, False, Phase.CENTRE, "the sticks are silent")
             if self._lost:
                 return Wish(none, False, False, Phase.LOST, f"{self._lost}; centre and arm again")
             return Wish(none, False, False, Phase.ABSENT, "no sticks are heard")

@@ -18,12 +18,14 @@ from kuwa_ros import topics
 from kuwa_ros.parameters import markdown
 from kuwa_ros.realtime import RealtimeParameters
 from kuwa_safety.parameters import SafetyParameters
+from kuwa_teleop.parameters import TeleopParameters
 
 TABLES = {
     "robot": RobotParameters,
     "safety": SafetyParameters,
     "control": ControlParameters,
     "planning": PlanningParameters,
+    "teleop": TeleopParameters,
     "supervisor": SupervisorParameters,
     "record": RecordParameters,
     "every node but supervisor and record": RealtimeParameters,

@@ -21,6 +21,8 @@ from kuwa_ros.world import image_from, odometry_from, task_from, terrain_from
 LEVELS = ("none", "hold", "neutral", "stopped")
 OLD = 1.0
 """What was not heard for this long is not shown as if it were now [s]."""
+CAMERAS_EVERY = 2.0
+"""Cameras are looked for this often [s]."""
 QUALITY, WIDTH = 72, 480
 """Of the cameras' pictures on the page."""
 
@@ -45,7 +47,9 @@ class News:
                 topics.TERRAIN, topics.TERRAIN_MAP, topics.TASK,
             )
         }  # fmt: skip
-        self._cameras = {name: node.reader(topics.camera(name)) for name in spec.sensors.cameras}
+        # Read once somebody publishes: a subscription alone would make the topic look alive.
+        self._cameras: dict[str, Reader | None] = dict.fromkeys(spec.sensors.cameras)
+        self._looked_at = -math.inf
         self._at: dict[str, float] = {}
         self._newest: dict[str, Any] = {}
         n = len(self._names)
@@ -99,8 +103,9 @@ class News:
     def pictures(self) -> list[tuple[int, bytes]]:
         """Return new pictures of the cameras as (number, JPEG)."""
         found = []
+        self._find_cameras(time.monotonic())
         for k, reader in enumerate(self._cameras.values()):
-            message = reader.take()
+            message = None if reader is None else reader.take()
             if message is None:
                 continue
             try:
@@ -112,6 +117,15 @@ class News:
             except Exception as error:
                 self._node.complain("camera", error)
         return found
+
+    def _find_cameras(self, now: float) -> None:
+        if now - self._looked_at < CAMERAS_EVERY:
+            return
+        self._looked_at = now
+        for name, reader in self._cameras.items():
+            topic = topics.camera(name)
+            if reader is None and self._node.count_publishers(topic.name):
+                self._cameras[name] = self._node.reader(topic)
 
     def view(self, now: float) -> dict[str, Any]:
         """Return what the pages show of the machine."""

@@ -39,6 +39,8 @@ DEADMAN_PERIOD = 0.05
 VIEW_PERIOD, SCENE_PERIOD, GROUND_PERIOD, PICTURE_PERIOD = 0.05, 0.05, 0.5, 0.2
 ASK_AGAIN = 0.3
 """A mode that was not granted is asked for again after this [s]."""
+RIPE = 0.03
+"""A deadman that was pressed this long ago has reached the gate [s]."""
 WITHDRAW = 0.5
 """A demand of stop stands at least this long before a release withdraws it [s]."""
 REBUILD = ("deactivate", "cleanup")
@@ -103,7 +105,8 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         self._mode_client = self._client(topics.SET_MODE)
         self._episode_client = self._client(topics.EPISODE)
         self._sequence = time.monotonic_ns() // 1_000_000
-        self._held, self._held_at = False, -np.inf
+        self._held, self._held_at, self._held_since = False, -np.inf, -np.inf
+        self._refusals = 0
         self._asked_at, self._due = -np.inf, dict.fromkeys(("view", "scene", "ground", "pic"), 0.0)
         self._stopped_at = -np.inf
         self._demanding = False
@@ -176,10 +179,14 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         wish, wanted = desk.step(now, mode)
         self._wish = wish
         self._publish(wish.values)
+        if wish.held and not self._held:
+            self._held_since = now
         if wish.held != self._held or now - self._held_at >= DEADMAN_PERIOD:
             self._held, self._held_at = wish.held, now
             self._deadman(Bool(data=wish.held))
-        if wanted and now - self._asked_at > ASK_AGAIN:
+        # The gate must have heard of the deadman before it is asked.
+        ripe = wish.held and now - self._held_since >= RIPE
+        if wanted and ripe and now - self._asked_at > ASK_AGAIN:
             self._asked_at = now
             self._ask_mode(wanted, WHO, quiet=True)
         while desk.asked:
@@ -222,9 +229,10 @@ class TeleopNode(KuwaNode[TeleopParameters]):
             return
 
         def told(answer: Any) -> None:
-            if not answer.granted:
+            self._refusals = 0 if answer.granted else self._refusals + 1
+            if not answer.granted and (not quiet or self._refusals > 1):
                 self._note(f"{mode}: {answer.why}", False)
-            elif not quiet:
+            elif answer.granted and not quiet:
                 self._note(answer.why, True)
 
         self._call(self._mode_client, mode_request(mode, who, self._envelope), told)

@@ -352,7 +352,7 @@ function showMode(mode, word, sub) {
 }
 
 function showDesk(desk, m, mine) {
-  const stopped = m.mode === "stopped", moving = m.mode === "teleop" || m.mode === "auto";
+  const stopped = m.mode === "stopped";
   $("release").hidden = !stopped;
   $("arm").hidden = stopped;
   $("disarm").hidden = stopped;
@@ -377,26 +377,27 @@ function showDesk(desk, m, mine) {
   else if (m.mode === "auto" && !desk.lost) hint = desk.phase === "held" ? "Move a stick to take over" : desk.phase === "ready" ? "To take over: hold the deadman and move a stick" : "Arm the sticks to be able to take over";
   else if (hands.odd) { hint = `The gamepad ${hands.odd.slice(0, 40)} has an unknown layout`; bad = true; }
   else if (desk.hint) hint = desk.hint[0].toUpperCase() + desk.hint.slice(1);
-  if (moving && m.alarms.length && !bad && m.mode !== "auto") bad = false;
   text($("hint"), hint);
   $("hint").classList.toggle("bad", bad);
 }
 
 function showAlarms(m) {
-  const key = JSON.stringify([m.alarms, m.reasons]);
+  // Letting go of the deadman is the operator's own doing; the line above the buttons says it.
+  const alarms = m.alarms.filter((a) => a.code !== "deadman_released");
+  const key = JSON.stringify([alarms, m.reasons]);
   if ($("alarms").dataset.shown === key) return;
   $("alarms").dataset.shown = key;
   const add = (parent, tag, cls, words) => { const e = document.createElement(tag); e.className = cls; e.textContent = words; parent.append(e); return e; };
   $("alarms").replaceChildren();
-  $("alarmcard").classList.toggle("alarmed", m.alarms.some((a) => a.level !== "none"));
-  for (const a of m.alarms) {
+  $("alarmcard").classList.toggle("alarmed", alarms.some((a) => a.level !== "none"));
+  for (const a of alarms) {
     const box = add($("alarms"), "div", "alarm", "");
     box.dataset.level = a.level;
     add(box, "strong", "", a.code.replaceAll("_", " "));
     add(box, "p", "", a.reason);
     add(box, "p", "do", a.remedy);
   }
-  if (!m.alarms.length) add($("alarms"), "p", "quiet", "None");
+  if (!alarms.length) add($("alarms"), "p", "quiet", "None");
   if (m.reasons.length) add($("alarms"), "p", "reason", `Gate: ${m.reasons.join("; ")}`);
 }
 

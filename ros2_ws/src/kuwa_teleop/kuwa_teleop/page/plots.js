@@ -14,8 +14,10 @@ class Plots {
   }
 
   add(t, m) {
-    if (!this.rows.length || t > this.rows[this.rows.length - 1].t) this.rows.push({t, m});
-    else this.rows = [{t, m}];
+    const newest = this.rows.length ? this.rows[this.rows.length - 1].t : -Infinity;
+    if (t === newest) this.rows.pop();
+    else if (t < newest) this.rows = [];  // The clock of a simulation began anew.
+    this.rows.push({t, m});
     while (this.rows.length && this.rows[0].t < t - SPAN) this.rows.shift();
   }
 
