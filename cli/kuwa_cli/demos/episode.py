@@ -43,6 +43,7 @@ from kuwa_policies.datasets.features import (
     SOURCES,
     STAMP,
     STATE,
+    image_stamp,
 )
 from kuwa_policies.planning.demonstrator import Demonstrator, DrivenByHand
 from kuwa_policies.planning.experts import make_expert
@@ -52,6 +53,8 @@ from kuwa_sim.robot import SimRobot, robots_of
 from kuwa_sim.scenario import Scenario
 from kuwa_sim.world import World, specs_of
 
+GAVE_UP = "gave up"
+"""What the phase of an expert begins with that ends without success."""
 AUTO, PLANNING = MODES.index("auto"), SOURCES.index("planning")
 
 
@@ -158,6 +161,7 @@ class Frames:
         self._writer, self._every = writer, every
         self._info = writer.info
         self._images: dict[str, Any] = dict.fromkeys(writer.info.videos)
+        self._images_at: dict[str, float] = {}
         self._ticks = 0
         self._first = -1
         self._sha = hashlib.sha256()
@@ -170,6 +174,7 @@ class Frames:
         self._sha.update(state.q.tobytes() + state.qd.tobytes())
         for name, image in state.images.items():
             self._images[IMAGES + name] = image
+            self._images_at[image_stamp(IMAGES + name)] = state.stamp
         # Before every camera has given its first picture there is no frame.
         if self._first < 0 and all(image is not None for image in self._images.values()):
             self._first = self._ticks
@@ -192,7 +197,8 @@ class Frames:
             APPLIED: tick.output.applied.ordered(self._joints),
             # In lock-step there is no clock on the wall: what is sent arrives at once.
             RECEIPT: state.stamp, STAMP: state.stamp,
-            INTERVENTION: 0, MODE: AUTO, SOURCE: PLANNING, **self._images,
+            INTERVENTION: 0, MODE: AUTO, SOURCE: PLANNING,
+            **self._images, **self._images_at,
         }  # fmt: skip
         if PRESSURE in self._info.features:
             # A drive without a sensor reads zero.
@@ -275,7 +281,7 @@ def record(job: Job, number: int, folder: Path, info: DatasetInfo) -> Result:
         figures = {} if score is None else finite(score.figures)
         seconds = len(logs[lead].state) * CONTROL_PERIOD
         writer.save(
-            success, demo=number, scenario=job.scenario.name, seed=drawn.seed,
+            success, demo=number, machine=spec.name, scenario=job.scenario.name, seed=drawn.seed,
             condition=drawn.condition, figures=figures, missed=list(missed), fault=note,
             simulation=_simulation(job, drawn, number, spec), **frames.notes(),
         )  # fmt: skip
@@ -289,13 +295,15 @@ def _drive(
     """Run to the end; return what broke, in words, or an empty text."""
     terrain = logs[lead].terrain
 
-    def observe(ticks: dict[str, Tick]) -> None:
+    def observe(ticks: dict[str, Tick]) -> bool:
         for name, tick in ticks.items():
             logs[name].add_tick(tick, 0.0)
         frames.add(ticks[lead], driven.followed)
         if terrain.start is None or ticks[lead].plan.done:
             site = world.running
             terrain.append(site.time, site.ground.height_map())
+        # An expert that gave up stands still until the time is over: nothing to learn from.
+        return ticks[lead].plan.phase.startswith(GAVE_UP)
 
     note = ""
     try:

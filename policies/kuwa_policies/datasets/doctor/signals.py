@@ -8,7 +8,13 @@ import numpy as np
 
 from kuwa_policies.datasets.doctor.finding import Finding
 from kuwa_policies.datasets.doctor.subject import MOVES, Array, Subject, longest_run
-from kuwa_policies.datasets.doctor.timing import CLEAR, ENOUGH, correlations, velocity_signs
+from kuwa_policies.datasets.doctor.timing import (
+    CLEAR,
+    ENOUGH,
+    IMAGE_STAMPS,
+    correlations,
+    velocity_signs,
+)
 from kuwa_policies.datasets.features import ACTION, IMU, PRESSURE, STATE
 
 FROZEN = 0.5
@@ -70,17 +76,22 @@ def _slow_frozen(s: Subject) -> Iterator[Finding]:
     """Find pressures and attitudes that keep their bits while joints move."""
     moving = (np.abs(s.qd[1:]) > 0.05 * _or_all(s.known.qd_max)).any(1)
     need = round(SLOW_FROZEN * s.fps)
+    for name, values in s.columns.items():
+        if name.startswith(IMAGE_STAMPS):
+            length, start = longest_run((np.diff(values) == 0.0) & moving)
+            if length >= need:
+                yield _frozen(s, name, length, start)
     for name in (PRESSURE, IMU):
-        values = s.columns.get(name)
-        if values is None or values.ndim != 2:
+        readings = s.columns.get(name)
+        if readings is None or readings.ndim != 2:
             continue
-        still = np.diff(values, axis=0) == 0.0
+        still = np.diff(readings, axis=0) == 0.0
         # What is not there reads one number from beginning to end.
         alive = ~still.all(0)
         for k in np.flatnonzero(alive):
-            length, start = longest_run(still[:, k] & moving & (values[1:, k] != 0.0))
+            length, start = longest_run(still[:, k] & moving & (readings[1:, k] != 0.0))
             # Bounded readings rest at their bound; a frozen one rests anywhere.
-            inside = values[:, k].min() < values[start, k] < values[:, k].max()
+            inside = readings[:, k].min() < readings[start, k] < readings[:, k].max()
             if length >= need and inside:
                 yield _frozen(s, f"{name}[{k}]", length, start)
                 break

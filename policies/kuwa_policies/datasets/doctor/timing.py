@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from kuwa_policies.datasets.doctor.finding import Finding
 from kuwa_policies.datasets.doctor.subject import MOVES, Array, Subject, longest_run
-from kuwa_policies.datasets.features import RECEIPT, STAMP
+from kuwa_policies.datasets.features import IMAGES, RECEIPT, STAMP, image_stamp
 
 GAP = 1.5
 """Frames between two stamps above which one was dropped."""
 OLD = 0.25
 """A state may be as old as this when it is recorded [s]."""
+IMAGE_STAMPS = image_stamp(IMAGES)
 SPREAD = 0.1
 """Its age may vary by this between the 2nd and the 98th per cent [s]."""
 RATE = 0.1
@@ -100,6 +101,10 @@ def skew(s: Subject) -> Iterator[Finding]:
                 "skew", s.index, RECEIPT, f"states {middle:.3g} s old", f"less than {OLD:g} s"
             )
             return
+    late = list(_pictures(s))
+    if late:
+        yield late[0]
+        return
     lag = answer_lag(s)
     latest = float(np.max(s.known.latest, initial=0.0))
     if lag is not None and not -EARLY - 0.5 / s.fps <= lag <= latest:
@@ -107,6 +112,20 @@ def skew(s: Subject) -> Iterator[Finding]:
             "skew", s.index, "action", f"motion comes {lag:.2f} s after the action",
             f"0 to {latest:.2f} s after",
         )  # fmt: skip
+
+
+def _pictures(s: Subject) -> Iterator[Finding]:
+    """Find cameras whose pictures are not of the time of the states."""
+    stamps = s.columns.get(STAMP)
+    for name, values in s.columns.items():
+        if not name.startswith(IMAGE_STAMPS) or stamps is None:
+            continue
+        age = float(np.median(stamps - values))
+        if not -OLD < age < 2 * OLD:
+            yield Finding(
+                "skew", s.index, name, f"pictures {age:.3g} s older than the states",
+                f"less than {2 * OLD:g} s",
+            )  # fmt: skip
 
 
 def answer_lag(s: Subject) -> float | None:

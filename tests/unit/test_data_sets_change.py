@@ -1,0 +1,192 @@
+"""Merge, split, export, info and view of data sets: what goes in comes out, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from dataset_double import FPS, make_set
+from kuwa_cli.data.change import by_chance, chosen, merge, split
+from kuwa_cli.data.export import to_hdf5, to_parquet
+from kuwa_cli.data.held_key import FIRST, NEXT, held
+from kuwa_cli.data.info import info
+from kuwa_cli.data.opening import DataError, need, open_set, whole
+from kuwa_cli.data.view import render
+from kuwa_machines.errors import KuwaError
+from kuwa_policies.datasets import Dataset
+from kuwa_policies.datasets.doctor import examine
+from kuwa_policies.datasets.features import ACTION, STATE
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Dataset]:
+    root = tmp_path_factory.mktemp("sets")
+    return make_set(root / "one", 2, 3.0), make_set(root / "two", 1, 5.0)
+
+
+def test_merged_sets_hold_every_episode_with_its_video(
+    sets: tuple[Dataset, Dataset], tmp_path: Path
+) -> None:
+    one, two = sets
+    merge([one.folder, two.folder], out=tmp_path / "all", as_json=False)
+    made = Dataset(tmp_path / "all")
+    assert [e.length for e in made.episodes] == [3 * FPS, 3 * FPS, 5 * FPS]
+    assert made.frames_total == one.frames_total + two.frames_total
+    for name in (STATE, ACTION):
+        np.testing.assert_array_equal(made.episode(2)[name], two.episode(0)[name])
+    assert made.episode(2)["index"][0] == one.frames_total
+    pictures = list(made.frames(2, "cab"))
+    np.testing.assert_array_equal(pictures, list(two.frames(0, "cab")))
+    actions = made.actions(1)
+    assert actions is not None
+    np.testing.assert_array_equal(actions["action"], one.actions(1)["action"])  # type: ignore[index]
+    assert made.episodes[2].notes["origin"] == "two/0"
+    assert made.kuwa["merged_from"] == ["one", "two"]
+    wrong = [f.words for f in examine(made).findings if f.code != "duplicate_episodes"]
+    assert wrong == []
+
+
+def test_sets_of_other_features_are_refused_by_name(
+    sets: tuple[Dataset, Dataset], tmp_path: Path
+) -> None:
+    blind = make_set(tmp_path / "blind", 1, 1.0, camera=False)
+    with pytest.raises(DataError, match=r"observation\.images\.cab"):
+        merge([sets[0].folder, blind.folder], out=tmp_path / "all", as_json=False)
+    assert not (tmp_path / "all").exists()
+
+
+def test_split_takes_what_is_named_and_leaves_the_rest(
+    sets: tuple[Dataset, Dataset], tmp_path: Path
+) -> None:
+    ask = {"episodes": "", "label": "", "task": "", "shares": "", "seed": 0, "as_json": False}
+    split(sets[0].folder, out=tmp_path / "second", **{**ask, "episodes": "1"})  # type: ignore[arg-type]
+    made = Dataset(tmp_path / "second")
+    np.testing.assert_array_equal(made.episode(0)[STATE], sets[0].episode(1)[STATE])
+    split(sets[0].folder, out=tmp_path / "parts", **{**ask, "shares": "train=0.5,val=0.5"})  # type: ignore[arg-type]
+    counts = [len(Dataset(tmp_path / "parts" / name).episodes) for name in ("train", "val")]
+    assert counts == [1, 1]
+    with pytest.raises(DataError, match="none is meant"):
+        split(sets[0].folder, out=tmp_path / "no", **{**ask, "label": "failure"})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="already"):
+        split(sets[0].folder, out=tmp_path / "second", **ask)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("", [0, 1, 2, 3]), ("1-2", [1, 2]), ("3,0", [0, 3]), ("^1", [0, 2, 3]), ("^0-2", [3])],
+)
+def test_episodes_are_named(text: str, found: list[int]) -> None:
+    assert chosen(text, 4) == found
+
+
+@pytest.mark.parametrize("text", ["4", "2-1", "a", "0-9", ","])
+def test_episodes_that_are_not_there_are_refused(text: str) -> None:
+    with pytest.raises(DataError, match="--episodes"):
+        chosen(text, 4)
+
+
+def test_shares_leave_nothing_out_and_repeat() -> None:
+    parts = by_chance("train=0.8,val=0.1,test=0.1", range(50), 3)
+    assert [len(p) for p in parts.values()] == [40, 5, 5]
+    assert sorted(sum(parts.values(), [])) == list(range(50))
+    assert parts == by_chance("train=0.8,val=0.1,test=0.1", range(50), 3)
+    assert parts != by_chance("train=0.8,val=0.1,test=0.1", range(50), 4)
+
+
+@pytest.mark.parametrize("text", ["train", "train=2", "a=0.5", "a=0.5,a=0.5", "a=0.99,b=0.01"])
+def test_shares_that_make_no_sense_are_refused(text: str) -> None:
+    with pytest.raises(DataError, match="--shares"):
+        by_chance(text, range(5), 0)
+
+
+def test_hdf5_is_laid_out_as_robomimic_reads_it(
+    sets: tuple[Dataset, Dataset], tmp_path: Path
+) -> None:
+    to_hdf5(sets[0], tmp_path / "a.hdf5", True, lambda: None)
+    with h5py.File(tmp_path / "a.hdf5") as file:
+        data = file["data"]
+        assert data.attrs["total"] == sets[0].frames_total
+        assert json.loads(data.attrs["env_args"])["env_name"] == "zx200"
+        assert [name.decode() for name in file["mask/success"]] == ["demo_0", "demo_1"]
+        demo = data["demo_1"]
+        columns = sets[0].episode(1)
+        assert demo.attrs["num_samples"] == len(columns[ACTION])
+        np.testing.assert_array_equal(demo["actions"], columns[ACTION])
+        np.testing.assert_array_equal(demo["obs/state"], columns[STATE])
+        np.testing.assert_array_equal(demo["next_obs/state"][:-1], columns[STATE][1:])
+        assert demo["obs/cab_image"].shape == (3 * FPS, 32, 48, 3)
+        assert demo["rewards"][:].sum() == 1.0 and demo["dones"][-1] == 1
+
+
+def test_parquet_is_one_flat_table(sets: tuple[Dataset, Dataset], tmp_path: Path) -> None:
+    to_parquet(sets[0], tmp_path / "a.parquet", False, lambda: None)
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table.num_rows == sets[0].frames_total
+    boom = table["action.boom_joint.vel"].to_numpy()
+    np.testing.assert_array_equal(boom[: 3 * FPS], sets[0].episode(0)[ACTION][:, 1])
+    assert set(table["success"].to_pylist()) == {1}
+
+
+def test_page_needs_nothing_beside_it(sets: tuple[Dataset, Dataset]) -> None:
+    page = render(sets[0], examine(sets[0]), [0, 1], lambda: None)
+    assert page.count("<video") == 2 and "data:video/mp4;base64," in page
+    # Nothing is fetched: every source is inside, and no script runs.
+    for mark in ("http://", "https://"):
+        for rest in page.split(mark)[1:]:
+            assert rest.startswith(("www.w3.org", "purl.org", "creativecommons.org", "matplotlib"))
+    assert "<script" not in page
+    assert "nothing found" in page
+
+
+def test_info_counts(sets: tuple[Dataset, Dataset]) -> None:
+    values = info(sets[0])
+    assert (values["episodes"], values["frames"], values["successes"]) == (2, 6 * FPS, 2)
+    assert values["cameras"] == ["cab"]
+    json.dumps(values)
+
+
+def test_what_is_made_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), whole(tmp_path / "a") as beside:
+        beside.write_text("half")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    with whole(tmp_path / "a") as beside:
+        beside.write_text("all")
+        assert not (tmp_path / "a").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    with pytest.raises(DataError, match="already"), whole(tmp_path / "a"):
+        pass
+
+
+def test_refusals_say_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        open_set(tmp_path / "no")
+    with pytest.raises(DataError, match=r"info\.json"):
+        open_set(tmp_path)
+    with pytest.raises(DataError, match="MB are free"):
+        need(tmp_path / "below" / "it", 1e18, "the set")
+
+
+def test_nothing_is_uploaded_without_the_library(
+    sets: tuple[Dataset, Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    from kuwa_cli.data.push import command
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(KuwaError, match="needs huggingface_hub"):
+        command(sets[0].folder, "me/set", False, True)
+
+
+def test_the_key_counts_as_held_only_while_it_repeats() -> None:
+    assert held(10.0 + 0.9 * FIRST, 10.0, -1e9)
+    assert not held(10.0 + 1.1 * FIRST, 10.0, -1e9)
+    # Once it repeats a release is noticed soon.
+    assert held(10.0 + 0.9 * NEXT, 10.0, 9.97)
+    assert not held(10.0 + 1.1 * NEXT, 10.0, 9.97)
