@@ -271,6 +271,8 @@ def load(folder: Path) -> list[np.ndarray]:
     )
     tasks = pq.read_table(folder / "meta/tasks.parquet").to_pylist()
     numbers = {task["__index_level_0__"]: task["task_index"] for task in tasks}
+    # EpisodeAwareSampler believes every row.
+    assert all(row["dataset_to_index"] <= data.num_rows for row in rows), "a row without frames"
     found = []
     for episode, row in enumerate(rows[:count]):
         first, end = row["dataset_from_index"], row["dataset_to_index"]

@@ -3,7 +3,7 @@
 Everything of an episode is written and flushed to the disk in a folder of its own, then renamed
 into place in an order in which every crash leaves a set that loads: pictures and notes, which
 nobody looks for yet; the tasks and the statistics, which may speak of more than there is; the
-episode's row and its data; ``info.json`` last. Taking an episode back goes the other way.
+episode's data, then its row; ``info.json`` last. Taking an episode back goes the other way.
 """
 
 from __future__ import annotations
@@ -179,7 +179,9 @@ class DatasetWriter:
             write_durable(info, self._info_bytes(place.index, frames, self.tasks))
             write_durable(stats, layout.json_bytes(as_lists(together(self._stats[:-1]))))
         except OSError as error:
-            raise DatasetError(f"episode {place.index} is not taken back: {_words(error)}") from None
+            raise DatasetError(
+                f"episode {place.index} is not taken back: {_words(error)}"
+            ) from None
         # From here on nothing needs room on the disk.
         self._withdraw(place, info)
         self._rename([(stats, layout.STATS)])
@@ -240,15 +242,15 @@ class DatasetWriter:
     def _publish(self, place: Place, staged: _Staged) -> None:
         """Rename what is staged into place.
 
-        The row comes just before the data, with nothing between: a row without data is skipped by
-        everybody who counts frames, data without a row is not.
+        The data come before the row: readers reach frames by what ``info.json`` counts, or by the
+        rows, so data without a row are never looked for; a row without data would be.
         """
-        last = (place.row, place.data, layout.INFO)
+        last = (place.data, place.row, layout.INFO)
         before = [move for move in staged.moves if move[1] not in last]
         self._rename(before)
         moves = {target: (path, target) for path, target in staged.moves}
-        self._rename([moves[place.row], moves[place.data]])
-        self._rename([moves[layout.INFO]])
+        for target in last:
+            self._rename([moves[target]])
 
     def _rename(self, moves: list[tuple[Path, str]]) -> None:
         for path, target in moves:
@@ -256,14 +258,18 @@ class DatasetWriter:
         sync_folders((self.folder / target).parent for _, target in moves)
 
     def _withdraw(self, place: Place, info: Path | None = None) -> None:
-        """Remove whatever is in the place of an episode, the data first.
+        """Remove whatever is in the place of an episode, the row first.
 
         Args:
             info: is there already, and becomes ``info.json`` before anything is removed.
         """
         if info is not None:
             self._rename([(info, layout.INFO)])
-        paths = [self.folder / target for target in (place.data, place.row)]
+        row = self.folder / place.row
+        if row.exists():
+            row.unlink()
+            sync_folders([row.parent])
+        paths = [self.folder / place.data]
         paths += [self.folder / place.video(key) for key in self.info.videos]
         paths += [self.folder / target for target in (place.notes, place.actions)]
         for path in paths:
