@@ -16,7 +16,7 @@ FPS = 20
 def make_set(
     folder: Path, episodes: int = 2, seconds: float = 12.0, camera: bool = True
 ) -> Dataset:
-    """Write a set of an excavator whose joints answer after their dead time, with a little noise."""
+    """Write a set of an excavator whose joints answer after their dead time, with some noise."""
     spec = load_machine("zx200")
     joints, n = spec.joint_names, len(spec.joint_names)
     cameras = {"cab": (32, 48)} if camera else None

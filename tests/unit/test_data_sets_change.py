@@ -93,7 +93,7 @@ def test_episodes_that_are_not_there_are_refused(text: str) -> None:
 def test_shares_leave_nothing_out_and_repeat() -> None:
     parts = by_chance("train=0.8,val=0.1,test=0.1", range(50), 3)
     assert [len(p) for p in parts.values()] == [40, 5, 5]
-    assert sorted(sum(parts.values(), [])) == list(range(50))
+    assert sorted(i for part in parts.values() for i in part) == list(range(50))
     assert parts == by_chance("train=0.8,val=0.1,test=0.1", range(50), 3)
     assert parts != by_chance("train=0.8,val=0.1,test=0.1", range(50), 4)
 
