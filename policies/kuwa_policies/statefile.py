@@ -39,7 +39,7 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
         KuwaError: it cannot be written.
     """
-    partial = path.with_name(f".{path.stem}.partial.npz")
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         yield partial
         with partial.open("rb") as file:

@@ -63,6 +63,15 @@ def test_every_number_has_a_source_that_is_used(spec: MachineSpec) -> None:
     assert (spec.folder / "README.md").read_text(encoding="utf-8").startswith(f"# {spec.name}\n")
 
 
+def test_a_cylinder_of_one_stage_can_be_as_short_and_as_long(spec: MachineSpec) -> None:
+    for name, joint in spec.joints.items():
+        if isinstance(joint.drive, CylinderDrive):
+            q = np.linspace(joint.position.min, joint.position.max, 101)
+            length = joint.drive.linkage.length(q)
+            # Rod and barrel are each as long as the stroke; piston, head and eyes need a tenth.
+            assert np.ptp(length) < 0.9 * length.min(), name
+
+
 def test_lever_arm_is_the_derivative_of_length(spec: MachineSpec) -> None:
     for joint in spec.joints.values():
         if not isinstance(joint.drive, CylinderDrive):

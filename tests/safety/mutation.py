@@ -5,7 +5,9 @@ the value that it bounds is left. An ``if`` that guards nothing (a short cut for
 people) says so on its line with ``# no guard: why``.
 
 Every mutant runs in a process of its own, forked from one that has the slow imports behind it, and
-is given to the tests through an import hook: no file is touched. Run it with
+is given to the tests through an import hook: no file is touched. Compiled modules run as Python: to
+compile each mutant would take a minute. The tests must pass on the whole code, and in a third of
+the time that a mutant is given: a test that fails or hangs anyway notices nothing. Run it with
 
     ./kuwa exec python tests/safety/mutation.py [part of a file's name ...]
 """
@@ -18,7 +20,6 @@ import importlib.machinery
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ HARDWARE = ROOT / "hardware" / "kuwa_hardware"
 MARK = "# no guard:"
 BOUNDS = {"min", "max", "minimum", "maximum", "clip", "fmin", "fmax"}
 TIMEOUT_S = 240
+COMPILED = "kernels"
 
 
 @dataclass(frozen=True)
@@ -163,9 +165,11 @@ def _run(mutant: Mutant, tests: Sequence[str]) -> int:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    # What was compiled from the whole module must not be taken for the mutant.
-    numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="kuwa-mutant-")
-    sys.meta_path.insert(0, _Hook(mutant))
+    if mutant.path.parent.name == COMPILED:
+        # What was compiled from the whole module must not be taken for the mutant.
+        numba.config.DISABLE_JIT = True
+    if mutant.line:
+        sys.meta_path.insert(0, _Hook(mutant))
     options = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not ros and not full"]
     return int(pytest.main([*options, *tests]))
 
@@ -183,11 +187,31 @@ def survivors(mutants: Sequence[Mutant], tests: Sequence[str]) -> Iterator[tuple
         yield mutant, caught(mutant, tests)
 
 
+def check(file: Path, tests: Sequence[str]) -> None:
+    """Run the tests on the whole code as they will be run on its mutants.
+
+    Raises:
+        RuntimeError: they fail or take too long, so that they would notice anything.
+    """
+    began = time.monotonic()
+    failed = caught(Mutant(file, 0, 0, "nothing"), tests)
+    took = time.monotonic() - began
+    if failed or took > TIMEOUT_S / 3:
+        state = "fail" if failed else f"take {took:.0f} s"
+        raise RuntimeError(f"{', '.join(tests)} {state} on the whole {file.name}")
+
+
+_GATE = ("tests/unit/test_gate.py", "tests/unit/test_gate_limits.py", "tests/safety")
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "modes": ("tests/unit/test_modes.py", "tests/unit/test_gate.py"),
-    "braking": ("tests/unit/test_gate_braking.py", "tests/unit/test_gate.py"),
+    "envelope": ("tests/unit/test_envelope.py",),
+    "latch": ("tests/unit/test_latch.py", "tests/unit/test_gate.py"),
     "watchdog": ("tests/unit/test_watchdog.py",),
-    "gate": ("tests/unit/test_gate.py", "tests/safety"),
+    **dict.fromkeys(
+        ("faults", "intake", "watch", "hold", "monitors", "keepout", "bodies", "bounds", "gate"),
+        _GATE,
+    ),
+    COMPILED: (*_GATE[:2], "tests/unit/test_gate_braking.py"),
 }
 """Module or package of ``kuwa_hardware`` → tests that answer for its guards, the quickest first."""
 
@@ -199,6 +223,7 @@ def all_guards(names: Sequence[str] = ()) -> Iterator[tuple[Mutant, bool]]:
         files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
         for file in files:
             if not names or any(name in str(file) for name in names):
+                check(file, tests)
                 yield from survivors(list(guards(file)), tests)
 
 

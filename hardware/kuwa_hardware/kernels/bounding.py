@@ -25,6 +25,7 @@ from kuwa_hardware.kernels.motion import (
     DOWN,
     EXCESS,
     FLOW_POS,
+    FREE,
     GROWTH,
     HEAD,
     HOLD,
@@ -199,14 +200,14 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
     size = ring_v.shape[0]
     hold = HOLD + 0.5 / settings[NEUTRAL_SLOPE]
     speed, brake, end = np.empty(n), np.empty(n), 0.0
-    lag, side = np.empty(n, np.int64), np.empty(n, np.int64)
+    lag, side, model_of = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     at = np.empty(n)
     g = np.empty(N_GROUPS)
     for j in range(n):
         way = u[j]
         if way == 0.0:
             way = x[j, V + UP] + x[j, V + DOWN]
-        m = side[j] = UP if way > 0.0 else DOWN
+        m = side[j] = model_of[j] = UP if way > 0.0 else DOWN
         v = x[j, V + m]
         told = steady(p, table, j, u[j], x[j, AHEAD + m])
         told = min(max(told, -p[j, QD_MAX]), p[j, QD_MAX])
@@ -236,11 +237,13 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
             return
     t, dt = min(begin, end), 0.0
     for k in range(SAMPLES):
-        reach = 0.0
+        reach, turns = 0.0, False
         for j in range(n):
             late, m = t - p[j, DEAD], side[j]
+            past = (head - lag[j] + int(t / BIN)) % size
             if late < 0.0:
-                past = (head - lag[j] + int(t / BIN)) % size
+                # What is on its way may be in the other direction than what is told now.
+                m = UP if ring_v[past, j, UP] + ring_v[past, j, DOWN] > 0.0 else DOWN
                 begin = (head - lag[j]) % size
                 at[j] = q[j] + ring_s[past, j, m] - ring_s[begin, j, m] + x[j, CARRIED + m] * t
                 rate = max(abs(ring_v[past, j, m] + x[j, CARRIED + m]), abs(speed[j]))
@@ -254,7 +257,10 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
                     rate = max(abs(v) - brake[j] * d, 0.0)
             at[j] = min(max(at[j], p[j, Q_MIN]), p[j, Q_MAX])
             reach += rate * p[j, LEVER]
-        distances(at, dt, world, g)
+            turns = turns or (m != model_of[j] and p[j, FREE] == 0.0)
+            model_of[j] = m
+        # From one model to the other a joint jumps, which is no motion.
+        distances(at, 0.0 if turns else dt, world, g)
         near = FAR
         for i in range(N_GROUPS):
             # The centre of mass moves by less than a third of what the tool does.

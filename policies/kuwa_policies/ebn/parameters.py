@@ -33,7 +33,8 @@ class EbnParameters:
         slow_tau: time constant of the slow synapses [s]; 0: they are as fast as a neuron step.
         k: gain of the error feedback [1/s].
         eta: learning rate η of the slow connections [1/s].
-        w_max: bound of each slow weight, onto which learning is projected.
+        w_max: bound of each slow weight, an element of Ω_s = DᵀW, onto which learning is
+            projected; W itself is bounded by it only along the decoders.
         forget: leakage of the slow weights [1/s].
 
     Raises:

@@ -22,6 +22,7 @@ from kuwa_machines.contracts import Array
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.nir_io.network import Population, Projection, SpikingNetwork, check_dt, lif
 from kuwa_policies.nir_io.paths import Chain, paths, summed
+from kuwa_policies.statefile import whole
 
 LINEAR = ("Affine", "Linear", "Scale")
 NEURONS = ("LIF", "CubaLIF", "LI", "Threshold")
@@ -105,9 +106,14 @@ def _split(p: Projection) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def write(network: SpikingNetwork, path: str | Path) -> None:
-    """Write a network to a NIR file."""
+    """Write a network to a NIR file; one that is there is replaced as a whole or kept.
+
+    Raises:
+        KuwaError: it cannot be written, or its names make no file.
+    """
     graph = to_graph(network)
-    _nir().write(str(path), graph)
+    with whole(Path(path)) as partial:
+        _nir().write(str(partial), graph)
 
 
 def read(path: str | Path, dt: float | None = None) -> SpikingNetwork:

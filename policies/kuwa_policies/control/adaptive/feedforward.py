@@ -95,11 +95,11 @@ class AdaptiveFeedforward:
             self._reasons.discard(reason)
 
     def reset(self, keep_weights: bool = False) -> None:
-        """Return to rest; forget what was learnt, unless it is to be kept."""
+        """Return to rest; forget what was learnt, unless it is to be kept. What froze learning
+        still does."""
         self.network.reset(keep_weights)
         for array in (self._z, self._y, self._trace):
             array[:] = 0.0
-        self._reasons.clear()
         self.refused = 0
 
     def step(
