@@ -81,6 +81,6 @@ def _layout(name: str, each: Layout) -> str:
     held = " or ".join(str(k) for k in each.deadman)
     others = ", ".join(
         str(each.buttons[a]) if a in each.buttons else "–"
-        for a in ("arm", "stop", "auto", "record", "discard")  # type: ignore[index]
+        for a in ("arm", "stop", "auto", "record", "discard")
     )
     return f"| `{name}`: {each.title} | {' | '.join(cells)} | {held} | {others} |"

@@ -147,12 +147,16 @@ class Hand:
                 if time.monotonic() > end:
                     raise
 
-    def drive(self, y: float = 1.0) -> None:
+    def drive(self, y: float = 0.0) -> None:
         """Press the deadman, then move the boom's stick, until it is applied.
+
+        Without ``y`` fully towards the middle of the boom's range: at its end the gate lets
+        nothing pass.
 
         Where the computer is so busy that the sticks are lost meanwhile, it begins anew.
         """
         ears = self.console.ears
+        y = y or (1.0 if self.console.probe.position("boom_joint") < -0.6 else -1.0)
         end = time.monotonic() + 20.0
         while time.monotonic() < end:
             self.pad()

@@ -90,6 +90,7 @@ class Desk:
         self.delay = math.nan
         """From sending a state to the answer of the driver's page [s]."""
         self.mode = ""
+        self.scene_ready = False
         self.facts: dict[str, Any] = {}
         """What a page is told once, beyond the machine."""
 
@@ -332,6 +333,7 @@ class Desk:
         with self._lock:
             driver = self.seats.driver
             return {
+                "scene": self.scene_ready,
                 "phase": wish.phase.value,
                 "held": wish.held,
                 "lost": wish.phase is Phase.LOST,

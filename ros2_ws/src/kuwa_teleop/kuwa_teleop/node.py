@@ -86,7 +86,7 @@ class TeleopNode(KuwaNode[TeleopParameters]):
     def configure(self) -> None:
         p = self.p
         spec = load_machine_as(p.machine, p.parameters)
-        self._names = tuple(spec.joint_names)
+        self._spec, self._names = spec, tuple(spec.joint_names)
         name, _ = pattern_of(spec, p.pattern)
         self.desk = Desk(
             spec, load_operator(spec), name, Shaping(p.dead_zone, p.expo, p.scale), p.stale,
@@ -112,21 +112,16 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         self._demanding = False
         self._scene: Any = None
         if p.page:
-            self._open_page(spec)
+            self._open_page()
 
-    def _open_page(self, spec: Any) -> None:
+    def _open_page(self) -> None:
         p, desk = self.p, self.desk
         assert desk is not None
-        socket, html = None, None
-        if p.scene:
-            from kuwa_teleop.scene import Scene
-            from kuwa_teleop.sealed import CLIENT
-
-            self._scene = Scene(spec)
-            socket, html = self._scene.viser.socket, CLIENT
+        # The scene comes later, beside it: what draws takes seconds to load.
         self.server = Server(
-            desk, p.host, p.port, p.token, socket, html, p.certificate, p.certificate_key, p.names
-        )
+            desk, p.host, p.port, p.token, certificate=p.certificate,
+            certificate_key=p.certificate_key, names=p.names,
+        )  # fmt: skip
         file = Path(p.url_file) if p.url_file else _state_file(p.machine)
         _write_secret(file, self.server.url)
         # Not the address itself: logs are read by more people than those who may drive.
@@ -141,6 +136,7 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         assert self.desk is not None
         loop = InputLoop(PERIOD, self._step, self.fail)
         self.desk.wake = loop.wake
+        self._scene_wanted = self.p.page and self.p.scene
         self._drawer = threading.Thread(target=self._draw, name="page", daemon=True)
         self._drawing = True
         self._drawer.start()
@@ -275,6 +271,8 @@ class TeleopNode(KuwaNode[TeleopParameters]):
 
     def _draw(self) -> None:
         """Send views, pictures and the scene, in a thread beside the one of the sticks."""
+        if self._scene_wanted and self._scene is None:
+            threading.Thread(target=self._make_scene, name="scene", daemon=True).start()
         while self._drawing:
             now = time.monotonic()
             try:
@@ -282,6 +280,21 @@ class TeleopNode(KuwaNode[TeleopParameters]):
             except Exception as error:
                 self.complain("page", error)
             time.sleep(max(VIEW_PERIOD - (time.monotonic() - now), 0.005))
+
+    def _make_scene(self) -> None:
+        from kuwa_teleop.scene import Scene
+        from kuwa_teleop.sealed import CLIENT
+
+        try:
+            scene = Scene(self._spec)
+        except Exception as error:
+            self._note(f"no view in three dimensions: {error}", False)
+            return
+        if self.server is None or self.desk is None or not self._drawing:
+            scene.close()
+            return
+        self.server.show(scene.viser.socket, CLIENT)
+        self._scene, self.desk.scene_ready = scene, True
 
     _wish: Wish | None = None
 

@@ -137,6 +137,10 @@ class Server:
         """Pages that are open."""
         return len(self._pages)
 
+    def show(self, socket: Path, page: Path) -> None:
+        """Pass on the scene of a sealed viser from now on, and serve its page."""
+        self._scene, self._socket = _scene_html(page), socket
+
     def close(self) -> None:
         """Put everybody out and stop listening."""
         if self._ending is not None and not self._loop.is_closed():

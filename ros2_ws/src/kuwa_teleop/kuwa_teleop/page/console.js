@@ -275,12 +275,13 @@ function greet(message) {
 }
 
 function showScene() {
-  const on = hello.scene && $("three").checked;
+  const wanted = hello.scene && $("three").checked, on = wanted && Boolean(last && last.desk.scene);
   $("three").parentElement.hidden = !hello.scene;
   const url = on ? `scene/${session.view}` : "about:blank";
   if ($("scene").dataset.url !== url) { $("scene").dataset.url = url; $("scene").src = url; }
   $("scene").hidden = !on;
   $("noscene").hidden = on;
+  text($("noscene"), wanted ? "The view in three dimensions is being made." : "The view in three dimensions is off.");
   $("view").classList.toggle("noscene", !on);
 }
 
@@ -323,6 +324,7 @@ function show() {
   const late = !last || performance.now() - lastAt > SILENT;
   $("link").classList.toggle("late", late);
   if (!last) { text($("link").lastChild, "lost"); showMode("", "No connection", "the valves are in neutral"); return; }
+  if (last.desk.scene !== ($("view").dataset.scene === "true")) { $("view").dataset.scene = last.desk.scene; showScene(); }
   const {desk, m} = last, mine = desk.driver === me;
   const driver = desk.driver_name || "nobody";
   const [word, sub] = MODES[m.mode] || ["No gate heard", "is the stack up?"];
