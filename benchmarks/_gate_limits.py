@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from kuwa_hardware.gate import Gate
 from kuwa_hardware.keepout import KeepOut, Zone
@@ -204,7 +205,7 @@ def limits(commands: int, seed: int = 0, oil_temperature: float | None = None) -
         q.append(plant.q)
         qd.append(plant.qd)
         u.append(out.applied.values)
-        base.append(plant.base_position)
+        base.append(np.concatenate([plant.base_position, plant.base_quaternion_wxyz]))
         if out.safety.mode is Mode.STOPPED:
             result.stopped += 1
             _release(gate, robot)
@@ -304,9 +305,16 @@ class Judge:
         return np.minimum.reduce([x - low[0], high[0] - x, y - low[1], high[1] - y])
 
     def _intrusion(self, points: Array, base: Array) -> Array:
+        """Return how deep points of the base frame, (T, K, 3), are in a zone, shape (T, K).
+
+        Args:
+            base: position and quaternion (w, x, y, z) on the map, shape (T, 7).
+        """
+        turned = Rotation.from_quat(base[:, 3:], scalar_first=True).as_matrix()
+        on_map = np.einsum("tij,tkj->tki", turned, points) + base[:, None, :3]
         worst = np.full(points.shape[:2], -np.inf)
         for zone in ZONES.values():
-            p = points + base[:, None] if zone.frame == "map" else points
+            p = on_map if zone.frame == "map" else points
             corners = np.array(zone.polygon_m)
             low, high = corners.min(0), corners.max(0)
             # The zones of this bench are upright boxes.
