@@ -25,6 +25,7 @@ from kuwa_bringup.processes import Processes
 from kuwa_bringup.stack import recorder, stack
 from kuwa_cli.asking import Asking
 from kuwa_cli.episodes import Episodes
+from kuwa_policies.datasets import Dataset
 from kuwa_record.convert import files_of
 from kuwa_record.recover import Salvage, salvaged
 from kuwa_ros import topics
@@ -188,6 +189,15 @@ def _begin(episodes: Episodes) -> None:
         time.sleep(0.3)
 
 
+def _wait_for_cameras(episodes: Episodes) -> None:
+    until = time.monotonic() + 60.0
+    names = [f"/{MACHINE}/{topics.camera(f'c{k}').name}" for k in range(CAMERAS)]
+    while not all(episodes.node.count_publishers(name) for name in names):
+        if time.monotonic() > until:
+            raise RuntimeError(f"no pictures on {', '.join(names)}")
+        time.sleep(0.1)
+
+
 def control_delays(folder: Path, seconds: float) -> Iterator[tuple[str, float, str, str]]:
     """Yield figures of control's ticks without and with a recorder of three cameras."""
     domain = int(os.environ.get("ROS_DOMAIN_ID") or 0)
@@ -196,8 +206,11 @@ def control_delays(folder: Path, seconds: float) -> Iterator[tuple[str, float, s
         time.sleep(SETTLE)
         before = watch.intervals(seconds)
         spec = recorder(MACHINE, str(folder / "out"), f"/{MACHINE}", task="bench", fps=int(RATE))
-        with _cameras(), Processes((spec,), folder / "logs"):
+        with _cameras():
             episodes = Episodes(MACHINE, domain)
+            _wait_for_cameras(episodes)
+            processes = Processes((spec,), folder / "logs")
+            processes.start()
             time.sleep(SETTLE)
             _begin(episodes)
             after = watch.intervals(seconds)
@@ -205,17 +218,20 @@ def control_delays(folder: Path, seconds: float) -> Iterator[tuple[str, float, s
             said: Any = episodes.newest
             episodes.ask("success")
             episodes.wait("idle", 60.0)
-            saved = episodes.saved
+            processes.stop()
             episodes.close()
         watch.close()
+    dataset = Dataset(folder / "out" / "dataset")
+    pictures = sum(1 for name in dataset.cameras for _ in dataset.frames(0, name))
     yield "control_tick_p999_without", 1e3 * float(np.quantile(before, 0.999)), "ms", ""
     yield "control_tick_p999_with", 1e3 * float(np.quantile(after, 0.999)), "ms", ""
     late = np.quantile(after, 0.999) - np.quantile(before, 0.999)
     yield "control_delay_p999", 1e3 * max(float(late), 0.0), "ms", "<= 1"
     median = 1e3 * float(np.median(after) - np.median(before))
     yield "control_delay_median", max(median, 0.0), "ms", ""
-    yield "cameras_episodes_saved", float(saved), "1", "== 1"
-    yield "cameras_dropped", float(said.dropped), "1", ""
+    yield "cameras_recorded", float(len(dataset.cameras)), "1", f"== {CAMERAS}"
+    yield "pictures_in_episode", float(pictures), "1", ""
+    yield "pictures_dropped", float(said.dropped), "1", ""
 
 
 def killed_bags(folder: Path, count: int) -> list[float]:

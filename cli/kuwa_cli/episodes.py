@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from typing import Any
+from typing import Any, Final
 
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -13,6 +12,9 @@ from rclpy.node import Node
 from kuwa_machines.errors import KuwaError
 from kuwa_ros import topics
 from kuwa_ros.loop import Reader
+
+LONG: Final = 100 * 3600.0
+"""A disk that lasts longer is not spoken of [s]."""
 
 
 class Episodes:
@@ -100,6 +102,6 @@ class Episodes:
         if m.dropped:
             text += f" · {m.dropped} dropped"
         text += f" · {m.free / 1e9:.1f} GB free"
-        if math.isfinite(m.remaining):
+        if m.remaining < LONG:
             text += f" for {m.remaining / 3600:.1f} h"
         return text + (f"\n{m.message}" if m.message else "")

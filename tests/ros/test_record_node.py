@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -94,6 +95,7 @@ def test_a_stack_is_recorded_and_a_killed_recorder_costs_a_quarter_second(
             wait_for("the camera is heard", lambda: operator.heard() > 0)
             wait_for("an episode", lambda: operator.ask("start")[0])
             operator.wait("recording", 0)
+            _check_steps_back(rig.processes.pid("record"))
             wait_for("two seconds", lambda: operator.says[-1].elapsed > 2.0)
             assert operator.ask("success", "by the test")[0]
             operator.wait("idle", 1)
@@ -119,6 +121,13 @@ def test_a_stack_is_recorded_and_a_killed_recorder_costs_a_quarter_second(
     _check_frames(dataset)
     for bag in sorted((out / "bags").iterdir())[1:]:
         _check_whole(bag)
+
+
+def _check_steps_back(pid: int) -> None:
+    """Every thread of the recorder goes after those that have to be on time."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        assert os.getpriority(os.PRIO_PROCESS, int(thread)) >= 10
+        assert os.sched_getscheduler(int(thread)) == os.SCHED_BATCH
 
 
 def _check_torn(out: Path, killed: float) -> None:
