@@ -15,6 +15,7 @@ from typer.models import ArgumentInfo, OptionInfo
 from kuwa_cli import (
     docs_com3,
     docs_console,
+    docs_data,
     docs_devices,
     docs_emulator,
     docs_envs,
@@ -142,6 +143,7 @@ def generated(root: Path) -> Iterator[tuple[str, str]]:
     yield "docs/reference/com3.md", docs_com3.page(NOTE, root / "machines")
     yield "docs/reference/isobus.md", docs_isobus.page(NOTE, root / "machines")
     yield "docs/reference/console.md", docs_console.page(NOTE)
+    yield "docs/reference/data-doctor.md", docs_data.page(NOTE)
     readme = (root / "README.md").read_text("utf-8")
     yield "README.md", with_figures(readme, root / "benchmarks" / "results")
 

@@ -32,7 +32,8 @@ CSS = (Path(__file__).parents[1] / "report" / "report.css").read_text(encoding="
 MORE_CSS = """
 summary { font-size:15px; color:var(--ink); padding:4px 0 } summary .badge { margin:0 8px }
 .videos { display:grid; grid-template-columns:repeat(auto-fit,minmax(300px,1fr)); gap:10px;
-  margin:10px 0 } .videos figure { margin:0 }
+  margin:10px 0 } .videos figure { margin:0 } .videos video { max-width:560px }
+.tiles { grid-template-columns:repeat(auto-fill,minmax(150px,1fr)) }
 .scroll { overflow-x:auto } .scroll table { font-size:13px } .scroll td { text-align:right;
   white-space:nowrap } .scroll th { width:auto; white-space:nowrap } .scroll td:first-child,
 .scroll th:first-child { text-align:left }
@@ -143,7 +144,7 @@ def _tiles(values: dict[str, Any], report: Report) -> str:
     bad = len({f.episode for f in report.findings if f.episode >= 0})
     minutes = values["seconds"] / 60
     cells = [
-        (f"{values['episodes']}", "episodes", False),
+        (f"{values['episodes']}", "episodes" if values["episodes"] > 1 else "episode", False),
         (f"{minutes:.1f} <small>min</small>", "of demonstrations", False),
         (share, f"success, of {labelled} with a label", False),
         (f"{values['frames']:,}".replace(",", " "), f"frames at {values['fps']}/s", False),
