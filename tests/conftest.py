@@ -14,6 +14,9 @@ import pytest
 
 _ROOT = Path(__file__).resolve().parents[1]
 
+ALONE = {"ros", "safety", "system"}
+"""Folders whose tests start stacks of processes, or measure them."""
+
 # Above 101 the ports of DDS reach into those that Linux hands out to any program.
 _LAST_DOMAIN = 101
 
@@ -22,7 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the tests marked full as well")
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(_ROOT / "tests").parts[0]
+        if folder in ALONE or item.get_closest_marker("ros"):
+            item.add_marker("alone")
     if config.getoption("--full"):
         return
     long = [item for item in items if item.get_closest_marker("full")]

@@ -18,7 +18,16 @@ CONTEXT_SETTINGS = {"ignore_unknown_options": True, "allow_extra_args": True}
 _ROOT = Path(__file__).resolve().parents[2]
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 # "=== 3 passed in 0.12s ===" or, with -q, the same without the bars.
-_CLOSING = re.compile(rb"^(=+ )?((\d+ [a-z]+|no tests ran)(, )?)+ in [\d.]+s.*$")
+_CLOSING = re.compile(rb"^(=+ )?((\d+ [a-z]+|no tests ran)(, )?)+ in (?P<seconds>[\d.]+)s.*$")
+_COUNT = re.compile(r"(\d+) ([a-z]+)")
+_INTERRUPTED = 2
+"""What pytest returns after Ctrl-C."""
+
+PARTS = {
+    "tests side by side": ["-m", "not alone", "-n", "auto", "--dist", "worksteal"],
+    "tests alone": ["-m", "alone"],
+}
+"""What measures time or starts many processes runs by itself, the rest on all processors."""
 
 CHECKS = {
     "ruff check": ["ruff", "check", "."],
@@ -79,6 +88,25 @@ def _run_pytest(arguments: list[str]) -> tuple[int, str]:
     return status, f"pytest ended without a closing line, status {status}"
 
 
+def together(closings: list[str]) -> str:
+    """Return one closing line for those of several runs of pytest, in its own words."""
+    if len(closings) == 1:
+        return closings[0]
+    counts: dict[str, int] = {}
+    seconds = 0.0
+    for line in closings:
+        match = _CLOSING.match(line.encode())
+        if match is None:
+            return line
+        head, _, _ = line.rpartition(" in ")
+        for number, what in _COUNT.findall(head):
+            if what != "deselected":  # one part's are the other's
+                counts[what] = counts.get(what, 0) + int(number)
+        seconds += float(match["seconds"])
+    told = ", ".join(f"{number} {what}" for what, number in counts.items())
+    return f"{told or 'no tests ran'} in {seconds:.2f}s"
+
+
 def command(
     context: typer.Context,
     full: bool = typer.Option(False, "--full", help="Run the long tests as well."),
@@ -93,10 +121,17 @@ def command(
         for name, arguments in CHECKS.items():
             if not _run_check(name, arguments):
                 failed.append(name)
-    status, closing = _run_pytest((["--full"] if full else []) + context.args)
-    if status != 0:
-        failed.append("pytest")
+    chosen = (["--full"] if full else []) + context.args
+    lines = []
+    for name, arguments in ({"pytest": []} if context.args else PARTS).items():
+        print(f"\n{name}", flush=True)
+        status, closing = _run_pytest([*arguments, *chosen])
+        lines.append(closing)
+        if status != 0:
+            failed.append(name)
+        if status == _INTERRUPTED:
+            break
     print()
     print(f"FAILED: {', '.join(failed)}" if failed else "Everything passed.")
-    print(closing)
+    print(together(lines))
     sys.exit(1 if failed else 0)
