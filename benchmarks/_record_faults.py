@@ -306,8 +306,8 @@ def look(kind: str, seed: int, folder: Path, said: Path) -> Left:
         if sure:
             left.problems.append("no info.json")
         return left
-    if not sure and not list((folder / "data").glob("*/*.parquet")):
-        return left
+    if not sure and not json.loads((folder / "meta/info.json").read_text())["total_episodes"]:
+        return left  # a set of no episode, which LeRobot does not know
     try:
         found = load(folder)
     except Exception as error:

@@ -270,6 +270,53 @@ def test_any_order_of_requests_leaves_a_set_that_loads(tmp_path: Path) -> None:
         assert len(dataset.episode(episode.index)["action"]) == episode.length > 0
 
 
+def test_messages_that_are_none_cost_only_themselves(bench: Bench) -> None:
+    def bad(key: str, topic: str, msg: Any) -> None:
+        bench.messages[key.encode()] = msg
+        bench.session.put(topic, 1000.0 + bench.t, key.encode(), False)
+
+    bench.ask("start")
+    bench.put()
+    bad("1", "joint_states", JointState(name=["a"], position=[1.0], velocity=[0.0]))
+    bad("2", "joint_states", JointState(name=["a", "b"], position=[1.0]))
+    bad("3", "reference", JointCommand(joint_name=["a", "b"], value=[0.5], kind=9))
+    bad("4", "reference", JointCommand(joint_name=["a", "b"], value=[0.5], kind=1))
+    bad("5", "camera/cab/image_raw", Image(height=1, width=1, encoding="none"))
+    bench.session.put("joint_states", 1000.0, b"of which nobody knows anything", False)
+    bench.put()
+    bench.ask("success")
+    bench.wait()
+    (episode,) = Dataset(bench.folder / "set").episodes
+    assert episode.length == 8 and episode.success is True
+    assert set(episode.notes["bad_messages"]) == {
+        "joint_states", "reference", "camera/cab/image_raw",
+    }  # fmt: skip
+
+
+def test_a_data_set_that_breaks_loses_only_the_open_episode(bench: Bench, monkeypatch: Any) -> None:
+    for count in range(2):
+        bench.ask("start")
+        bench.put()
+        if count:
+            monkeypatch.setattr(DatasetWriter, "add", _full)
+            bench.put()
+            bench.wait("idle")
+            assert "episode 1 is lost" in bench.session.message
+            monkeypatch.undo()
+        else:
+            bench.ask("success")
+            bench.wait()
+    bench.ask("start")
+    bench.put()
+    bench.ask("failure")
+    bench.wait()
+    assert bench.saved() == [True, False]
+
+
+def _full(*_: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
 def test_a_countdown_comes_first_and_can_be_broken_off(tmp_path: Path) -> None:
     made = Bench(tmp_path / "out", countdown=5.0)
     made.ask("start")

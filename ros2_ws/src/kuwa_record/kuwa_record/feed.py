@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuwa_machines.errors import CommandError
+from kuwa_policies.datasets import DatasetError
 from kuwa_policies.datasets import features as f
 from kuwa_policies.datasets.grid import Grid
 from kuwa_ros import topics
@@ -95,7 +96,7 @@ class Feed:
                 self.grid.image(camera, seconds(msg.header.stamp), picture_of(msg))
             elif topic in self._by_topic:
                 self._by_topic[topic](self.grid, receipt, msg)
-        except CommandError as error:
+        except (CommandError, DatasetError) as error:
             self.problems[topic] = str(error)
 
     def _state(self, grid: Grid, receipt: float, msg: Any) -> None:
@@ -106,6 +107,8 @@ class Feed:
         grid.action(receipt, seconds(msg.header.stamp), self._values(msg), msg.source)
 
     def _values(self, msg: Any) -> NDArray[np.float64]:
+        if len(msg.value) != len(msg.joint_name):
+            raise CommandError(f"{len(msg.value)} values for {len(msg.joint_name)} joints")
         return command_from(msg).ordered(self._joints)
 
     def _pressures(self, grid: Grid, receipt: float, msg: Any) -> None:

@@ -12,7 +12,6 @@ from PIL import Image
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage
 
-from kuwa_machines.errors import KuwaError
 from kuwa_record.bagfile import Channel
 from kuwa_record.feed import picture_of
 from kuwa_record.schemas import definition
@@ -39,6 +38,7 @@ class Pictures:
         self._channels: dict[str, Channel] = {}
         self._waiting: deque[Taken] = deque()
         self._bytes = 0
+        self._counting = threading.Lock()
         self._some = threading.Semaphore(0)
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
@@ -46,10 +46,12 @@ class Pictures:
 
     def add(self, taken: Taken) -> None:
         """Have a picture compressed; it is left out where too many wait."""
-        if self._bytes + len(taken.data) > MOST:
+        with self._counting:
+            room = self._bytes + len(taken.data) <= MOST
+            self._bytes += len(taken.data) * room
+        if not room:
             self._dropped()
             return
-        self._bytes += len(taken.data)
         self._waiting.append(taken)
         self._some.release()
 
@@ -67,10 +69,12 @@ class Pictures:
                     return
                 continue
             taken = self._waiting.popleft()
-            self._bytes -= len(taken.data)
+            with self._counting:
+                self._bytes -= len(taken.data)
             try:
                 self._compress(taken)
-            except KuwaError:
+            except Exception:
+                # Of whatever size and encoding it says it is: the others are compressed.
                 self._dropped()
 
     def _compress(self, taken: Taken) -> None:

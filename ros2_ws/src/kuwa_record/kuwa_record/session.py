@@ -56,6 +56,29 @@ class _Work:
     data: bytes = b""
 
 
+class LostError(KuwaError):
+    """The data set cannot take the rest of an episode."""
+
+
+class _Sink:
+    """The data set as a grid sees it: what goes wrong in it is told from what a message has."""
+
+    def __init__(self, writer: DatasetWriter) -> None:
+        self._writer = writer
+
+    def add(self, frame: Mapping[str, Any]) -> None:
+        try:
+            self._writer.add(frame)
+        except Exception as error:
+            raise LostError(str(error)) from error
+
+    def control(self, stamp: float, action: Any, source: int = 0) -> None:
+        try:
+            self._writer.control(stamp, action, source)
+        except Exception as error:
+            raise LostError(str(error)) from error
+
+
 @dataclass
 class _Open:
     """The episode that is open."""
@@ -104,7 +127,7 @@ class Session:
         self._grid: Grid | None = None
         self._queue: deque[_Work] = deque()
         self._bytes = 0
-        self._lock = threading.RLock()
+        self._lock, self._counting = threading.RLock(), threading.Lock()
         self._some = threading.Semaphore(0)
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="data set", daemon=True)
@@ -159,7 +182,7 @@ class Session:
             return False, f"the disk is too full to begin: {self._disk.words()}"
         if self._writer is None:
             self._writer = self._make_writer()
-            self._grid = Grid(self._writer.info, self._writer)
+            self._grid = Grid(self._writer.info, _Sink(self._writer))
         self._feed.grid = self._grid
         self._begins = time.monotonic() + self._pause
         self._state = COUNTDOWN
@@ -205,7 +228,7 @@ class Session:
             return False, f"episode {self._index} is {self._state}; stop or discard it first"
         if self._writer is None:
             self._writer = self._make_writer()
-            self._grid = Grid(self._writer.info, self._writer)
+            self._grid = Grid(self._writer.info, _Sink(self._writer))
         if not self._writer.episodes:
             return False, "no episode is saved"
         self._state = SAVING
@@ -251,11 +274,12 @@ class Session:
 
     def put(self, topic: str, receipt: float, data: bytes, droppable: bool) -> None:
         """Have a message worked on; topic relative to the machine's namespace."""
-        if droppable and self._bytes + len(data) > MOST:
-            self.dropped += 1
-            self._open.dropped += 1
-            return
-        self._bytes += len(data)
+        with self._counting:
+            if droppable and self._bytes + len(data) > MOST:
+                self.dropped += 1
+                self._open.dropped += 1
+                return
+            self._bytes += len(data)
         self._queue.append(_Work(None, topic, receipt, data))
         self._some.release()
 
@@ -312,13 +336,22 @@ class Session:
                 if work.do is not None:
                     work.do()
                 else:
-                    self._bytes -= len(work.data)
-                    if self._grid is not None and self._grid.running:
-                        self._feed.give(
-                            work.topic, work.receipt, self._decode(work.topic, work.data)
-                        )
+                    with self._counting:
+                        self._bytes -= len(work.data)
+                    self._give(work)
             except Exception as error:
                 self._lose(error)
+
+    def _give(self, work: _Work) -> None:
+        """Hand a message to the grid; one that is none is left out, the episode goes on."""
+        if self._grid is None or not self._grid.running:
+            return
+        try:
+            self._feed.give(work.topic, work.receipt, self._decode(work.topic, work.data))
+        except LostError:
+            raise
+        except Exception as error:
+            self._feed.problems[work.topic] = repr(error)
 
     def _lose(self, error: Exception) -> None:
         """An episode cannot go on; what is saved stays, and the bag has what was recorded."""
@@ -333,6 +366,7 @@ class Session:
 
     def _begin_now(self) -> None:
         assert self._writer is not None and self._grid is not None
+        self._feed.problems.clear()
         for topic, receipt, data in self._newest():
             self._feed.give(topic, receipt, self._decode(topic, data))
         if self._grid.missing:
@@ -351,6 +385,7 @@ class Session:
         episode = self._open
         notes = {
             "began": episode.began, "ended": episode.ended, "dropped": episode.dropped,
+            "bad_messages": dict(self._feed.problems),
             **self._notes(), **episode.notes,
         }  # fmt: skip
         index = self._writer.save(success, **notes)
