@@ -20,6 +20,8 @@ def generate_launch_description():
             "parameters",
             "partners",
             "bus",
+            "record",
+            "task",
             "use_sim_time",
             "params_file",
             "log_level",

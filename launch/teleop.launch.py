@@ -29,6 +29,8 @@ def generate_launch_description():
             "zones",
             "preflight",
             "blackbox",
+            "record",
+            "task",
             "use_sim_time",
             "params_file",
             "log_level",

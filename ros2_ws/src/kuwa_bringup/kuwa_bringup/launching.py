@@ -24,6 +24,8 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     "zones": ("", "file of the site's zones that are kept out"),
     "preflight": ("", "the preflight's record, without which arming is refused; none if empty"),
     "blackbox": ("", "folder for the black box; none is kept if empty"),
+    "record": ("", "folder into which the machine is recorded; it is not if empty"),
+    "task": ("", "of the episodes that are recorded, in words"),
     "planner": ("expert", "planner; none: nothing is planned"),
     "pattern": ("", "control pattern of the levers: iso, sae …; the machine's own if empty"),
     "joystick": ("game_controller", "layout of what a joystick node says on joy, or none"),
@@ -86,6 +88,8 @@ def _nodes(context: Any, emulated: bool = False, console: bool = False) -> list[
         zones=get["zones"],
         preflight=get["preflight"],
         blackbox=get["blackbox"],
+        record=get["record"],
+        task=get["task"],
     )
     use_sim_time = get["use_sim_time"].lower() in ("true", "1", "yes")
     return [_action(spec, use_sim_time, get["params_file"], get["log_level"]) for spec in specs]
