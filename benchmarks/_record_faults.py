@@ -21,7 +21,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -101,7 +100,8 @@ class Fault:
         self._rng, self._power = rng, power
         self._left = int(rng.integers(1, 250))
         self._replace, self._fsync, self._unlink = os.replace, os.fsync, os.unlink
-        self._kept = Path(tempfile.mkdtemp())
+        self._kept = Path(f"{os.environ['KUWA_FAULT_FOLDER']}.kept")
+        self._kept.mkdir(parents=True, exist_ok=True)
         self._open: list[tuple[Path, Callable[[], None]]] = []
         """Changes of folders that were not flushed yet, and how to take each back."""
 
@@ -385,6 +385,7 @@ class Faults:
             self._run(place, said, seed, fault, number, float(rng.uniform(0.02, 0.9)))
             yield look(kind, seed, place, said)
         shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(f"{place}.kept", ignore_errors=True)
 
     def _run(
         self, folder: Path, said: Path, seed: int, fault: str,
