@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -343,4 +344,6 @@ def _write_secret(path: Path, text: str) -> None:
 
 def main() -> None:
     """Run the node."""
+    # A thread that draws must not keep the one of the sticks waiting for the usual 5 ms.
+    sys.setswitchinterval(5e-4)
     run(TeleopNode)

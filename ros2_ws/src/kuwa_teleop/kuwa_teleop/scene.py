@@ -76,8 +76,8 @@ class Scene:
         self._task: Any = None
         reach = 1.0 if spec.kind == "excavator" else 0.8
         camera = self.viser.server.initial_camera
-        camera.position = (-4.6 * reach, -8.8 * reach, 5.2 * reach)
-        camera.look_at = (2.6 * reach, 0.7, 1.0)
+        camera.position = (-5.0 * reach, -9.6 * reach, 5.0 * reach)
+        camera.look_at = (2.6 * reach, 0.7, 1.75)
         camera.fov = math.radians(50)
         self.pose(spec.home, np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]))
 
