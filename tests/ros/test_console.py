@@ -221,8 +221,12 @@ def test_a_flood_is_put_out_and_others_are_heard(run: Console) -> None:
     offer: Any = ["kuwa", f"key.{keys['drive']}"]
     origin: Any = own
     with (
-        connect(f"ws://127.0.0.1:{run.port}/ws", origin=origin, subprotocols=offer) as other,
-        connect(f"ws://127.0.0.1:{run.port}/ws", origin=origin, subprotocols=offer) as page,
+        connect(
+            f"ws://127.0.0.1:{run.port}/ws", origin=origin, subprotocols=offer, close_timeout=0.2
+        ) as other,
+        connect(
+            f"ws://127.0.0.1:{run.port}/ws", origin=origin, subprotocols=offer, close_timeout=0.2
+        ) as page,
     ):
         with pytest.raises(Exception, match="too many messages"):
             for _ in range(3000):
