@@ -136,7 +136,7 @@ class Hand:
         if self.page.evaluate("last.desk.driver !== me"):
             self.page.evaluate("act('take')")
         self.until("last.desk.driver === me && ['disarmed', 'lost'].includes(last.desk.phase)")
-        end = time.monotonic() + 15.0
+        end = time.monotonic() + 30.0
         while True:
             # On a busy computer the gate may have a reason to refuse just now.
             self.page.evaluate("act('arm')")
