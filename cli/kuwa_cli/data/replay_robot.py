@@ -35,6 +35,8 @@ PERIOD = 0.02
 NEAR = 0.05
 """The machine must stand this near to where the episode began [rad]."""
 HEARD = 10.0
+HEARD_DEADMAN = 0.1
+"""The gate has heard the deadman after this [s]."""
 REST = 0.6
 """Zeros are sent for so long at the end, so that the joints come to rest [s]."""
 
@@ -116,10 +118,14 @@ class Player:
         if off:
             raise DataError("; ".join(off) + f"; move it to within {NEAR:g} rad first")
 
-    def play(self, held: Callable[[], bool], tell: Callable[[float], None]) -> bool:
+    def play(
+        self, held: Callable[[], bool], engage: Callable[[], None], tell: Callable[[float], None]
+    ) -> bool:
         """Play while ``held()``; return whether it went to the end.
 
-        The gate must be in mode teleop. ``tell`` is given the time that was played [s].
+        Args:
+            engage: asks the armed gate for mode teleop, which it grants to a held deadman only.
+            tell: is given the time that was played [s].
         """
         began: float | None = None
         end = float(self._stamps[-1])
@@ -132,7 +138,9 @@ class Player:
             if began is None:
                 # Until it is held the stack is told that it is not.
                 if is_held:
-                    began = now
+                    self._engage(zero, engage)
+                    began = due = time.monotonic()
+                    continue
             elif not is_held:
                 break
             self._look()
@@ -157,6 +165,19 @@ class Player:
             time.sleep(PERIOD)
         self._tell(zero, False)
         return whole
+
+    def _engage(self, zero: Array, engage: Callable[[], None]) -> None:
+        """Let the gate hear the deadman, ask for the mode, and wait until it is heard."""
+        until = time.monotonic() + HEARD_DEADMAN
+        while time.monotonic() < until:
+            self._tell(zero, True)
+            time.sleep(PERIOD)
+        engage()
+        until = time.monotonic() + 1.0
+        while self.asking.mode != "teleop" and time.monotonic() < until:
+            self._look()
+            self._tell(zero, True)
+            time.sleep(PERIOD)
 
     def _look(self) -> None:
         self.asking.look()
@@ -206,16 +227,21 @@ def on_robot(
             console=console, default=False,
         ):  # fmt: skip
             raise DataError("not confirmed; nothing moved")
-        for mode in ("ready", "armed", "teleop"):
-            if player.asking.mode == mode:
-                continue
+
+        def ask(mode: str) -> None:
             granted, why = player.asking.ask(mode, person, envelope)
             if not granted:
                 raise DataError(f"the gate refuses mode {mode}: {why}")
+
+        for mode in ("ready", "armed"):
+            if player.asking.mode != mode:
+                ask(mode)
         console.print("  hold the space bar: the machine moves; let go: it stops", style="bold")
         with key_held as held:
-            whole = player.play(held, lambda t: console.print(f"  {t:6.1f} s", end="\r"))
-        player.asking.ask("ready", person, envelope)
+            whole = player.play(
+                held, lambda: ask("teleop"), lambda t: console.print(f"  {t:6.1f} s", end="\r")
+            )
+        ask("ready")
     except KeyboardInterrupt:
         console.print("interrupted: neutral", style="bold yellow")
     finally:
