@@ -97,6 +97,7 @@ def _latency(run: Any, browser: Any) -> Iterator[Figure]:
     from console_rig import BOOM, Hand
     from kuwa_hardware.operator.shaping import Shaping
 
+    run.rest()
     context = browser.new_context()
     hand = Hand(context.new_page(), run)
     hand.pad()
