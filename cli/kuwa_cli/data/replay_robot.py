@@ -35,6 +35,8 @@ PERIOD = 0.02
 NEAR = 0.05
 """The machine must stand this near to where the episode began [rad]."""
 HEARD = 10.0
+DISCOVERY = 2.0
+"""Nodes of a graph know one another after this [s]."""
 HEARD_DEADMAN = 0.1
 """The gate has heard the deadman after this [s]."""
 REST = 0.6
@@ -101,14 +103,12 @@ class Player:
             if time.monotonic() > until:
                 raise DataError(f"no joint states of {list(self._joints)} within {HEARD:g} s")
             time.sleep(0.02)
-        node = self.asking.node
-        for topic in (topics.VELOCITY_REFERENCE, topics.DEADMAN):
-            others = node.count_publishers(topic.name) - 1
-            if others > 0:
-                raise DataError(
-                    f"somebody else drives: {topic.name} has {others} other publisher; end kuwa "
-                    "teleop first"
-                )
+        # Who else is there is heard of only after a while.
+        until = time.monotonic() + DISCOVERY
+        while time.monotonic() < until:
+            self._look()
+            time.sleep(0.02)
+        self._alone()
         off = [
             f"{joint} is at {q:.3f}, the episode begins at {wanted:.3f} rad"
             for joint, q, wanted in zip(self._joints, self.state.q, self._states[0], strict=True)
@@ -166,12 +166,23 @@ class Player:
         self._tell(zero, False)
         return whole
 
+    def _alone(self) -> None:
+        """Refuse to drive beside somebody else."""
+        for topic in (topics.VELOCITY_REFERENCE, topics.DEADMAN):
+            others = self.asking.node.count_publishers(topic.name) - 1
+            if others > 0:
+                raise DataError(
+                    f"somebody else drives: {topic.name} has {others} other publisher; end kuwa "
+                    "teleop first"
+                )
+
     def _engage(self, zero: Array, engage: Callable[[], None]) -> None:
         """Let the gate hear the deadman, ask for the mode, and wait until it is heard."""
         until = time.monotonic() + HEARD_DEADMAN
         while time.monotonic() < until:
             self._tell(zero, True)
             time.sleep(PERIOD)
+        self._alone()
         engage()
         until = time.monotonic() + 1.0
         while self.asking.mode != "teleop" and time.monotonic() < until:
