@@ -14,8 +14,8 @@ import pytest
 
 _ROOT = Path(__file__).resolve().parents[1]
 
-ALONE = {"ros", "safety", "system"}
-"""Folders whose tests start stacks of processes, or measure them."""
+ALONE = {"ros", "safety"}
+"""Folders whose tests start stacks of processes, or measure them; elsewhere each says so itself."""
 
 # Above 101 the ports of DDS reach into those that Linux hands out to any program.
 _LAST_DOMAIN = 101

@@ -98,6 +98,8 @@ kuwa_msgs/msg/Latent
     452a3c914f56d3964b997355ab156a709789ad8da96f3181403d24e9cea0ca83
 kuwa_msgs/msg/PlanStatus
     7eb1e85f627d9d79291329ef771fead3e7157dc41f9162f350e025c6698dc272
+kuwa_msgs/msg/Recording
+    989eb1949c9aac62e89123d238ab47bfdbf1e86cbb1532fae10e50c664b60763
 kuwa_msgs/msg/RobotStatus
     f0f1d56ddc71176f7716868590052886a357415cc7b258ac4a9d62d1e746c46c
 kuwa_msgs/msg/SafetyState
@@ -106,6 +108,8 @@ kuwa_msgs/msg/SpikeStats
     9c55c0f419d9dd06d2a31e3047f9a7202c79f7e2a6d143467588240b6e6c6bec
 kuwa_msgs/msg/Task
     095be7ba0ca3c5483b0f47b307e32518c96cf5aa20d8b581654c065645a842ed
+kuwa_msgs/srv/EpisodeCommand
+    9df0b06a9688ca77a4b30df13f44fa4fc59e22568d82dc7c8278ef818068a223
 kuwa_msgs/srv/SetMode
     604d1a453b35de3087cb4285e6c518c1dc702ed34c7564a1fcf688ac994e6039
 """

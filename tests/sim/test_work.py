@@ -223,7 +223,7 @@ def test_a_plough_that_runs_straight_does_not_sway() -> None:
 
 def test_a_blade_that_draws_back_leaves_its_soil_in_front() -> None:
     plant = make("d37")
-    for k in range(1100):
+    for k in range(1120):
         error = plant.edge[2] + 0.08
         ahead = 0.4 if 200 < k < 900 else -0.3 if k > 950 else 0.0
         plant.write(

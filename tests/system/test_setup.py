@@ -24,6 +24,8 @@ import pytest
 
 from kuwa_cli.setup_wheels import repair_prefix
 
+pytestmark = pytest.mark.alone  # it measures how long a start takes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 LOCKS = ("requirements.lock", "requirements-learn.lock")

@@ -116,7 +116,7 @@ def test_neurons_are_watched_through_ros_and_go_on_from_a_run_in_lockstep(tmp_pa
     before, after = (RunLog.load(folder / "log.npz").spikes for folder in (first, then))
     # In real time the first samples go by before the recorder has found the topic.
     assert len(before) == 60 and 40 <= len(after) <= 61
-    assert np.median(np.diff(after["t"])) == pytest.approx(0.1, abs=0.01)
+    assert np.median(np.diff(after.t)) == pytest.approx(0.1, abs=0.01)
     assert before["weight_norm"][-1] > 0.0
     assert after["weight_norm"][0] == pytest.approx(before["weight_norm"][-1], rel=0.2)
     assert result["machines"]["zx200"]["spiking"]["mean_rate_hz"] > 0.0
@@ -124,6 +124,7 @@ def test_neurons_are_watched_through_ros_and_go_on_from_a_run_in_lockstep(tmp_pa
         assert set(one.files) == set(other.files)
 
 
+@pytest.mark.full
 @pytest.mark.ros
 def test_two_machines_on_one_site_have_a_stack_each(tmp_path: Path) -> None:
     if "KUWA_ROOT" not in os.environ:
