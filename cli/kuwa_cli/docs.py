@@ -98,7 +98,7 @@ SHOWN = (
     ("console", "console.strangers_let_in", "foreign origins, hosts and tokens let in", "{:.0f}"),
     ("record", "record.load_after_fault", "saved episodes that load after 200 crashes", "{:.0f} %"),
     ("record", "record.crash_loss", "recorded and lost at a crash, worst", "{:.2f} s"),
-    ("record", "record.control_delay_p999", "control tick delayed by recording three cameras, 99.9 %",
+    ("record", "record.control_delay_p999", "control late by recording three cameras, 99.9th percentile",
      "{:.1f} ms"),
     ("data", "data.doctor.defects_found", "seeded defects of data sets found, of 12", "{:.0f}"),
     ("data", "data.doctor.false_alarms", "false alarms on 50 clean episodes", "{:.0f}"),
