@@ -77,7 +77,7 @@ def measure_excavator() -> Iterator[Figure]:
                     stats[name].append(activity)
             print(f"machine {seed + 1} of {SEEDS}", file=sys.stderr)
     base = np.array(rmse[BASELINE])
-    head = "control.excavator"
+    head = "excavator.tip"
     yield Figure(f"{head}.dead_time", DEAD_TIME, "s")
     for name in NAMES:
         errors, peaks = np.array(rmse[name]), np.array(peak[name])

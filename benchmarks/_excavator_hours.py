@@ -136,7 +136,7 @@ def measure_hours() -> Iterator[Figure]:
     """Run each spiking controller for an hour."""
     for name in NAMES:
         done = hours(name)
-        head = f"control.hours.{name}"
+        head = f"excavator.hours.{name}"
         yield Figure(f"{head}.minutes_5_to_15", done.early, "m")
         yield Figure(f"{head}.minutes_50_to_60", done.late, "m")
         yield Figure(f"{head}.late_over_early", done.late / done.early, "1", "<= 1.1")
