@@ -73,11 +73,11 @@ class Bounds:
         self._ring_v, self._ring_s = np.zeros((size, n, 2)), np.zeros((size, n, 2))
         self._clock = np.zeros(motion.N_CLOCK)
         self._clock[motion.SHARE] = 1.0
-        settings = self._settings = np.zeros(bounding.N_SETTINGS)
-        settings[bounding.SLOPE] = limits.slew
-        settings[bounding.NEUTRAL_SLOPE] = limits.neutral_slew
-        settings[bounding.MARGIN] = limits.margin
-        settings[bounding.JERK_LIMIT], settings[bounding.POWER_LIMIT] = JERK, math.inf
+        settings = self._settings = np.zeros(motion.N_SETTINGS)
+        settings[motion.SLOPE] = limits.slew
+        settings[motion.NEUTRAL_SLOPE] = limits.neutral_slew
+        settings[motion.MARGIN] = limits.margin
+        settings[motion.JERK_LIMIT], settings[motion.POWER_LIMIT] = JERK, math.inf
         self._pressure = np.zeros((n, 2))
         self._sides = _driving_sides(spec)
         self.flags = np.zeros(n, dtype=np.int64)
@@ -91,8 +91,8 @@ class Bounds:
             arrays += [np.zeros((4, 3)), np.zeros(postures.N_WEIGHT), np.zeros((0, 3))]
         else:
             self._parameters[:, motion.LEVER] = b.levers
-            settings[bounding.JERK_LIMIT] = spec.safety.jerk or JERK
-            settings[bounding.POWER_LIMIT] = spec.hydraulics.pump_power
+            settings[motion.JERK_LIMIT] = spec.safety.jerk or JERK
+            settings[motion.POWER_LIMIT] = spec.hydraulics.pump_power
             arrays = [b.links, b.led, b.led_grid, b.points, b.tools, b.balls, b.boxes, b.space]
             arrays += [b.zones, b.edges]
             arrays += [b.base, b.weight, b.support]

@@ -10,38 +10,34 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from numba import njit
 
 from kuwa_hardware.kernels.motion import (
     AHEAD,
     BAND,
-    BIN,
     BRAKE,
     CAP,
-    CARRIED,
     CURVE,
     DEAD,
     DOWN,
     EXCESS,
     FLOW_POS,
-    FREE,
     GROWTH,
-    HEAD,
-    HOLD,
     HUGE,
+    JERK_LIMIT,
     LAG,
-    LEVER,
+    MARGIN,
+    NEUTRAL_SLOPE,
     OVER,
     OVERSPEED,
     POSITION,
     POWER,
+    POWER_LIMIT,
     Q_MAX,
     Q_MIN,
     QD_MAX,
     QDD,
-    REACH,
-    SHARE,
+    SLOPE,
     SPEEDUP,
     TICK,
     TORQUE,
@@ -52,7 +48,6 @@ from kuwa_hardware.kernels.motion import (
     full_velocity,
     shape,
     speed_within,
-    steady,
     stroke,
 )  # fmt: skip
 from kuwa_hardware.kernels.postures import (
@@ -60,40 +55,20 @@ from kuwa_hardware.kernels.postures import (
     COM_Y,
     COM_Z,
     FAR,
-    G_TIP,
     LOAD,
     LOAD_LINK,
     LOAD_X,
     LOAD_Y,
     LOAD_Z,
     MASS,
-    N_GROUPS,
-    distances,
     place,
     to_base,
 )  # fmt: skip
+from kuwa_hardware.kernels.resting import kept_apart
 
-# Settings.
-SLOPE, NEUTRAL_SLOPE, JERK_LIMIT, POWER_LIMIT, MARGIN, N_SETTINGS = range(6)
-
-LEAST_STEP, MOST_STEP = 0.1, 0.35
-"""Between two samples of the way to rest [s]."""
-FINE = 0.2
-"""No part moves farther between two samples near a limit [m]."""
-COARSE = 0.15
-"""The same of the way on which the joints come to rest by themselves [s]."""
-SAMPLES = 64
-RISE, FALL, LEAST_SHARE = 1 / 16, 1 / 16, 1 / 32
-"""By how much what is let through may grow or shrink between two decisions, before it is halved;
-less than the last is nothing. A search anew each time would cost three times as much."""
 BRAKE_SHARE, SPEEDUP_SHARE = 0.8, 1.5
 """Of a slewing motor's relief torque over the inertia: counted on for braking, and reckoned with
 for speeding up, since the inertia is taken on the high side."""
-CREEP = 0.03
-"""Of a joint's velocity: slower than that nothing is let through near a limit of the space."""
-PROBE = 0.02
-"""Of a joint, to see whether its motion makes a limit worse [rad]."""
-SLACK = 1e-6
 
 
 @njit(cache=True, error_model="numpy")
@@ -182,236 +157,6 @@ def powered(out, p, pressure, limit, flags):  # type: ignore[no-untyped-def]
             s *= share ** (1.0 / p[j, CURVE])
             out[j] = math.copysign(p[j, BAND] + (1.0 - p[j, BAND]) * s, out[j])
             flags[j] |= POWER
-
-
-@njit(cache=True, error_model="numpy")
-def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture):  # type: ignore[no-untyped-def]
-    """Fill the least distances on the way to rest; end ``early`` where one is below its floor.
-
-    Samples start ``begin`` seconds from now and are ``least`` seconds apart near a limit. With
-    ``early`` the place of rest is looked at first.
-
-    A joint that is told to go faster than it does is taken to do so at once, when the command
-    begins to act: what it cannot stop from it must not be told.
-    """
-    p, table, x, settings, ring_v, ring_s, clock = model
-    links, before, now = world[0], world[-2], world[-1]
-    n = q.shape[0]
-    size = ring_v.shape[0]
-    hold = HOLD + 0.5 / settings[NEUTRAL_SLOPE]
-    speed, brake, end = np.empty(n), np.empty(n), 0.0
-    lag, side, model_of = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
-    at = np.empty(n)
-    g = np.empty(N_GROUPS)
-    for j in range(n):
-        way = u[j]
-        if way == 0.0:
-            way = x[j, V + UP] + x[j, V + DOWN]
-        m = side[j] = model_of[j] = UP if way > 0.0 else DOWN
-        v = x[j, V + m]
-        told = steady(p, table, j, u[j], x[j, AHEAD + m])
-        told = min(max(told, -p[j, QD_MAX]), p[j, QD_MAX])
-        if (told * v >= 0.0 and abs(told) > abs(v)) or abs(v) < 1e-4:
-            v = told
-        speed[j] = v
-        brake[j] = x[j, BRAKE]
-        if p[j, LAG] > 0.0 and abs(v) > 0.0:
-            brake[j] = min(brake[j], abs(v) / (2.0 * p[j, LAG]))
-        lag[j] = math.ceil(p[j, DEAD] / BIN)
-        if links.shape[0] > 0 and (v != 0.0 or x[j, CARRIED + m] != 0.0):
-            stop = p[j, DEAD] + (hold + abs(v) / brake[j] if v != 0.0 else 0.0)
-            end = max(end, stop)
-    for k in range(N_GROUPS):
-        worst[k] = FAR
-        posture[k, 2 * n] = 0.0
-    head = int(clock[HEAD])
-    if early and end > 0.0:
-        for j in range(n):
-            v, m = speed[j], side[j]
-            at[j] = x[j, AHEAD + m] + x[j, CARRIED + m] * p[j, DEAD] + v * hold
-            if v != 0.0:
-                at[j] += 0.5 * v * abs(v) / brake[j]
-            at[j] = min(max(at[j], p[j, Q_MIN]), p[j, Q_MAX])
-        distances(at, 0.0, world, g)
-        if _passed(at, 0.0, speed, g, worst, floor, posture):
-            return
-    t, dt = min(begin, end), 0.0
-    for k in range(SAMPLES):
-        reach, turns = 0.0, False
-        for j in range(n):
-            late, m = t - p[j, DEAD], side[j]
-            past = (head - lag[j] + int(t / BIN)) % size
-            if late < 0.0:
-                # What is on its way may be in the other direction than what is told now.
-                m = UP if ring_v[past, j, UP] + ring_v[past, j, DOWN] > 0.0 else DOWN
-                begin = (head - lag[j]) % size
-                at[j] = q[j] + ring_s[past, j, m] - ring_s[begin, j, m] + x[j, CARRIED + m] * t
-                rate = max(abs(ring_v[past, j, m] + x[j, CARRIED + m]), abs(speed[j]))
-            else:
-                v = speed[j]
-                at[j] = x[j, AHEAD + m] + x[j, CARRIED + m] * p[j, DEAD] + v * min(late, hold)
-                rate = abs(v)
-                if late > hold and v != 0.0:
-                    d = min(late - hold, abs(v) / brake[j])
-                    at[j] += v * d - math.copysign(0.5 * brake[j] * d * d, v)
-                    rate = max(abs(v) - brake[j] * d, 0.0)
-            at[j] = min(max(at[j], p[j, Q_MIN]), p[j, Q_MAX])
-            reach += rate * p[j, LEVER]
-            turns = turns or (m != model_of[j] and p[j, FREE] == 0.0)
-            model_of[j] = m
-        # From one model to the other a joint jumps, which is no motion.
-        distances(at, 0.0 if turns else dt, world, g)
-        near = FAR
-        for i in range(N_GROUPS):
-            # The centre of mass moves by less than a third of what the tool does.
-            near = min(near, abs(g[i]) if i != G_TIP else 3.0 * abs(g[i]))
-        if _passed(at, 1.0, speed, g, worst, floor, posture) and early:
-            return
-        for i in range(before.shape[0]):
-            before[i, 0], before[i, 1], before[i, 2] = now[i, 0], now[i, 1], now[i, 2]
-        if t >= end:
-            return
-        dt = max(near, FINE) / max(reach, 1e-3)
-        dt = min(max(dt, least), MOST_STEP, end - t + 1e-9)
-        if k >= SAMPLES - 2:
-            dt = end - t + 1e-9
-        t += dt
-
-
-@njit(cache=True, error_model="numpy")
-def _passed(at, moving, speed, g, worst, floor, posture):  # type: ignore[no-untyped-def]
-    """Take a posture's distances; return whether one is below its floor, and keep where first."""
-    n = at.shape[0]
-    passed = False
-    for i in range(N_GROUPS):
-        worst[i] = min(worst[i], g[i])
-        if g[i] < floor[i] - SLACK:
-            passed = True
-            if posture[i, 2 * n] == 0.0:
-                # Where on the way this limit is passed first, and how fast.
-                for j in range(n):
-                    posture[i, j], posture[i, n + j] = at[j], moving * speed[j]
-                posture[i, 2 * n] = 1.0
-    return passed
-
-
-@njit(cache=True, error_model="numpy")
-def _below(worst, floor):  # type: ignore[no-untyped-def]
-    """Return the bits of the limits whose least distance is below its floor."""
-    bits = 0
-    for i in range(N_GROUPS):
-        if worst[i] < floor[i] - SLACK:
-            bits |= REACH << i
-    return bits
-
-
-@njit(cache=True, error_model="numpy")
-def kept_apart(out, flags, q, model, world, scratch):  # type: ignore[no-untyped-def]
-    """Scale back the joints that would bring the machine to harm, and leave the others alone.
-
-    Never is anything asked for that is worse than to stop now: from beyond a limit every way back
-    is free. What other joints do to help is not counted on before they do it.
-    """
-    n = out.shape[0]
-    p, table, x, clock = model[0], model[1], model[2], model[6]
-    worst, floor, stop, posture = scratch
-    for i in range(N_GROUPS):
-        floor[i] = 0.0
-    comes_to_rest(out, q, model, world, worst, floor, True, 0.0, LEAST_STEP, posture)
-    bad = _below(worst, floor)
-    if not bad:
-        clock[SHARE] = 1.0
-        return
-    guilty = _guilty(out, posture, bad, world)
-    zero, trial = np.zeros(n), out.copy()
-    comes_to_rest(zero, q, model, world, stop, floor, False, 0.0, COARSE, posture)
-    beyond = _below(stop, floor)
-    # What is on its way is the same whatever is told now.
-    begin = FAR
-    for j in range(n):
-        if out[j] != 0.0:
-            begin = min(begin, p[j, DEAD])
-    if beyond:
-        # Stopping now would not be in time: of what makes it worse nothing is left.
-        guilty = _guilty(out, posture, beyond, world)
-        for j in range(n):
-            if guilty[j] and out[j] != 0.0:
-                out[j] = trial[j] = 0.0
-                flags[j] |= beyond
-        for i in range(N_GROUPS):
-            floor[i] = min(stop[i], 0.0)
-        comes_to_rest(out, q, model, world, worst, floor, True, begin, LEAST_STEP, posture)
-        bad = _below(worst, floor)
-        if not bad:
-            return
-        guilty = _guilty(out, posture, bad, world)
-    if not guilty.any():
-        guilty[:] = True
-    others = False
-    for j in range(n):
-        others = others or (out[j] != 0.0 and not guilty[j])
-    share, last = 0.0, 2.0
-    for attempt in range(4):
-        s = clock[SHARE]
-        if attempt == 0:
-            s = min(s + RISE, 1.0)
-        elif attempt == 2:
-            s -= FALL
-        elif attempt == 3:
-            s *= 0.5
-        if s >= last or s < LEAST_SHARE:
-            continue
-        last = s
-        for j in range(n):
-            trial[j] = s * out[j] if guilty[j] else 0.0
-        comes_to_rest(trial, q, model, world, worst, floor, True, begin, LEAST_STEP, posture)
-        if not _below(worst, floor):
-            share = s
-            break
-    clock[SHARE] = share
-    for j in range(n):
-        trial[j] = out[j]
-        if guilty[j]:
-            trial[j] = share * out[j]
-            # What is left of a stroke when almost nothing is allowed would let a joint creep on.
-            m = UP if trial[j] > 0.0 else DOWN
-            speed = abs(steady(p, table, j, trial[j], x[j, AHEAD + m]))
-            if speed < CREEP * p[j, QD_MAX]:
-                trial[j] = 0.0
-    if others:
-        comes_to_rest(trial, q, model, world, worst, floor, True, begin, LEAST_STEP, posture)
-        if _below(worst, floor):
-            for j in range(n):
-                if not guilty[j]:
-                    trial[j] = 0.0
-    for j in range(n):
-        if trial[j] != out[j]:
-            flags[j] |= bad
-            out[j] = trial[j]
-
-
-@njit(cache=True, error_model="numpy")
-def _guilty(out, posture, bad, world):  # type: ignore[no-untyped-def]
-    """Return which joints' motion makes a limit worse where it is passed first on the way."""
-    n = out.shape[0]
-    guilty = np.zeros(n, np.bool_)
-    here, there = np.empty(N_GROUPS), np.empty(N_GROUPS)
-    for i in range(N_GROUPS):
-        if not bad & (REACH << i):
-            continue
-        at = posture[i, :n].copy()
-        distances(at, 0.0, world, here)
-        for j in range(n):
-            if out[j] == 0.0 or guilty[j]:
-                continue
-            kept = at[j]
-            at[j] += math.copysign(PROBE, out[j])
-            distances(at, 0.0, world, there)
-            at[j] = kept
-            # Of the stability motion itself takes, whichever way.
-            moves = i == G_TIP and abs(posture[i, n + j]) > 0.05
-            guilty[j] = moves or there[i] < here[i] - 1e-3 * PROBE
-    return guilty
 
 
 @njit(cache=True, error_model="numpy")

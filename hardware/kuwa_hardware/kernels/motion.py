@@ -49,6 +49,9 @@ TICK = 0.02
 TINY = 1e-9
 """A command below it has no sign that a product would keep."""
 
+# Settings.
+SLOPE, NEUTRAL_SLOPE, JERK_LIMIT, POWER_LIMIT, MARGIN, N_SETTINGS = range(6)
+
 # What bounded a joint's command, as bits.
 (
     HUGE, CAP, VELOCITY, ACCELERATION, JERK, POWER, POSITION, OVERSPEED, REACH, TIP, SELF, ZONE,
