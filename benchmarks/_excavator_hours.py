@@ -45,7 +45,7 @@ class Hours:
         peak: largest error of the tip since a quarter of the time [m].
         weight: largest weight that was seen, as a share of its bound.
         norms: norm of all weights at the end of each shift.
-        memory: growth of the process since a twelfth of the time [MB].
+        memory: growth of the process from a twelfth of the time to the last shift [MB].
         steps: neuron steps counted. spikes: counted. rate: mean rate over the last shift [Hz].
         restored: whether the saved file gave another controller the same weights.
     """
@@ -71,15 +71,16 @@ def hours(name: str, seconds: float = HOUR, shift: float = SHIFT) -> Hours:
     bound = [Rule().bound * n.p.leak * np.linalg.norm(n.p.D[:, 0]) for n in controller.networks]
     norms: list[float] = []
     counts: list[tuple[float, int]] = []
-    largest, began = 0.0, math.nan
+    largest, began, held = 0.0, math.nan, math.nan
     real = None
 
     def at(now: float) -> None:
-        nonlocal largest, began, real
+        nonlocal largest, began, held, real
         if math.isnan(began) and now >= seconds / 12:
             began = resident()
         if round(now / PERIOD) % round(shift / PERIOD):
             return
+        held = resident()
         plant = case.robot.plant
         real = real or plant.spec
         load, warmth = CONDITIONS[round(now / shift) % len(CONDITIONS)]
@@ -104,7 +105,7 @@ def hours(name: str, seconds: float = HOUR, shift: float = SHIFT) -> Hours:
         peak=float(e[t >= seconds / 4].max()),
         weight=largest,
         norms=np.array([*norms, end.weight_norm]),
-        memory=resident() - began,
+        memory=held - began,
         steps=int(controller.networks[0].activity.steps[0]),
         spikes=end.spikes,
         rate=(end.spikes - spikes) / (seconds - then) / end.neurons,

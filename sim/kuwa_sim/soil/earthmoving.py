@@ -30,8 +30,8 @@ Array = NDArray[np.float64]
 
 RAKE_MIN = math.radians(10.0)
 RAKE_MAX = math.radians(90.0)
-RAKE_STEP = math.radians(1.0)
-N_RAKE = 81
+RAKE_STEP = math.radians(0.5)
+N_RAKE = 161
 
 F_GAMMA, F_C, F_CA, F_Q, F_A = range(5)
 
@@ -103,7 +103,7 @@ def earthmoving_factors(rake: float, delta: float, phi: float) -> Factors:
 
 
 def factor_table(delta: float, phi: float) -> Array:
-    """Return the factors at every degree of rake from RAKE_MIN to RAKE_MAX, shape (N_RAKE, 5)."""
+    """Return the factors from RAKE_MIN to RAKE_MAX, every half degree, shape (N_RAKE, 5)."""
     return _factor_table(delta, phi).copy()
 
 
