@@ -69,18 +69,18 @@ def test_it_moves_while_the_key_is_held_and_no_longer(
         pressed = time.monotonic() + 0.5
         let_go = pressed + 3.0
         before = probe.position("swing_joint")
-        granted = []
+        granted, speeds = [], []
         whole = player.play(
             lambda: pressed < time.monotonic() < let_go,
             lambda: granted.append(player.asking.ask("teleop", "Ada", None)),
-            lambda t: None,
+            lambda t: speeds.append(probe.speed()),
         )
         assert granted == [(True, granted[0][1])]
         assert not whole
         wait_for("rest", lambda: probe.speed() < 1e-3, 10.0)
         moved = probe.position("swing_joint") - before
-        # It never comes further than three seconds and what it needs to stop.
-        assert 0.1 < moved < SPEED * SPEC.qd_max[0] * 5.0
+        # It never comes further than three seconds and a half for stopping, as fast as it was.
+        assert 0.1 < moved < 4.0 * max(speeds)
         assert probe.out() == 0.0
         assert len(player.error) > 50
     finally:
