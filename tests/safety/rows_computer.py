@@ -10,7 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -43,6 +43,9 @@ def starving(pid: int) -> Iterator[subprocess.Popen[bytes]]:
     busy = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert busy.stdout is not None
     os.kill(busy.pid, signal.SIGSTOP)
+    # Without leave for it the scheduler may go on for a second to give small turns.
+    with suppress(PermissionError):
+        os.sched_setscheduler(busy.pid, os.SCHED_FIFO, os.sched_param(1))
     try:
         yield busy
     finally:
