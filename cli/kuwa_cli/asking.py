@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from kuwa_msgs.srv import SetMode
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from std_msgs.msg import Bool
 
+from kuwa_cli.beside import Beside
 from kuwa_hardware.envelope import Envelope
 from kuwa_machines.errors import KuwaError
 from kuwa_ros import topics
@@ -18,8 +15,8 @@ from kuwa_ros.loop import Reader
 from kuwa_ros.sealing import mode_request
 
 
-class Asking:
-    """A node beside a machine's stack.
+class Asking(Beside):
+    """A node that hears the gate and the alarms, and asks for modes.
 
     Args:
         namespace: of the stack, without slashes.
@@ -27,29 +24,17 @@ class Asking:
     """
 
     def __init__(self, namespace: str, domain: int) -> None:
-        self._context = Context()
-        self._context.init(args=[], domain_id=domain)
-        self.node = Node(
-            "kuwa_person", namespace=f"/{namespace}", context=self._context, enable_rosout=False,
-            start_parameter_services=False, use_global_arguments=False,
-        )  # fmt: skip
+        super().__init__("kuwa_person", namespace, domain)
         self._safety = Reader(self.node, topics.SAFETY)
         self._alarms = Reader(self.node, topics.ALARMS)
         self._set_mode = self.node.create_client(SetMode, topics.SET_MODE[0])
         stop = topics.EMERGENCY_STOP
         self._stop = self.node.create_publisher(Bool, stop.name, stop.qos())
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self.node)
         self.mode = ""
         """Of the gate; empty until it was heard."""
         self.reasons: tuple[str, ...] = ()
         self.alarms: tuple[tuple[str, str, str], ...] = ()
         """Code, reason and remedy of each."""
-
-    def close(self) -> None:
-        """Leave the graph."""
-        self.node.destroy_node()
-        self._context.try_shutdown()
 
     def look(self) -> None:
         """Take what has arrived."""
@@ -91,13 +76,9 @@ class Asking:
         Raises:
             KuwaError: there was no answer.
         """
-        if not self._set_mode.wait_for_service(timeout_sec=patience):
-            raise KuwaError(f"no service {topics.SET_MODE[0]} in {self.node.get_namespace()}")
-        future: Any = self._set_mode.call_async(mode_request(mode, who, envelope))
-        self._executor.spin_until_future_complete(future, timeout_sec=patience)
-        if not future.done():
-            raise KuwaError(f"no answer to mode {mode!r} within {patience:g} s")
-        return bool(future.result().granted), str(future.result().why)
+        request = mode_request(mode, who, envelope)
+        answer = self.call(self._set_mode, request, f"mode {mode!r}", patience)
+        return bool(answer.granted), str(answer.why)
 
     def stop(self, active: bool) -> None:
         """Demand the emergency stop, or withdraw the demand."""

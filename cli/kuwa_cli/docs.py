@@ -175,7 +175,7 @@ def cli_page() -> str:
                 name = info.name or info.callback.__name__.replace("_", "-")
                 lines += _verb(f"{verb.name} {name}", info.callback, info.help or "")
         else:
-            lines += _verb(verb.name, module.command, verb.help)
+            lines += _verb(verb.name, getattr(module, verb.function), verb.help)
     return "\n".join(lines)
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-
+from kuwa_cli.beside import Beside
 from kuwa_machines.errors import KuwaError
 from kuwa_ros import topics
 from kuwa_ros.loop import Reader
@@ -17,7 +14,7 @@ LONG: Final = 100 * 3600.0
 """A disk that lasts longer is not spoken of [s]."""
 
 
-class Episodes:
+class Episodes(Beside):
     """A node beside a machine's recorder.
 
     Args:
@@ -26,23 +23,11 @@ class Episodes:
     """
 
     def __init__(self, namespace: str, domain: int) -> None:
-        self._context = Context()
-        self._context.init(args=[], domain_id=domain)
-        self.node = Node(
-            "kuwa_episodes", namespace=f"/{namespace}", context=self._context,
-            enable_rosout=False, start_parameter_services=False, use_global_arguments=False,
-        )  # fmt: skip
+        super().__init__("kuwa_episodes", namespace, domain)
         self._reader = Reader(self.node, topics.RECORDING)
         self._client = self.node.create_client(topics.EPISODE[1], topics.EPISODE[0])
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self.node)
         self.newest: Any | None = None
         """What the recorder said last."""
-
-    def close(self) -> None:
-        """Leave the graph."""
-        self.node.destroy_node()
-        self._context.try_shutdown()
 
     @property
     def saved(self) -> int:
@@ -74,20 +59,15 @@ class Episodes:
         Raises:
             KuwaError: there was no answer.
         """
-        if not self._client.wait_for_service(timeout_sec=patience):
-            raise KuwaError(f"no service {topics.EPISODE[0]} in {self.node.get_namespace()}")
         request = topics.EPISODE[1].Request(command=command, text=text)
-        future: Any = self._client.call_async(request)
-        self._executor.spin_until_future_complete(future, timeout_sec=patience)
-        if not future.done():
-            raise KuwaError(f"no answer to {command!r} within {patience:g} s")
+        answer = self.call(self._client, request, repr(command), patience)
         # What it said before it was asked is over; its next word is fresh.
         self.newest = None
         until = time.monotonic() + patience
         while self.newest is None and time.monotonic() < until:
             time.sleep(0.01)
             self.look()
-        return bool(future.result().done), str(future.result().why)
+        return bool(answer.done), str(answer.why)
 
     def words(self) -> str:
         """Say in a line what the recorder is doing."""

@@ -3,27 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
 
 import typer
 
-
-@dataclass(frozen=True)
-class Verb:
-    """One verb.
-
-    Its module has a function ``command`` with typer's annotations, and may have
-    ``CONTEXT_SETTINGS`` for typer (say, to pass unknown options on). A verb with verbs below it
-    has ``app``, a ``typer.Typer``, in place of ``command``.
-    """
-
-    name: str
-    module: str
-    help: str
-
+from kuwa_cli.verbs import Verb, add_verbs
 
 # In the order of the help page: what a newcomer needs first.
 VERBS = (
@@ -51,10 +34,6 @@ VERBS = (
 )
 
 
-def _stub() -> None:
-    """Stand for a verb on the help page, where its module is not needed."""
-
-
 def build(arguments: list[str]) -> typer.Typer:
     """Return the command line; only the verb that ``arguments`` name is loaded."""
     app = typer.Typer(
@@ -65,18 +44,7 @@ def build(arguments: list[str]) -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    for verb in VERBS:
-        command: Callable[..., None] = _stub
-        settings: dict[str, Any] | None = None
-        text: str | None = verb.help
-        if arguments[:1] == [verb.name]:
-            module = import_module(verb.module)
-            if hasattr(module, "app"):
-                app.add_typer(module.app, name=verb.name, help=verb.help)
-                continue
-            command, text = module.command, None
-            settings = getattr(module, "CONTEXT_SETTINGS", None)
-        app.command(verb.name, help=text, context_settings=settings)(command)
+    add_verbs(app, VERBS, arguments[:1])
     return app
 
 

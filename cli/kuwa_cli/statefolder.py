@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from kuwa_bringup.stack import SIMULATED
 from kuwa_machines.errors import KuwaError
 
 
@@ -42,6 +44,35 @@ class StateFolder:
     def logs(self) -> Path:
         """One log file a node."""
         return self.path / "logs"
+
+    def parameters(self, namespace: str, robot: str, preflight: Path | None) -> dict[str, Any]:
+        """Return what a real machine's :func:`~kuwa_bringup.stack.stack` takes to keep things here.
+
+        Args:
+            namespace: of the stack. robot: kind. preflight: another record than the newest.
+        """
+        record = preflight or self.preflight
+        return {
+            "controller_states_out": {namespace: str(self.path / "controller.npz")},
+            "latch_file": str(self.latch),
+            "blackbox": str(self.blackbox),
+            "preflight": "" if robot in SIMULATED else str(record.absolute()),
+        }
+
+
+def given_files(**files: Path | None) -> dict[str, str]:
+    """Return paths as a stack takes them, absolute; "" for one that is not given.
+
+    Args:
+        files: by the name of their option, with an underscore for a hyphen.
+
+    Raises:
+        KuwaError: there is no such file.
+    """
+    for name, path in files.items():
+        if path is not None and not path.is_file():
+            raise KuwaError(f"--{name.replace('_', '-')} {path}: there is no such file")
+    return {name: "" if path is None else str(path.absolute()) for name, path in files.items()}
 
 
 def state_folder(machine: str, given: Path | None = None) -> StateFolder:

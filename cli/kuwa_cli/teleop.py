@@ -14,17 +14,16 @@ import typer
 from rich.console import Console
 
 from kuwa_bringup.processes import Processes
-from kuwa_bringup.stack import SIMULATED, NodeSpec, stack
+from kuwa_bringup.stack import NodeSpec, stack
 from kuwa_cli import runfolder
-from kuwa_cli.ros_run import free_domain, unbroken
+from kuwa_cli.attend import attend
+from kuwa_cli.ros_run import free_domain
 from kuwa_cli.runfolder import LOGS
-from kuwa_cli.statefolder import state_folder
+from kuwa_cli.statefolder import given_files, state_folder
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.loader import load_machine
 from kuwa_machines.operator import pattern_of
 
-LOOK = 0.1
-"""Between two looks at what the stack says [s]."""
 PAGE = 60.0
 """The page must be there within this; compiling kernels for the first time takes most [s]."""
 URL = "page.url"
@@ -64,18 +63,18 @@ def command(
     It waits in mode ready until you arm it. A real machine needs a preflight that has passed.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    for option, path in (("certificate", certificate), ("certificate-key", certificate_key),
-                         ("key", key), ("zones", zones), ("preflight", preflight)):  # fmt: skip
-        if path is not None and not path.is_file():
-            raise KuwaError(f"--{option} {path}: there is no such file")
+    files = given_files(
+        certificate=certificate, certificate_key=certificate_key, key=key, zones=zones,
+        preflight=preflight,
+    )  # fmt: skip
     console: dict[str, Any] = {
         "pattern": pattern, "joystick": joystick, "host": host, "port": port, "scene": scene,
-        "picture_timeout": float(picture_timeout), "certificate": _text(certificate),
-        "certificate_key": _text(certificate_key),
+        "picture_timeout": float(picture_timeout), "certificate": files["certificate"],
+        "certificate_key": files["certificate_key"],
     }  # fmt: skip
     common: dict[str, Any] = {
-        "planner": planner, "controller": controller, "key_file": _text(key),
-        "record": _text(record), "task": task,
+        "planner": planner, "controller": controller, "key_file": files["key"],
+        "record": "" if record is None else str(record.absolute()), "task": task,
     }  # fmt: skip
     if robot == "sim":
         from kuwa_sim.scenario import load_scenario
@@ -88,7 +87,7 @@ def command(
         common |= {"scenario": where, "seed": seed, "namespace": name}
     else:
         name, machine, folder, more = _real(robot, machine, out, state, preflight)
-        common |= more | {"bus": bus, "zones": _text(zones)}
+        common |= more | {"bus": bus, "zones": files["zones"]}
     pattern_of(load_machine(machine), pattern)
     console["url_file"] = str(folder / URL)
     specs = stack(machine, robot, auto_arm=False, console=console, **common)
@@ -108,65 +107,43 @@ def _real(
     name = machine or "zx200"
     load_machine(name)
     kept = state_folder(name, state)
-    record = kept.preflight if preflight is None else preflight
-    return name, name, out or kept.path, {
-        "controller_states_out": {name: str(kept.path / "controller.npz")},
-        "latch_file": str(kept.latch), "blackbox": str(kept.blackbox),
-        "preflight": "" if robot in SIMULATED else str(record.absolute()),
-    }  # fmt: skip
-
-
-def _text(path: Path | None) -> str:
-    return "" if path is None else str(path.absolute())
+    return name, name, out or kept.path, kept.parameters(name, robot, preflight)
 
 
 def _run(name: str, specs: tuple[NodeSpec, ...], folder: Path, browser: bool, alone: bool) -> int:
     """Start the stack, say where the page is, end it; return the exit code."""
-    from kuwa_cli.asking import Asking
-
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
     given = os.environ.get("ROS_DOMAIN_ID")
     domain = int(given) if given else free_domain() if alone else 0
-    url_file = folder / URL
-    url_file.unlink(missing_ok=True)
-    environment = {"ROS_DOMAIN_ID": str(domain)}
-    processes = Processes(specs, folder / LOGS, environment=environment, respawn=True)
-    asking = Asking(name, domain)
-    code, told, url, began = 0, "", "", time.monotonic()
+    page = _Page(folder / URL, browser)
     try:
-        with unbroken():
-            processes.start()
-        console.print(f"kuwa {name}: {len(specs)} nodes started; logs in {folder / LOGS}")
-        while True:
-            time.sleep(LOOK)
-            asking.look()
-            found = url_file.read_text().strip() if url_file.is_file() else ""
-            if found and found != url:
-                url = found
-                print(url, flush=True)
-                console.print("[bold]Open this address in a browser.[/] It holds the token.")
-                if browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-                    webbrowser.open(url)
-            if asking.mode and asking.words != told:
-                told = asking.words
-                console.print(told)
-            if not url and time.monotonic() - began > PAGE:
-                console.print(f"no page within {PAGE:.0f} s:\n{processes.tail('teleop')}")
-                code = 1
-                break
-            if "supervisor" in processes.ended():
-                console.print(f"the supervisor ended:\n{processes.tail('supervisor')}")
-                code = 1
-                break
-    except KeyboardInterrupt:
-        console.print("ending: valves to neutral, then node by node")
+        environment = {"ROS_DOMAIN_ID": str(domain)}
+        return attend(name, specs, folder / LOGS, domain, environment, page.look)
     finally:
-        with unbroken():
-            asking.close()
-            codes = processes.stop()
-            url_file.unlink(missing_ok=True)
-        bad = {title: each for title, each in codes.items() if each}
-        if bad:
-            console.print(f"ended with an error: {bad}; logs in {folder / LOGS}")
-            code = code or 1
-    return code
+        page.file.unlink(missing_ok=True)
+
+
+class _Page:
+    """Waits for the page's address, says it, and opens it.
+
+    Args:
+        file: with the address. browser: whether to open it.
+    """
+
+    def __init__(self, file: Path, browser: bool) -> None:
+        self.file, self._browser = file, browser
+        self._url, self._began = "", time.monotonic()
+        file.unlink(missing_ok=True)
+
+    def look(self, console: Console, processes: Processes) -> bool:
+        """Return False if there should be a page and is none."""
+        found = self.file.read_text().strip() if self.file.is_file() else ""
+        if found and found != self._url:
+            self._url = found
+            print(found, flush=True)
+            console.print("[bold]Open this address in a browser.[/] It holds the token.")
+            if self._browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+                webbrowser.open(found)
+        if self._url or time.monotonic() - self._began <= PAGE:
+            return True
+        console.print(f"no page within {PAGE:.0f} s:\n{processes.tail('teleop')}")
+        return False

@@ -5,22 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
-from kuwa_bringup.processes import Processes
-from kuwa_bringup.stack import SIMULATED, NodeSpec, stack
-from kuwa_cli.ros_run import unbroken
-from kuwa_cli.statefolder import StateFolder, state_folder
+from kuwa_bringup.stack import stack
+from kuwa_cli.attend import attend
+from kuwa_cli.statefolder import given_files, state_folder
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.loader import load_machine
 from kuwa_robot.kinds import KINDS
-
-LOOK = 0.1
-"""Between two looks at what the stack says [s]."""
 
 
 def command(
@@ -49,63 +43,15 @@ def command(
     if robot == "sim":
         raise KuwaError("--robot sim: a simulated machine is run by kuwa sim")
     load_machine(machine)
-    files = {
-        "key": key, "zones": zones, "parameters": parameters, "preflight": preflight,
-        "controller-state": controller_state,
-    }  # fmt: skip
-    for name, path in files.items():
-        if path is not None and not path.is_file():
-            raise KuwaError(f"--{name} {path}: there is no such file")
-    kept = state_folder(machine, state)
-    record = kept.preflight if preflight is None else preflight
-    specs = stack(
-        machine, robot, planner=planner, controller=controller,
-        controller_state=_text(controller_state),
-        controller_states_out={machine: str(kept.path / "controller.npz")},
-        auto_arm=False, bus=bus, parameters={machine: _text(parameters)} if parameters else None,
-        latch_file=str(kept.latch), key_file=_text(key), zones=_text(zones),
-        preflight="" if robot in SIMULATED else str(record.absolute()),
-        blackbox=str(kept.blackbox), realtime=realtime, cpus=cpus,
+    files = given_files(
+        key=key, zones=zones, parameters=parameters, preflight=preflight,
+        controller_state=controller_state,
     )  # fmt: skip
-    sys.exit(_run(machine, specs, kept))
-
-
-def _text(path: Path | None) -> str:
-    return "" if path is None else str(path.absolute())
-
-
-def _run(machine: str, specs: tuple[NodeSpec, ...], kept: StateFolder) -> int:
-    """Start it, tell what changes, end it; return the exit code."""
-    from kuwa_cli.asking import Asking
-
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    domain = int(os.environ.get("ROS_DOMAIN_ID") or 0)
-    processes = Processes(specs, kept.logs, respawn=True)
-    told = ""
-    code = 0
-    asking = Asking(machine, domain)
-    try:
-        with unbroken():
-            processes.start()
-        console.print(f"kuwa {machine}: {len(specs)} nodes started; logs in {kept.logs}")
-        while True:
-            time.sleep(LOOK)
-            asking.look()
-            if asking.words != told:
-                told = asking.words
-                console.print(told)
-            if "supervisor" in processes.ended():
-                console.print(f"the supervisor ended:\n{processes.tail('supervisor')}")
-                code = 1
-                break
-    except KeyboardInterrupt:
-        console.print("ending: valves to neutral, then node by node")
-    finally:
-        with unbroken():
-            asking.close()
-            codes = processes.stop()
-        bad = {name: each for name, each in codes.items() if each}
-        if bad:
-            console.print(f"ended with an error: {bad}; logs in {kept.logs}")
-            code = code or 1
-    return code
+    kept = state_folder(machine, state)
+    specs = stack(
+        machine, robot, planner=planner, controller=controller, auto_arm=False, bus=bus,
+        controller_state=files["controller_state"], key_file=files["key"], zones=files["zones"],
+        parameters={machine: files["parameters"]} if parameters else None,
+        realtime=realtime, cpus=cpus, **kept.parameters(machine, robot, preflight),
+    )  # fmt: skip
+    sys.exit(attend(machine, specs, kept.logs, int(os.environ.get("ROS_DOMAIN_ID") or 0)))

@@ -6,10 +6,10 @@ and dump bodies are drawn from their data, and hydraulic cylinders between their
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -28,7 +28,10 @@ SEGMENTS = 20
 """Corners of a drawn circle."""
 PLATE = 0.04
 """Thickness of a drawn plate [m]."""
-BLADE_PLATES, BLADE_CURL = 6, math.radians(75)
+BLADE_PLATES = 6
+"""A blade's curved face is drawn with this many plates."""
+BLADE_CURL = math.radians(75)
+"""How far the drawn face turns from its edge to its top."""
 BARREL, ROD = 0.09, 0.05
 """Radii of a drawn hydraulic cylinder [m]."""
 
@@ -137,14 +140,14 @@ def _shape(geom: ET.Element, spec: MachineSpec) -> tuple[Array, Array]:
 def _tool(spec: MachineSpec) -> Iterator[tuple[str, Array, Array, Colour]]:
     tool = spec.tool
     if isinstance(tool, Blade):
-        profile = _blade_face(tool)
+        profile = blade_face(tool)
     elif isinstance(tool, Bucket | DumpBody):
         profile = np.array(tool.profile)
         for y in (-tool.width / 2, tool.width / 2):
             yield (tool.link, *_side(profile, y), STEEL)
     else:
         return
-    for a, b in itertools.pairwise(profile):
+    for a, b in pairwise(profile):
         along = b - a
         at = np.eye(4)
         at[:3, :3] = _turn(1, -math.atan2(along[1], along[0]))
@@ -153,7 +156,8 @@ def _tool(spec: MachineSpec) -> Iterator[tuple[str, Array, Array, Colour]]:
         yield (tool.link, *_box(half, at), STEEL)
 
 
-def _blade_face(tool: Blade) -> Array:
+def blade_face(tool: Blade) -> Array:
+    """Return the face from its top to its edge, (x, z) in the link's frame, shape (n, 2) [m]."""
     step = tool.height / BLADE_PLATES
     points = [(tool.edge[0], tool.edge[2])]
     for k in range(BLADE_PLATES):

@@ -8,15 +8,12 @@ import mujoco
 import numpy as np
 
 from kuwa_machines.contracts import Array
+from kuwa_machines.looks import blade_face
 from kuwa_machines.spec import Blade, Bucket, DumpBody, MachineSpec
 
 LOAD_BODY = "tool_load"
 STEEL = (0.35, 0.36, 0.38, 1.0)
 SOIL = (0.42, 0.30, 0.20, 1.0)
-BLADE_PLATES = 6
-"""A blade's curved face is drawn with this many plates."""
-BLADE_CURL = math.radians(75)
-"""How far the drawn face turns from its edge to its top."""
 
 
 def add_tool(mj: mujoco.MjSpec, spec: MachineSpec) -> None:
@@ -36,24 +33,13 @@ def add_tool(mj: mujoco.MjSpec, spec: MachineSpec) -> None:
         centre = profile.mean(axis=0)
         _load(mj, tool.link, (centre[0], 0.0, centre[1]), borne=False)
     elif isinstance(tool, Blade):
-        _plates(mj, tool.link, "blade", _blade_face(tool), tool.width, STEEL)
+        _plates(mj, tool.link, "blade", blade_face(tool), tool.width, STEEL)
         # The soil in front lies on the ground, which bears its weight; the blade feels its inertia.
         _load(mj, tool.link, (tool.edge[0] + 0.3, tool.edge[1], tool.edge[2]), borne=True)
 
 
 def _painted(mj: mujoco.MjSpec, link: str) -> bool:
     return mj.body(link).first_geom() is not None
-
-
-def _blade_face(tool: Blade) -> Array:
-    """Return the face from its top to its edge, (x, z) in the link's frame."""
-    step = tool.height / BLADE_PLATES
-    points = [(tool.edge[0], tool.edge[2])]
-    for k in range(BLADE_PLATES):
-        angle = math.pi - tool.rake - BLADE_CURL * (k + 0.5) / BLADE_PLATES
-        x, z = points[-1]
-        points.append((x + step * math.cos(angle), z + step * math.sin(angle)))
-    return np.array(points[::-1])
 
 
 def _plates(

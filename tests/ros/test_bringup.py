@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from kuwa_bringup.launching import ARGUMENTS
+from kuwa_bringup import launching
+from kuwa_bringup.launching import ALWAYS, ARGUMENTS, REAL, ends_all
 from kuwa_bringup.processes import Processes, command_line
 from kuwa_bringup.stack import SIMULATED, NodeSpec, stack
 from kuwa_machines.errors import KuwaError
@@ -110,12 +112,31 @@ def test_the_description_needs_the_standard_library_only(root: Path) -> None:
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("name", ["sim", "robot", "teleop"])
-def test_a_launch_file_has_the_usual_arguments(root: Path, name: str) -> None:
-    text = (root / "launch" / f"{name}.launch.py").read_text()
-    for argument in ("namespace", "use_sim_time", "params_file", "log_level", "machine", "robot"):
-        assert argument in ARGUMENTS
-        assert f'"{argument}"' in text
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("sim", {"scenario", "seed", "speed", "partners"}),
+        ("robot", set(REAL)),
+        ("teleop", {"scenario", "seed", "planner", "pattern", "host", "port", *REAL}),
+    ],
+)
+def test_a_launch_file_has_the_usual_arguments_and_its_own(
+    root: Path, name: str, own: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(
+        launching, "description", lambda robot, names, **_: given.extend((*ALWAYS, *names))
+    )
+    runpy.run_path(str(root / "launch" / f"{name}.launch.py"))["generate_launch_description"]()
+    usual = {"namespace", "use_sim_time", "params_file", "log_level", "machine", "robot"}
+    assert usual | own <= set(given) <= set(ARGUMENTS)
+    assert len(given) == len(set(given))
+
+
+def test_a_launch_ends_with_its_supervisor_but_not_with_its_recorder() -> None:
+    specs = stack("zx200", "com3_can", emulated=True, record="runs/x")
+    assert {"record", "supervisor", "machine"} <= {spec.name for spec in specs}
+    assert {spec.name for spec in specs if ends_all(spec)} == {"supervisor", "machine"}
 
 
 def test_a_machine_that_does_not_exist_ends_the_supervisor_with_an_error(

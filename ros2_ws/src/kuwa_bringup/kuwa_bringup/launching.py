@@ -37,6 +37,13 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     "log_level": ("info", "log level of the nodes"),
 }
 
+ALWAYS = (
+    "machine", "robot", "namespace", "controller", "controller_state", "controller_state_out",
+    "parameters", "bus", "record", "task", "use_sim_time", "params_file", "log_level",
+)  # fmt: skip
+"""Arguments of every launch file."""
+REAL = ("latch_file", "key_file", "zones", "preflight", "blackbox")
+"""Arguments of those that may move a real machine."""
 RESPAWN_S = 1.0
 """A node that died is started again this long after [s]."""
 
@@ -44,10 +51,10 @@ RESPAWN_S = 1.0
 def description(
     robot: str, names: tuple[str, ...], emulated: bool = False, console: bool = False
 ) -> Any:
-    """Return a LaunchDescription with the arguments ``names``; ``robot`` is the default kind.
+    """Return a LaunchDescription; ``robot`` is the default kind.
 
-    With ``emulated``, a machine on a bus is another process of this computer; with ``console``,
-    an operator drives: the stack does not arm itself.
+    Its arguments are :data:`ALWAYS` and ``names``. With ``emulated``, a machine on a bus is another
+    process of this computer; with ``console``, an operator drives: the stack does not arm itself.
     """
     from launch import LaunchDescription  # type: ignore[attr-defined]
     from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -55,7 +62,7 @@ def description(
     defaults = {name: default for name, (default, _) in ARGUMENTS.items()} | {"robot": robot}
     arguments = [
         DeclareLaunchArgument(name, default_value=defaults[name], description=ARGUMENTS[name][1])
-        for name in names
+        for name in (*ALWAYS, *names)
     ]
     return LaunchDescription(
         [*arguments, OpaqueFunction(function=_nodes, args=[emulated, console])]
@@ -138,12 +145,22 @@ def _action(spec: NodeSpec, use_sim_time: bool, params_file: str, log_level: str
         # A fresh process does nothing until the supervisor configures it, and that waits until
         # the machine is not armed.
         return LifecycleNode(**common, respawn=True, respawn_delay=RESPAWN_S)
-    return Node(**common, on_exit=OpaqueFunction(function=_supervisor_ended))
+    if not ends_all(spec):
+        return Node(**common)
+    return Node(**common, on_exit=OpaqueFunction(function=_ended, args=[spec.name]))
 
 
-def _supervisor_ended(context: Any) -> list[Any]:
-    """End the launch: without its supervisor the stack would go on unwatched."""
+def ends_all(spec: NodeSpec) -> bool:
+    """Return whether the launch ends with this node.
+
+    Without its supervisor the stack would go on unwatched, and without the emulated machine for
+    nothing. A machine does not stop because its recorder did.
+    """
+    return spec.name in ("supervisor", "machine")
+
+
+def _ended(context: Any, name: str) -> list[Any]:
     from launch.actions import Shutdown
 
     # A second shutdown would end the launch with an error.
-    return [] if context.is_shutdown else [Shutdown(reason="the supervisor ended")]
+    return [] if context.is_shutdown else [Shutdown(reason=f"the {name} ended")]
