@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from kuwa_policies.datasets import Dataset, DatasetError, DatasetInfo, DatasetWr
 from kuwa_policies.datasets import features as f
 from kuwa_policies.datasets.stats import ImageStats, of_array, together
 from kuwa_policies.datasets.tables import read_table
-from kuwa_policies.datasets.video import decode
+from kuwa_policies.datasets.video import WAITING, VideoWriter, decode
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -294,6 +296,60 @@ def test_torn_frames_and_pictures_are_found(three: Path) -> None:
         list(dataset.frames(1, "cap"))
     with pytest.raises(DatasetError, match="no whole video"):
         list(decode(data))
+
+
+FULL_AT_THE_END = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from kuwa_policies.datasets.video import VideoWriter
+writer = VideoWriter(Path(sys.argv[1]), (48, 64, 3), 20)
+rng = np.random.default_rng(0)
+for _ in range(6):
+    writer.add(rng.integers(0, 255, (48, 64, 3)).astype(np.uint8))
+# So little was written until now that the encoder fails only when it finishes the file.
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
+try:
+    writer.close()
+except OSError as error:
+    print("refused:", error)
+    writer.cancel()
+    print("left:", Path(sys.argv[1]).exists())
+"""
+
+
+def test_a_disk_that_fills_at_the_end_of_a_video_is_told_of_at_once(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_AT_THE_END, str(tmp_path / "cab.mp4")],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "refused:" in done.stdout and "left: False" in done.stdout
+
+
+def test_a_video_whose_encoder_fails_is_left_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail = threading.Event()
+
+    def encode(writer: VideoWriter) -> None:
+        fail.wait(10.0)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(VideoWriter, "_encode", encode)
+    writer = VideoWriter(tmp_path / "cab.mp4", (48, 64, 3), 20)
+    for _ in range(WAITING):
+        writer.add(np.zeros((48, 64, 3), np.uint8))
+    # Nobody empties the queue, which is full.
+    leaves = threading.Thread(target=writer.cancel, daemon=True)
+    leaves.start()
+    while not writer._cancelled:
+        time.sleep(0.001)
+    fail.set()
+    leaves.join(5.0)
+    assert not leaves.is_alive()
+    with pytest.raises(OSError, match="No space"):
+        writer.add(np.zeros((48, 64, 3), np.uint8))
 
 
 # Crashes -------------------------------------------------------------------------------------

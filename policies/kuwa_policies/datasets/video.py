@@ -24,6 +24,8 @@ ENCODERS: Final = ("libx264", "libopenh264", "h264")
 OPTIONS: Final = {"preset": "ultrafast", "crf": "20", "g": "2", "bf": "0"}
 WAITING: Final = 8
 """Pictures that wait for the encoder; whoever adds the next one waits as well."""
+LOOK: Final = 0.1
+"""Whoever waits for the encoder looks so often whether it is still there [s]."""
 MAX_SIDE: Final = 8192
 """A larger picture is refused."""
 
@@ -68,7 +70,8 @@ class VideoWriter:
             OSError, DatasetError: an earlier one could not be encoded or written.
         """
         self._raise()
-        self._queue.put(image)
+        self._give(image)
+        self._raise()
         self.count += 1
 
     def close(self) -> None:
@@ -77,7 +80,7 @@ class VideoWriter:
         Raises:
             OSError, DatasetError: it is not whole.
         """
-        self._queue.put(None)
+        self._give(None)
         self._thread.join()
         self._raise()
         found = frames_in(self.path)
@@ -87,9 +90,18 @@ class VideoWriter:
     def cancel(self) -> None:
         """End without a file."""
         self._cancelled = True
-        self._queue.put(None)
+        self._give(None)
         self._thread.join()
         self.path.unlink(missing_ok=True)
+
+    def _give(self, image: NDArray[np.uint8] | None) -> None:
+        """Let the thread have a picture, or the end; one that has ended is not waited for."""
+        while self._thread.is_alive():
+            try:
+                self._queue.put(image, timeout=LOOK)
+                return
+            except queue.Full:
+                continue
 
     def _raise(self) -> None:
         if self._error is not None:
@@ -101,9 +113,6 @@ class VideoWriter:
         except Exception as error:
             known = isinstance(error, OSError)
             self._error = error if known else DatasetError(f"{self.path.name}: {error}")
-            # Whoever adds must not wait for a queue that nobody empties.
-            while not self._cancelled and self._queue.get() is not None:
-                pass
 
     def _encode(self) -> None:
         height, width, _ = self._shape
