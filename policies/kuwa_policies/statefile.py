@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuwa_machines.errors import KuwaError
+from kuwa_machines.npz import read_npz
 
 FORMAT = 1
 """Counts up when a file changes in a way that older readers would misread."""
@@ -113,12 +112,9 @@ def open_state(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     Raises:
         KuwaError: it is none.
     """
+    arrays = read_npz(path, "saved state", MAX_BYTES)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise KuwaError(f"{path}: larger than {MAX_BYTES} bytes; no saved state is")
-        with np.load(path, allow_pickle=False) as file:
-            header = json.loads(str(file[HEADER]))
-            arrays = {name: file[name] for name in file.files if name != HEADER}
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        header = json.loads(str(arrays.pop(HEADER)))
+    except (KeyError, ValueError) as error:
         raise KuwaError(f"{path} is no saved state: {error}") from None
     return (header if isinstance(header, dict) else {}), arrays

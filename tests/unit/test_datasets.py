@@ -20,6 +20,7 @@ import pytest
 
 from kuwa_policies.datasets import Dataset, DatasetError, DatasetInfo, DatasetWriter
 from kuwa_policies.datasets import features as f
+from kuwa_policies.datasets.doctor import examine
 from kuwa_policies.datasets.stats import ImageStats, of_array, together
 from kuwa_policies.datasets.tables import read_table
 from kuwa_policies.datasets.video import WAITING, VideoWriter, decode
@@ -296,6 +297,24 @@ def test_torn_frames_and_pictures_are_found(three: Path) -> None:
         list(dataset.frames(1, "cap"))
     with pytest.raises(DatasetError, match="no whole video"):
         list(decode(data))
+
+
+@pytest.mark.parametrize("kept", [0, 100, -200, -1])
+def test_torn_actions_are_found(three: Path, kept: int) -> None:
+    path = three / "meta/kuwa/episode-000001.actions.npz"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DatasetError, match=r"episode-000001\.actions\.npz"):
+        Dataset(three).actions(1)
+    codes = {(f.code, f.episode) for f in examine(Dataset(three)).findings}
+    assert ("unreadable", 1) in codes
+    assert Dataset(three).actions(0) is not None
+
+
+def test_actions_of_something_else_are_found(three: Path) -> None:
+    path = three / "meta/kuwa/episode-000001.actions.npz"
+    np.savez(path, stamp=np.zeros(3), action=np.zeros((3, 4)))
+    with pytest.raises(DatasetError, match="source is missing"):
+        Dataset(three).actions(1)
 
 
 FULL_AT_THE_END = """

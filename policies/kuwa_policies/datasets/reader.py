@@ -11,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuwa_machines.errors import choices
+from kuwa_machines.npz import read_npz
 from kuwa_policies.datasets import layout, tables, video
 from kuwa_policies.datasets.features import IMAGES, Feature
 from kuwa_policies.datasets.layout import DatasetError, Place
+
+MAX_ACTIONS = 1_000_000_000
+"""More than ten hours of ten joints at 100 Hz; a larger file is refused [B]."""
 
 
 @dataclass(frozen=True)
@@ -127,15 +131,19 @@ class Dataset:
         """Return what was followed at control rate: stamp (m,), action (m, n), source (m,).
 
         None where it was not recorded.
+
+        Raises:
+            DatasetError: there is no such episode, or its file is torn.
         """
+        self._known(index)
         path = self.folder / Place(index).actions
         if not path.exists():
             return None
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in ("stamp", "action", "source")}
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise DatasetError(f"{path}: no actions of an episode: {error}") from None
+        arrays = read_npz(path, "actions of an episode", MAX_ACTIONS, DatasetError)
+        missing = [name for name in ("stamp", "action", "source") if name not in arrays]
+        if missing:
+            raise DatasetError(f"{path}: no actions of an episode: {missing[0]} is missing")
+        return {name: arrays[name] for name in ("stamp", "action", "source")}
 
     def _known(self, index: int) -> Episode:
         if not 0 <= index < len(self.episodes):
