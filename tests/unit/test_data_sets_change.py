@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,7 @@ from kuwa_cli.data.info import info
 from kuwa_cli.data.opening import DataError, need, open_set, whole
 from kuwa_cli.data.view import render
 from kuwa_machines.errors import KuwaError
-from kuwa_policies.datasets import Dataset
+from kuwa_policies.datasets import Dataset, layout
 from kuwa_policies.datasets.doctor import examine
 from kuwa_policies.datasets.features import ACTION, STATE
 
@@ -58,6 +59,55 @@ def test_sets_of_other_features_are_refused_by_name(
     with pytest.raises(DataError, match=r"observation\.images\.cab"):
         merge([sets[0].folder, blind.folder], out=tmp_path / "all", as_json=False)
     assert not (tmp_path / "all").exists()
+
+
+def said(folder: Path, **kuwa: object) -> Path:
+    """Let a copy of a set say something else of itself."""
+    path = folder / layout.KUWA
+    path.write_text(json.dumps({**json.loads(path.read_text()), **kuwa}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kuwa", "words"),
+    [
+        ({"qd_max": [0.1] * 4}, "qd_max"), ({"control_period": 0.02}, "control_period"),
+        ({"units": {"action": "rad/s"}}, "units of action"),
+    ],
+)  # fmt: skip
+def test_sets_whose_actions_mean_different_things_are_refused(
+    sets: tuple[Dataset, Dataset], tmp_path: Path, kuwa: dict[str, object], words: str
+) -> None:
+    one, two, three = (tmp_path / name for name in ("one", "two", "three"))
+    for folder in (one, two, three):
+        shutil.copytree(sets[1].folder, folder)
+    # The first one says nothing, so that it contradicts neither of the others.
+    said(one, qd_max=None, control_period=None)
+    said(two, units={"action": "fraction of qd_max"})
+    said(three, **kuwa)
+    with pytest.raises(DataError, match=f"two and .*three differ in {words}"):
+        merge([one, two, three], out=tmp_path / "all", as_json=False)
+    assert not (tmp_path / "all").exists()
+
+
+def test_a_merged_set_says_what_all_of_its_sets_say(
+    sets: tuple[Dataset, Dataset], tmp_path: Path
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    shutil.copytree(sets[1].folder, one)
+    shutil.copytree(sets[1].folder, two)
+    alike = {"scenario": "dig_trench", "versions": {"kuwa": "1", "numpy": "2"}, "demo": {"a": 1}}
+    said(one, seed=3, controller="ebn", **alike)
+    said(two, seed=4, **{**alike, "versions": {"kuwa": "1", "numpy": "3"}})
+    merge([one, two], out=tmp_path / "all", as_json=False)
+    kuwa = Dataset(tmp_path / "all").kuwa
+    assert kuwa["scenario"] == "dig_trench" and kuwa["versions"] == {"kuwa": "1"}
+    assert kuwa["qd_max"] == sets[1].kuwa["qd_max"] and kuwa["joints"] == list(sets[1].joints)
+    assert not kuwa.keys() & {"seed", "controller", "demo"}
+    # Twice the same is no recording that could be gone on with either.
+    merge([one, one], out=tmp_path / "twice", as_json=False)
+    assert "demo" not in Dataset(tmp_path / "twice").kuwa
+    assert Dataset(tmp_path / "twice").kuwa["seed"] == 3
 
 
 def test_split_takes_what_is_named_and_leaves_the_rest(

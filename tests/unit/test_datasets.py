@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,28 @@ def test_two_do_not_write_at_once(three: Path) -> None:
 def test_another_kind_of_episode_is_refused(three: Path, info: DatasetInfo, words: str) -> None:
     with pytest.raises(DatasetError, match=words):
         DatasetWriter(three, info)
+
+
+@pytest.mark.parametrize(
+    ("kuwa", "words"),
+    [
+        ({"qd_max": [0.5] * 4}, r"qd_max is \[0.4"), ({"control_period": 0.02}, "control_period"),
+        ({"units": {"action": "rad/s"}}, "units of action is 'fraction of qd_max'"),
+    ],
+)  # fmt: skip
+def test_actions_that_mean_something_else_are_refused(
+    tmp_path: Path, kuwa: dict[str, Any], words: str
+) -> None:
+    said = {"qd_max": [0.4] * 4, "control_period": 0.01,
+            "units": {"action": "fraction of qd_max", "pos": "rad"}}  # fmt: skip
+    with DatasetWriter(tmp_path / "set", replace(plain(), kuwa=said)) as writer:
+        fill(writer, 0)
+        writer.save(True)
+    with pytest.raises(DatasetError, match=words):
+        DatasetWriter(tmp_path / "set", replace(plain(), kuwa={**said, **kuwa}))
+    # What is said of it alone, or not at all, does not contradict.
+    fewer = {"units": {"action": "fraction of qd_max", "valve": "1"}, "seed": 3}
+    DatasetWriter(tmp_path / "set", replace(plain(), kuwa=fewer)).close()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,13 @@ def merge(
     if len(datasets) < 2:
         raise DataError("merge: give two data sets or more")
     sets = [open_set(path) for path in datasets]
-    for path, other in zip(datasets[1:], sets[1:], strict=True):
-        wrong = differences(sets[0], other)
+    # Each with each: what the first one does not say two others may say differently.
+    for one, other in combinations(range(len(sets)), 2):
+        wrong = differences(sets[one], sets[other])
         if wrong:
-            raise DataError(f"{datasets[0]} and {path} differ in {wrong[0]}; they cannot be one")
+            raise DataError(
+                f"{datasets[one]} and {datasets[other]} differ in {wrong[0]}; they cannot be one"
+            )
     kuwa = {"merged_from": [each.folder.name for each in sets]}
     picked = [(each, index) for each in sets for index in range(len(each.episodes))]
     _write({out: picked}, kuwa, as_json)
@@ -136,14 +141,9 @@ def write_set(
         KuwaError: something is there already, or an episode is torn.
     """
     picked = list(picked)
-    info = info_of(picked[0][0])
-    told = {**info.kuwa, **kuwa}
-    if len({each.folder for each, _ in picked}) > 1 or "split_from" in kuwa:
-        # It is no recording of kuwa demo any more, that could be gone on with.
-        told.pop("demo", None)
-    with whole(out) as beside, DatasetWriter(beside, type(info)(
-        info.robot_type, info.joints, info.fps, info.features, told
-    )) as writer:  # fmt: skip
+    info = info_of(*{each.folder: each for each, _ in picked}.values())
+    info = replace(info, kuwa={**info.kuwa, **kuwa})
+    with whole(out) as beside, DatasetWriter(beside, info) as writer:
         for each, index in picked:
             adopt(writer, each, index, origin=f"{each.folder.name}/{index}")
             if tick is not None:

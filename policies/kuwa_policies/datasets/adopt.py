@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kuwa_policies.datasets import tables, video
-from kuwa_policies.datasets.features import COLUMNS, DatasetInfo, Feature
+from kuwa_policies.datasets.features import COLUMNS, DatasetInfo, Feature, agreed, meanings
 from kuwa_policies.datasets.layout import DatasetError
 from kuwa_policies.datasets.reader import Dataset, Episode
 from kuwa_policies.datasets.stats import Stats
@@ -22,12 +22,17 @@ BY_THE_WRITER = ("episode", "task", "success", "length", "control_ticks", "actio
 """What a writer puts into an episode's notes by itself."""
 
 
-def info_of(dataset: Dataset) -> DatasetInfo:
-    """Return what a new set needs to take this one's episodes."""
+def info_of(dataset: Dataset, *others: Dataset) -> DatasetInfo:
+    """Return what a new set needs to take the episodes of these, which do not differ.
+
+    Of where they come from it says only what all of them say, and not that it is a recording of
+    ``kuwa demo``, which could be gone on with.
+    """
     features: Mapping[str, Feature] = {
         name: each for name, each in dataset.features.items() if name not in COLUMNS
     }
-    kuwa = {name: value for name, value in dataset.kuwa.items() if name not in OF_A_SET}
+    said = agreed([each.kuwa for each in (dataset, *others)])
+    kuwa = {name: value for name, value in said.items() if name not in (*OF_A_SET, "demo")}
     return DatasetInfo(dataset.robot_type, dataset.joints, dataset.fps, features, kuwa)
 
 
@@ -42,6 +47,7 @@ def differences(one: Dataset, other: Dataset) -> list[str]:
         )
         if a != b
     ]
+    found += [f"{what}: {a!r} and {b!r}" for what, a, b in meanings(one.kuwa, other.kuwa)]
     for name in sorted(one.features.keys() | other.features.keys()):
         a, b = one.features.get(name), other.features.get(name)
         if a != b:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -200,3 +200,40 @@ def state_names(joints: tuple[str, ...]) -> tuple[str, ...]:
     Sliding joints, if a machine has any, in [m] and [m/s].
     """
     return (*(f"{joint}.pos" for joint in joints), *(f"{joint}.vel" for joint in joints))
+
+
+MEANING: Final = ("qd_max", "control_period", "units", "modes", "sources")
+"""What ``meta/kuwa.json`` says that an episode's numbers mean nothing without."""
+
+
+def meanings(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return (what, in one, in the other) where numbers of two sets mean different things.
+
+    Where only one of them says what is meant nothing is known, and nothing returned.
+    """
+    found = []
+    for key in MEANING:
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            both = sorted(a.keys() & b.keys())
+            found += [(f"{key} of {name}", a[name], b[name]) for name in both if a[name] != b[name]]
+        elif a is not None and b is not None and a != b:
+            found.append((key, a, b))
+    return found
+
+
+def agreed(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what all say, and say alike; of what has parts those parts."""
+    first, *others = said
+    found: dict[str, Any] = {}
+    for key, value in first.items():
+        if not all(key in other for other in others):
+            continue
+        values = [other[key] for other in others]
+        if isinstance(value, Mapping) and all(isinstance(each, Mapping) for each in values):
+            parts = agreed([value, *values])
+            if parts or not value:
+                found[key] = parts
+        elif all(each == value for each in values):
+            found[key] = value
+    return found

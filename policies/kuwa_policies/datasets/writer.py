@@ -28,7 +28,7 @@ from kuwa_policies.datasets.atomic import (
     sync_folders,
     write_durable,
 )
-from kuwa_policies.datasets.features import ACTION, COLUMNS, DatasetInfo
+from kuwa_policies.datasets.features import ACTION, COLUMNS, DatasetInfo, meanings
 from kuwa_policies.datasets.layout import DatasetError, Place
 from kuwa_policies.datasets.open_episode import OpenEpisode
 from kuwa_policies.datasets.stats import Stats, as_lists, of_array, together
@@ -347,6 +347,10 @@ class DatasetWriter:
                 raise DatasetError(
                     f"{self.folder}: {_difference(key, found.get(key), wanted[key])}"
                 )
+        kuwa = self.folder / layout.KUWA
+        if kuwa.exists():
+            for what, there, now in meanings(layout.read_json(kuwa), self.info.kuwa):
+                raise DatasetError(f"{self.folder}: {_difference(what, there, now)}")
         episodes = int(found["total_episodes"])
         for index in range(episodes):
             table = tables.read_table(self.folder / Place(index).row)
