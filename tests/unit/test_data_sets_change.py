@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset_double import FPS, make_set
+from kuwa_cli.data import view
 from kuwa_cli.data.change import by_chance, chosen, merge, split
 from kuwa_cli.data.export import to_hdf5, to_parquet
 from kuwa_cli.data.held_key import FIRST, NEXT, held
@@ -191,6 +192,45 @@ def test_page_needs_nothing_beside_it(sets: tuple[Dataset, Dataset]) -> None:
             assert rest.startswith(("www.w3.org", "purl.org", "creativecommons.org", "matplotlib"))
     assert "<script" not in page
     assert "nothing found" in page
+
+
+def test_a_page_is_kept_until_there_is_a_new_one(
+    sets: tuple[Dataset, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "set.html"
+    asked = {"out": page, "episodes": "0", "quick": True, "as_json": False}
+    view.command(sets[1].folder, **asked)
+    old = page.read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(view, "render", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            view.command(sets[1].folder, **asked)
+    assert page.read_text() == old
+    # One of ours is made anew, and a stranger's is not.
+    view.command(sets[0].folder, **asked)
+    assert page.read_text() != old
+    page.write_text("<html>my thesis</html>")
+    with pytest.raises(DataError, match="is there already"):
+        view.command(sets[1].folder, **asked)
+    assert page.read_text() == "<html>my thesis</html>"
+    assert [path.name for path in tmp_path.iterdir()] == ["set.html"]
+
+
+def test_a_page_says_which_episode_is_torn_and_hides_no_fault_of_ours(
+    sets: tuple[Dataset, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(sets[0].folder, tmp_path / "set")
+    path = tmp_path / "set" / layout.Place(1).data
+    path.write_bytes(path.read_bytes()[:-100])
+    torn = Dataset(tmp_path / "set")
+    assert "<b>Episode 1</b>" in render(torn, examine(torn, [0]), [1], lambda: None)
+
+    def fault(*_: object) -> None:
+        raise IndexError("a fault of ours")
+
+    monkeypatch.setattr(view, "subject_of", fault)
+    with pytest.raises(IndexError, match="a fault of ours"):
+        render(torn, examine(torn, [0]), [0], lambda: None)
 
 
 def test_info_counts(sets: tuple[Dataset, Dataset]) -> None:

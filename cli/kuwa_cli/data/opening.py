@@ -36,14 +36,17 @@ def open_set(path: Path, empty: bool = False) -> Dataset:
 
 
 @contextmanager
-def whole(out: Path) -> Iterator[Path]:
+def whole(out: Path, anew: bool = False) -> Iterator[Path]:
     """Give a place beside ``out``; what is made there gets its name when all went well.
+
+    Args:
+        anew: takes the place of a file that is there, which is kept until then.
 
     Raises:
         KuwaError: there is something already, or it cannot be written.
     """
     out = out.expanduser().absolute()
-    if out.exists():
+    if out.exists() and not (anew and out.is_file()):
         raise DataError(f"{out}: is there already; give a new name, so that nothing is overwritten")
     beside = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:

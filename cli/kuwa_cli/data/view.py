@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from kuwa_cli.data.change import chosen
 from kuwa_cli.data.info import info
 from kuwa_cli.data.opening import DataError, open_set, whole
+from kuwa_machines.errors import KuwaError
 from kuwa_policies.datasets import Dataset, Episode
 from kuwa_policies.datasets.doctor import CHECKS, Report, examine
 from kuwa_policies.datasets.doctor.subject import Subject, known_of, subject_of
@@ -27,6 +28,8 @@ SHOWN = 12
 """Episodes that the page shows one by one if nobody says which."""
 MAX_VIDEO = 12_000_000
 """A larger video is named, not embedded [B]."""
+MARK = '<meta name="generator" content="kuwa data view">'
+"""By which a page is known again, that may be made anew."""
 WORDS = {True: ("good", "success"), False: ("bad", "failure"), None: ("open", "no label")}
 CSS = (Path(__file__).parents[1] / "report" / "report.css").read_text(encoding="utf-8")
 MORE_CSS = """
@@ -62,10 +65,14 @@ def command(
     # A page is made anew as often as one likes; anything else is not overwritten.
     if target.suffix != ".html":
         raise DataError(f"--out {target}: give a name that ends in .html")
-    target.expanduser().unlink(missing_ok=True)
+    if target.expanduser().is_file() and not _is_page(target.expanduser()):
+        raise DataError(f"--out {target}: is there already and no page of this verb; give another")
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("  {task.description}"), BarColumn(28), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as bar, whole(target) as beside:
+    with (
+        Progress(*columns, console=console, transient=True) as bar,
+        whole(target, anew=True) as beside,
+    ):
         line = bar.add_task("examining", total=len(found.episodes))
         report = examine(
             found, decode=not quick, progress=lambda done: bar.update(line, completed=done)
@@ -76,6 +83,11 @@ def command(
     console.print(f"  {target}", soft_wrap=True)
     if as_json:
         print(json.dumps({"page": str(target), "findings": len(report.findings)}))
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return MARK.encode() in file.read(10_000)
 
 
 def render(dataset: Dataset, report: Report, which: list[int], tick: Callable[[], None]) -> str:
@@ -91,7 +103,7 @@ def render(dataset: Dataset, report: Report, which: list[int], tick: Callable[[]
     for index in which:
         try:
             subject = subject_of(dataset, index, dataset.episode(index), known)
-        except Exception as error:
+        except KuwaError as error:
             shown.append(_broken(dataset.episodes[index], str(error)))
             tick()
             continue
@@ -115,7 +127,7 @@ def render(dataset: Dataset, report: Report, which: list[int], tick: Callable[[]
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{CSS}{MORE_CSS}</style><main>{''.join(parts)}</main></html>\n"
+        f"{MARK}<style>{CSS}{MORE_CSS}</style><main>{''.join(parts)}</main></html>\n"
     )
 
 
@@ -242,7 +254,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
 def _statistics(dataset: Dataset) -> str:
     try:
         stats = dataset.stats
-    except Exception as error:
+    except KuwaError as error:
         return f'<h2>Statistics</h2><p class="card">{escape(str(error))}</p>'
     heads = ("mean", "std", "min", "q01", "q50", "q99", "max")
     rows = []
