@@ -26,10 +26,12 @@ from kuwa_teleop.server import Server, ServerError
 
 pytestmark = pytest.mark.ros
 SPEC = load_machine("zx200")
+STALE = 0.12
+"""Sticks that are silent for this long are lost [s]."""
 
 
 def desk(**facts: Any) -> Desk:
-    made = Desk(SPEC, load_operator(SPEC), "iso", Shaping(), 0.12, person="Ada")
+    made = Desk(SPEC, load_operator(SPEC), "iso", Shaping(), STALE, person="Ada")
     made.facts = {"planner": False, **facts}
     return made
 
@@ -94,8 +96,15 @@ def test_nonsense_of_a_page_moves_nothing(bad: dict[str, Any]) -> None:
     d = desk()
     a = d.join("Ada")
     driving(d, a)
+    assert d.step(time.monotonic(), "teleop")[0].held
     answer = d.said(a, {"t": "in", "e": d.number(time.monotonic()), "a": 0, **bad})
-    assert answer is not None or not d.step(time.monotonic(), "teleop")[0].held
+    assert answer is not None and "not understood" in answer["text"]
+    # It was no word of the sticks: what they held ends as after any silence, and stays ended.
+    wish, _ = d.step(time.monotonic() + STALE, "teleop")
+    assert wish.phase is Phase.LOST and not wish.held and not wish.values.any()
+    sticks(d, a, 1.0, True)
+    wish, wanted = d.step(time.monotonic(), "armed")
+    assert not wish.held and not wish.values.any() and wanted == ""
 
 
 def test_a_name_is_never_that_of_a_program() -> None:
