@@ -10,6 +10,7 @@ import getpass
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,13 @@ from std_msgs.msg import Bool
 from kuwa_cli.asking import Asking
 from kuwa_cli.data.held_key import HeldKey
 from kuwa_cli.data.opening import DataError
+from kuwa_cli.ros_run import unbroken
+from kuwa_hardware.envelope import Envelope
 from kuwa_hardware.modes import PROGRAMS
 from kuwa_machines.contracts import Array, CommandKind, JointCommand, MachineState
+from kuwa_machines.errors import KuwaError
 from kuwa_policies.datasets import Dataset
-from kuwa_policies.datasets.features import ACTION, STATE
+from kuwa_policies.datasets.features import ACTION, STAMP, STATE
 from kuwa_ros import topics
 from kuwa_ros.conversions import JointStateReader, command_msg
 from kuwa_ros.loop import Reader
@@ -43,6 +47,23 @@ REST = 0.6
 """Zeros are sent for so long at the end, so that the joints come to rest [s]."""
 
 
+def timeline(dataset: Dataset, index: int) -> tuple[Array, Array, Array, Array]:
+    """Return times (m,) [s] of positions (m, n) [rad], and times (k,) of actions (k, n).
+
+    All times are from the first frame on. Actions at control rate may begin long before it: until
+    every camera has given its first picture there is no frame.
+    """
+    columns = dataset.episode(index)
+    states = np.asarray(columns[STATE], np.float64)[:, : len(dataset.joints)]
+    times = np.arange(len(states)) / dataset.fps
+    recorded = dataset.actions(index)
+    if recorded is None:
+        return times, states, times, np.asarray(columns[ACTION], np.float64)
+    stamps = np.asarray(recorded["stamp"], np.float64)
+    first = float(columns[STAMP][0]) if STAMP in columns else float(stamps[0])
+    return times, states, stamps - first, np.asarray(recorded["action"], np.float64)
+
+
 class Player:
     """Plays an episode to a stack.
 
@@ -59,15 +80,7 @@ class Player:
         if not 0 <= index < len(dataset.episodes):
             raise DataError(f"-e {index}: the set has episodes 0 to {len(dataset.episodes) - 1}")
         self._joints, self._speed = dataset.joints, speed
-        columns = dataset.episode(index)
-        self._states = np.asarray(columns[STATE], np.float64)[:, : len(dataset.joints)]
-        self._times = np.arange(len(self._states)) / dataset.fps
-        recorded = dataset.actions(index)
-        if recorded is None:
-            self._stamps, self._actions = self._times, np.asarray(columns[ACTION], np.float64)
-        else:
-            self._stamps = recorded["stamp"] - recorded["stamp"][0]
-            self._actions = np.asarray(recorded["action"], np.float64)
+        self._times, self._states, self._stamps, self._actions = timeline(dataset, index)
         self.asking = Asking(namespace, domain)
         node = self.asking.node
         self._reader = Reader(node, topics.JOINT_STATES)
@@ -87,8 +100,12 @@ class Player:
 
     def close(self) -> None:
         """Release everything and leave the graph."""
-        self._tell(np.zeros(len(self._joints)), False)
+        self.let_go()
         self.asking.close()
+
+    def let_go(self) -> None:
+        """Ask for no motion, and release the deadman."""
+        self._tell(np.zeros(len(self._joints)), False)
 
     def ready(self) -> None:
         """Wait for the stack; check that nobody else drives and that the machine stands right.
@@ -228,7 +245,13 @@ def on_robot(
     key_held = HeldKey()
     envelope = envelope_of("" if key is None else str(key.absolute()))
     player = Player(dataset, index, namespace, int(os.environ.get("ROS_DOMAIN_ID") or 0), speed)
-    whole = False
+    whole = asked = False
+
+    def ask(mode: str) -> None:
+        granted, why = player.asking.ask(mode, person, envelope)
+        if not granted:
+            raise DataError(f"the gate refuses mode {mode}: {why}")
+
     try:
         player.ready()
         task = "; ".join(dataset.episodes[index].tasks)
@@ -238,12 +261,10 @@ def on_robot(
             console=console, default=False,
         ):  # fmt: skip
             raise DataError("not confirmed; nothing moved")
-
-        def ask(mode: str) -> None:
-            granted, why = player.asking.ask(mode, person, envelope)
-            if not granted:
-                raise DataError(f"the gate refuses mode {mode}: {why}")
-
+        player.asking.look()
+        if player.asking.mode == "stopped":
+            raise DataError("the gate is stopped; a person releases that, not a replay")
+        asked = True
         for mode in ("ready", "armed"):
             if player.asking.mode != mode:
                 ask(mode)
@@ -252,11 +273,16 @@ def on_robot(
             whole = player.play(
                 held, lambda: ask("teleop"), lambda t: console.print(f"  {t:6.1f} s", end="\r")
             )
-        ask("ready")
     except KeyboardInterrupt:
         console.print("interrupted: neutral", style="bold yellow")
     finally:
-        player.close()
+        # Another Ctrl-C must not leave the machine armed.
+        with suppress(KeyboardInterrupt), unbroken():
+            try:
+                if asked:
+                    _disarm(player, person, envelope, console)
+            finally:
+                player.close()
     error = np.array(player.error).reshape(-1, len(dataset.joints))
     rms = np.sqrt((error**2).mean(0)) if len(error) else np.zeros(len(dataset.joints))
     told = {joint: float(value) for joint, value in zip(dataset.joints, rms, strict=True)}
@@ -264,3 +290,21 @@ def on_robot(
     off = ", ".join(f"{joint} {value:.3f}" for joint, value in told.items())
     console.print(f"[bold {kind}]{word}[/]; off the recorded positions, rms in rad: {off}")
     return {"episode": index, "whole": whole, "rms": told}
+
+
+def _disarm(player: Player, person: str, envelope: Envelope | None, console: Console) -> None:
+    """Let go, and ask for mode ready; what was measured is not lost where that is refused."""
+    player.let_go()
+    player.asking.look()
+    # Asked for while it is stopped, ready would release the stop.
+    if player.asking.mode not in ("armed", "teleop"):
+        return
+    try:
+        granted, why = player.asking.ask("ready", person, envelope)
+    except KuwaError as error:
+        granted, why = False, str(error)
+    if not granted:
+        console.print(
+            f"the gate stays in mode {player.asking.mode}: {why}; ask it for ready yourself",
+            style="bold red",
+        )

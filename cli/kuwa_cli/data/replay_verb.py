@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def command(
     (or, of actions that were not recorded in lock-step, it was compared), 3 it did not, 1 anything
     else.
     """
+    # A service manager's SIGTERM ends it as cleanly as Ctrl-C: nothing stays armed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     found = open_set(dataset)
     console = Console(stderr=True, highlight=False)
     if robot:
