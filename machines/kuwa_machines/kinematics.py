@@ -23,9 +23,9 @@ class ReachError(KuwaError):
     """No joint angles within the limits bring the edge where it was asked to be."""
 
 
-def rotation(quaternion_wxyz: Array) -> Array:
-    """Return the rotation matrix of a unit quaternion, shape (3, 3)."""
-    w, x, y, z = quaternion_wxyz / np.linalg.norm(quaternion_wxyz)
+def rotation(quaternion_wxyz: ArrayLike) -> Array:
+    """Return the rotation matrix of a quaternion of any length but zero, shape (3, 3)."""
+    w, x, y, z = np.asarray(quaternion_wxyz, dtype=float) / np.linalg.norm(quaternion_wxyz)
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],

@@ -63,15 +63,3 @@ def quaternion(rotation: Array) -> Array:
         q[1 + a] = 1 + 2 * m[a, a] - trace
         q[1 + b], q[1 + c] = m[a, b] + m[b, a], m[c, a] + m[a, c]
     return q / math.sqrt(float(q @ q))
-
-
-def rotation(wxyz: ArrayLike) -> Array:
-    """Return the rotation of a quaternion, w first, shape (3, 3); of any length but zero."""
-    w, x, y, z = np.asarray(wxyz, dtype=float) / np.linalg.norm(wxyz)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )

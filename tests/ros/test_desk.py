@@ -18,7 +18,7 @@ from kuwa_machines.contracts import HeightMap, Task
 from kuwa_machines.loader import load_machine, machine_folders
 from kuwa_machines.looks import rams, solids
 from kuwa_machines.operator import as_levers, load_operator
-from kuwa_teleop.access import MOST_WRONG, WINDOW, Access, Bucket
+from kuwa_teleop.access import MOST_WRONG, WINDOW, Access, AccessError, Bucket
 from kuwa_teleop.desk import JOYSTICK, Desk
 from kuwa_teleop.scene import Scene
 from kuwa_teleop.sealed import CLIENT
@@ -68,7 +68,7 @@ def test_only_the_driver_drives_arms_and_releases_and_anybody_stops() -> None:
         assert "Ada has the controls" in says(d, b, do=what), what
     assert d.step(time.monotonic(), "teleop")[0].held
     assert says(d, b, do="stop") == ""
-    assert [x.what for x in d.asked][-1] == "stop"
+    assert d.asked[0].what == "stop", "before all else"
     assert not d.step(time.monotonic(), "teleop")[0].held
 
 
@@ -105,6 +105,64 @@ def test_nonsense_of_a_page_moves_nothing(bad: dict[str, Any]) -> None:
     sticks(d, a, 1.0, True)
     wish, wanted = d.step(time.monotonic(), "armed")
     assert not wish.held and not wish.values.any() and wanted == ""
+
+
+def test_what_the_gate_took_back_is_not_asked_for_again_under_a_held_stick() -> None:
+    d = desk()
+    a = d.join("Ada")
+    driving(d, a)
+    assert d.step(time.monotonic(), "teleop")[0].held
+    for _ in range(5):
+        sticks(d, a, 1.0, True)
+        wish, wanted = d.step(time.monotonic(), "armed")
+        assert not wish.held and not wish.values.any() and wanted == ""
+    sticks(d, a, 1.0, False)
+    sticks(d, a, 1.0, True)
+    assert d.step(time.monotonic(), "armed")[1] == "", "the stick was not centred"
+    sticks(d, a)
+    sticks(d, a, 0.0, True)
+    assert d.step(time.monotonic(), "armed")[1] == "teleop"
+
+
+def test_an_inactive_desk_keeps_nothing_for_later_and_a_full_one_no_stop_out() -> None:
+    d = desk()
+    a = d.join("Ada")
+    d.active = False
+    sticks(d, a)
+    for what in ("arm", "release", "reset", "episode"):
+        assert "not active" in says(d, a, do=what, value="start")
+    assert "machine's own stop" in says(d, a, do="stop") and not d.asked
+    d.active = True
+    for _ in range(200):
+        says(d, a, do="episode", value="start")
+    says(d, a, do="stop")
+    for _ in range(200):
+        says(d, a, do="episode", value="start")
+    assert [asked.what for asked in d.asked].count("stop") == 1
+
+
+def test_a_page_gets_the_controls_back_from_a_joystick_that_is_not_held() -> None:
+    d = desk()
+    a = d.join("Ada")
+    d.joystick(time.monotonic(), Sticks(as_levers({}), True))
+    assert d.seats.driver == JOYSTICK
+    d.joystick(time.monotonic(), Sticks(as_levers({}), False))
+    assert says(d, a, do="take") == "" and d.seats.driver == a
+
+
+def test_the_record_button_begins_an_episode_and_ends_it() -> None:
+    d = desk()
+    for recording, command in ((False, "start"), (True, "success")):
+        d.recording = recording
+        for actions in (frozenset(), frozenset({"record"})):
+            d.joystick(time.monotonic(), Sticks(as_levers({}), False, actions))
+        assert d.asked.pop().value == command
+
+
+def test_a_token_that_can_be_guessed_is_refused() -> None:
+    with pytest.raises(AccessError, match="at least 16"):
+        Access("open sesame")
+    assert Access("x" * 16).token == "x" * 16
 
 
 def test_a_name_is_never_that_of_a_program() -> None:
@@ -150,11 +208,11 @@ def test_a_stop_is_not_released_by_arming_and_a_planner_must_be_there() -> None:
 
 
 def test_wrong_tokens_lock_the_door_for_a_while() -> None:
-    access = Access("secret", port=1)
+    access = Access("a secret of sixteen", port=1)
     for k in range(MOST_WRONG):
         assert access.open(float(k), "guess") == "wrong token"
-    assert "too many" in str(access.open(MOST_WRONG, "secret"))
-    session = access.open(MOST_WRONG + WINDOW, "secret")
+    assert "too many" in str(access.open(MOST_WRONG, "a secret of sixteen"))
+    session = access.open(MOST_WRONG + WINDOW, "a secret of sixteen")
     assert not isinstance(session, str)
     assert access.may_look(session.view) and not access.may_look(session.drive)
     assert access.may_drive(f"kuwa, key.{session.drive}")

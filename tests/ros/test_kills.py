@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,14 @@ def test_a_frozen_node_counts_as_dead(ros_domain: int, tmp_path: Path) -> None:
             processes.send("control", signal.SIGSTOP)
             wait_for("rest", lambda: probe.speed() < 1e-3, 2.0)
             wait_for("the stop is latched", lambda: probe.mode == "stopped", 4.0)
+            # All demands share one topic: who withdraws one withdraws the supervisor's as well.
+            released = 0
+            for _ in range(3):
+                probe.stop(False)
+                released += probe.set_mode("ready")[0]
+                time.sleep(0.5)
+                assert probe.mode == "stopped", "control is still frozen"
+            assert released, "or nothing was tried"
             processes.send("control", signal.SIGCONT)
             wait_for("control is back", lambda: "control" not in probe.supervisor(), 4.0)
             assert probe.mode == "stopped"

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gate_rig import PERIOD, Rig, Spec
+from gate_rig import PERIOD, Rig, Spec, state_at
 from kuwa_hardware.bodies import Bodies
+from kuwa_hardware.bounds import Bounds
 from kuwa_hardware.keepout import KeepOut, Zone, ZoneError
-from kuwa_hardware.kernels.motion import shape
+from kuwa_hardware.kernels.motion import CARRIED, DOWN, UP, V, shape
 from kuwa_hardware.kernels.postures import G_REACH, G_SELF, G_TIP, G_ZONE, distances, zone_distance
+from kuwa_hardware.kernels.resting import LEAST_STEP, comes_to_rest
+from kuwa_hardware.limits import GateLimits
 from kuwa_machines import load_machine
 from kuwa_machines.chain import Chain
 from kuwa_machines.contracts import Array
@@ -176,3 +179,41 @@ def test_no_machine_of_such_joints_passes_a_limit(spec: Spec, values: list[Any])
             v = qd + np.clip(acting * spec.qd_max - qd, -step, step)
             q, qd = q + 0.5 * PERIOD * (qd + v), v
             assert (np.abs(q) <= 1.5).all()
+
+
+def driven(stretches: list[tuple[list[float], int]], qd: list[float], zones: KeepOut) -> Bounds:
+    """The excavator's limits after commands for so many ticks each, at these velocities."""
+    bounds = Bounds(ZX, GateLimits(), zones)
+    state = state_at(0.0, ZX.home, qd)
+    for values, ticks in stretches:
+        told = np.array(values)
+        for _ in range(ticks):
+            bounds.bound(told, told, state, np.ones(4), False, 0.01)
+            bounds.advance(0.01, told)
+    return bounds
+
+
+def least(bounds: Bounds, u: list[float]) -> Array:
+    """The four least distances on the way to rest from a command."""
+    worst, floor, _, posture = bounds._scratch
+    floor[:] = -np.inf
+    comes_to_rest(np.array(u), np.asarray(ZX.home), bounds._motion, bounds._world, worst, floor,
+                  False, 0.0, LEAST_STEP, posture)  # fmt: skip
+    return worst.copy()
+
+
+def test_a_house_that_is_told_to_turn_about_may_go_on_for_as_long_as_it_brakes_slowly() -> None:
+    behind = Zone(frame="base", polygon_m=((-12.0, -5.0), (-5.0, -5.0), (-5.0, 5.0), (-12.0, 5.0)))
+    left, back = [-1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]
+    bounds = driven([(left, 600), (back, 50)], [-1.0, 0.0, 0.0, 0.0], KeepOut({"yard": behind}))
+    swing = bounds._x[0]
+    assert swing[V + DOWN] < swing[V + UP] < 0.0
+    now, turned = least(bounds, [0.0] * 4), least(bounds, back)
+    assert now[G_ZONE] < 0.0 and turned[G_ZONE] <= now[G_ZONE] + 1e-9
+
+
+def test_a_joint_that_sinks_against_its_command_is_taken_to_go_on_sinking() -> None:
+    up = [([0.0, 0.2, 0.0, 0.0], 300)]
+    boom = driven(up, [0.0, -0.2, 0.0, 0.0], KeepOut({}))._x[1]
+    assert boom[V + UP] > 0.0, "the model goes up"
+    assert boom[CARRIED + UP] == pytest.approx(-0.18, abs=0.01)

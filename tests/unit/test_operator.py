@@ -12,9 +12,10 @@ from kuwa_hardware.operator.layouts import LayoutError, layout, layouts
 from kuwa_hardware.operator.seats import ASKING, Seats
 from kuwa_hardware.operator.shaping import Shaping
 from kuwa_machines.errors import CommandError, MachineError
+from kuwa_machines.kinematics import rotation
 from kuwa_machines.loader import load_machine, machine_folders
 from kuwa_machines.operator import LEVERS, as_levers, load_operator, matrix, pattern_of
-from kuwa_machines.posing import Posing, quaternion, rotation
+from kuwa_machines.posing import Posing, quaternion
 
 EXCAVATORS = ("zx200", "zx120", "zx200_nfc")
 SPEC = load_machine("zx200")

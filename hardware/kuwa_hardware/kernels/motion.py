@@ -157,6 +157,9 @@ def foresee(q, qd, p, x, ring_v, ring_s, clock):  # type: ignore[no-untyped-def]
             excess = x[j, EXCESS + side]
             # A joint that is slower than its model is taken to catch up.
             same = excess * v >= 0.0 if p[j, FREE] > 0.0 else (excess > 0.0) == (side == UP)
+            if not same and p[j, FREE] > 0.0 and (v + excess) * v < 0.0:
+                # It moves against its model, which is no slowness.
+                same, excess = True, v + excess
             beyond = max(abs(excess) - RINGING, 0.0) if same else 0.0
             x[j, CARRIED + side] = math.copysign(beyond, excess)
 

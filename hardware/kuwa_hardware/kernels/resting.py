@@ -40,11 +40,12 @@ from kuwa_hardware.kernels.postures import (
     distances,
 )  # fmt: skip
 
-LEAST_STEP, MOST_STEP = 0.1, 0.35
+LEAST_STEP, MOST_STEP = 0.06, 0.35
 """Between two samples of the way to rest [s]."""
 FINE = 0.2
-"""No part moves farther between two samples near a limit [m]."""
-COARSE = 0.15
+"""So far parts may move between two samples near a limit [m], if that takes more than the least
+step: a way is looked at anew, from elsewhere, in every tick."""
+COARSE = 0.12
 """The same of the way on which the joints come to rest by themselves [s]."""
 SAMPLES = 64
 RISE, FALL, LEAST_SHARE = 1 / 16, 1 / 16, 1 / 32
@@ -65,7 +66,31 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
     ``early`` the place of rest is looked at first.
 
     A joint that is told to go faster than it does is taken to do so at once, when the command
-    begins to act: what it cannot stop from it must not be told.
+    begins to act: what it cannot stop from it must not be told. A body that turns about may still
+    go on for as long as it brakes slowly, or be quick to turn: the worse of both counts.
+    """
+    n = q.shape[0]
+    for k in range(N_GROUPS):
+        worst[k] = FAR
+        posture[k, 2 * n] = 0.0
+    for turned in (False, True):
+        if _way(u, q, model, world, worst, floor, early, begin, least, posture, turned):
+            return
+
+
+@njit(cache=True, error_model="numpy")
+def _turns_about(j, u, p, x):  # type: ignore[no-untyped-def]
+    """Whether joint j may soon move either way."""
+    up, down = x[j, V + UP], x[j, V + DOWN]
+    return p[j, FREE] == 0.0 and (up * down < 0.0 or u[j] * (up + down) < 0.0)
+
+
+@njit(cache=True, error_model="numpy")
+def _way(u, q, model, world, worst, floor, early, begin, least, posture, turned):  # type: ignore[no-untyped-def]
+    """Look along one way; return whether there is no need of another.
+
+    Args:
+        turned: take the other model of the joints that turn about.
     """
     p, table, x, settings, ring_v, ring_s, clock = model
     links, before, now = world[0], world[-2], world[-1]
@@ -76,11 +101,16 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
     lag, side, model_of = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     at = np.empty(n)
     g = np.empty(N_GROUPS)
+    only = True
     for j in range(n):
         way = u[j]
         if way == 0.0:
             way = x[j, V + UP] + x[j, V + DOWN]
-        m = side[j] = model_of[j] = UP if way > 0.0 else DOWN
+        m = UP if way > 0.0 else DOWN
+        if _turns_about(j, u, p, x):
+            only = False
+            m = UP + DOWN - m if turned else m
+        side[j] = model_of[j] = m
         v = x[j, V + m]
         told = steady(p, table, j, u[j], x[j, AHEAD + m])
         told = min(max(told, -p[j, QD_MAX]), p[j, QD_MAX])
@@ -94,9 +124,6 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
         if links.shape[0] > 0 and (v != 0.0 or x[j, CARRIED + m] != 0.0):
             stop = p[j, DEAD] + (hold + abs(v) / brake[j] if v != 0.0 else 0.0)
             end = max(end, stop)
-    for k in range(N_GROUPS):
-        worst[k] = FAR
-        posture[k, 2 * n] = 0.0
     head = int(clock[HEAD])
     if early and end > 0.0:
         for j in range(n):
@@ -107,7 +134,7 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
             at[j] = min(max(at[j], p[j, Q_MIN]), p[j, Q_MAX])
         distances(at, 0.0, world, g)
         if _passed(at, 0.0, speed, g, worst, floor, posture):
-            return
+            return True
     t, dt = min(begin, end), 0.0
     for k in range(SAMPLES):
         reach, turns = 0.0, False
@@ -117,8 +144,8 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
             if late < 0.0:
                 # What is on its way may be in the other direction than what is told now.
                 m = UP if ring_v[past, j, UP] + ring_v[past, j, DOWN] > 0.0 else DOWN
-                begin = (head - lag[j]) % size
-                at[j] = q[j] + ring_s[past, j, m] - ring_s[begin, j, m] + x[j, CARRIED + m] * t
+                told_at = (head - lag[j]) % size
+                at[j] = q[j] + ring_s[past, j, m] - ring_s[told_at, j, m] + x[j, CARRIED + m] * t
                 rate = max(abs(ring_v[past, j, m] + x[j, CARRIED + m]), abs(speed[j]))
             else:
                 v = speed[j]
@@ -139,16 +166,17 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
             # The centre of mass moves by less than a third of what the tool does.
             near = min(near, abs(g[i]) if i != G_TIP else 3.0 * abs(g[i]))
         if _passed(at, 1.0, speed, g, worst, floor, posture) and early:
-            return
+            return True
         for i in range(before.shape[0]):
             before[i, 0], before[i, 1], before[i, 2] = now[i, 0], now[i, 1], now[i, 2]
         if t >= end:
-            return
+            break
         dt = max(near, FINE) / max(reach, 1e-3)
         dt = min(max(dt, least), MOST_STEP, end - t + 1e-9)
         if k >= SAMPLES - 2:
             dt = end - t + 1e-9
         t += dt
+    return only
 
 
 @njit(cache=True, error_model="numpy")

@@ -155,6 +155,10 @@ class Operator:
         self.armed = self._held = False
         self._lost = ""
 
+    def let_go(self) -> None:
+        """The gate took the machine from the sticks: what is held counts when it is held anew."""
+        self._held = self._clean = False
+
     def fresh(self, now: float) -> bool:
         """Return whether the sticks were heard a short while ago."""
         return self._sticks is not None and now - self._at <= self.stale

@@ -72,8 +72,7 @@ PERMISSIONS: Final[dict[str, Permission]] = {
         (t.JOINT_STATES, t.SAFETY, t.ALARMS, t.REFERENCE, t.REQUEST, t.APPLIED, t.PRESSURES,
          t.ROBOT_STATUS, t.SPIKES, t.LATENT, t.PLAN_STATUS, t.RECORDING, t.ODOM, t.TERRAIN,
          t.TERRAIN_MAP, t.TASK, t.JOY),
-        # To set a simulation back it takes the robot node down; the supervisor brings it up.
-        asks=(t.SET_MODE[0], t.EPISODE[0], "robot/change_state"),
+        asks=(t.SET_MODE[0], t.EPISODE[0]),
     ),
     "supervisor": Permission(
         (t.EMERGENCY_STOP, t.ALARMS),
@@ -140,6 +139,9 @@ def _fill(
         writes |= {topic.name for topic in pictures}
     if spec.executable == "teleop":
         reads |= {topic.name for topic in pictures}
+        if spec.parameters.get("can_reset"):
+            # To set a simulation back it takes the robot node down; the supervisor brings it up.
+            asks.append("robot/change_state")
     if spec.lifecycle:
         serves += [f"~/{name}" for name in OF_LIFECYCLE]
         writes.add("~/transition_event")

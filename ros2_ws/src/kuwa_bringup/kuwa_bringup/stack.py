@@ -192,7 +192,8 @@ def stack(
     if console is not None:
         operator: dict[str, Value] = {
             "machine": machine, "parameters": own, "key_file": key_file,
-            "planner": bool(planner), "robot": "sim" if emulated else robot, **console,
+            "planner": bool(planner), "robot": "sim" if emulated else robot,
+            "can_reset": simulated, **console,
         }  # fmt: skip
         # First, so that the page is there while the others still start.
         nodes.insert(0, ("teleop", operator))

@@ -187,7 +187,8 @@ class Supervisor(Node):
         self._book.say("supervisor", self._watch.codes(now))
         self._tell_alarms()
         faults = self._watch.faults(now)
-        if faults and not self._demanded:
+        if faults and (not self._demanded or self._mode is not Mode.STOPPED):
+            # Also where somebody else withdrew the demand: all share one topic.
             self._demand(True, ", ".join(f"{name}: {why}" for name, why in faults.items()))
         return faults
 
@@ -270,10 +271,11 @@ class Supervisor(Node):
         self._engaging = self._engaging and mode is not Mode.AUTO
 
     def _demand(self, active: bool, why: str) -> None:
-        self._demanded = active
+        news, self._demanded = active is not self._demanded, active
         self._engaging = False
-        log = self.get_logger()
-        log.error(f"emergency stop: {why}") if active else log.info(why)
+        if news:
+            log = self.get_logger()
+            log.error(f"emergency stop: {why}") if active else log.info(why)
         self._stop.publish(Bool(data=active))
 
     def _diagnose(self, fault: bool) -> None:

@@ -58,7 +58,7 @@ class Bagging:
                 self._work()
                 self.bag.close()
                 return
-            except OSError as error:
+            except Exception as error:
                 self._fail(error)
         self.bag.abandon()
 
@@ -68,7 +68,7 @@ class Bagging:
             due = time.monotonic() + FLUSH
             try:
                 self._work()
-            except OSError as error:
+            except Exception as error:  # whatever it is: nobody hears of a thread that ended
                 self._fail(error)
                 return
 
@@ -83,9 +83,10 @@ class Bagging:
         self.bag.flush()
         self.worst_flush = max(self.worst_flush, time.monotonic() - began)
 
-    def _fail(self, error: OSError) -> None:
+    def _fail(self, error: Exception) -> None:
+        words = getattr(error, "strerror", None) or error
         with self._lock:
-            self.problem = f"the bag is not written any more: {error.strerror or error}"
+            self.problem = f"the bag is not written any more: {words}"
             self.dropped += len(self._waiting)
             self._waiting.clear()
         self._failed(self.problem)

@@ -98,7 +98,6 @@ class RecordNode(Node):
         recording = topics.RECORDING
         self._recording = self.create_publisher(Recording, recording.name, recording.qos())
         self.create_service(topics.EPISODE[1], topics.EPISODE[0], self._asked)
-        self._lost = self.session.dropped
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="record", daemon=True)
         self._thread.start()
@@ -219,7 +218,8 @@ class RecordNode(Node):
 
     def _newest(self) -> list[tuple[str, float, bytes]]:
         """Return what is known of everything that frames hold, in the order of receipt."""
-        found = [tap.newest for tap in self.taps.taps.values() if tap.newest is not None]
+        taps = list(self.taps.taps.values())
+        found = [tap.newest for tap in taps if tap.newest is not None]
         wanted = [e for e in found if e.tap.local in WANTED or e.tap.is_image]
         wanted.sort(key=lambda each: each.log)
         return [(each.tap.local, 1e-9 * each.log, each.data) for each in wanted]
@@ -230,7 +230,8 @@ class RecordNode(Node):
         if time.monotonic() - self._born < LISTEN:
             raise ParameterError("still finding out what the machine has; ask again in a moment")
         cameras: dict[str, tuple[int, int]] = {}
-        for tap in self.taps.taps.values():
+        # Topics are found meanwhile, in another thread.
+        for tap in list(self.taps.taps.values()):
             camera = camera_of(tap.local)
             if camera and tap.newest is None:
                 raise ParameterError(f"camera {camera} is there, but no picture of it has come")

@@ -155,8 +155,8 @@ class Session:
                     done, why = self._label(LABELS[command], text)
                 else:
                     done, why = getattr(self, f"_{command}")(text)
-            except (KuwaError, OSError) as error:
-                done, why = False, str(error)
+            except Exception as error:  # an error here would end the recorder with its bag
+                done, why = False, str(error) or repr(error)
             self.message = why
             return done, why
 
@@ -275,7 +275,8 @@ class Session:
     def put(self, topic: str, receipt: float, data: bytes, droppable: bool) -> None:
         """Have a message worked on; topic relative to the machine's namespace."""
         with self._counting:
-            if droppable and self._bytes + len(data) > MOST:
+            room = MOST if droppable else 2 * MOST
+            if self._bytes + len(data) > room:
                 self.dropped += 1
                 self._open.dropped += 1
                 return
@@ -359,10 +360,14 @@ class Session:
         index = self._writer.episodes
         if self._grid is not None:
             self._grid.running = False
-        self._writer.discard()
+        why = f"episode {index} is lost for the data set: {error}"
+        try:
+            self._writer.discard()
+        except Exception as worse:  # the thread goes on, or messages would pile up
+            why += f"; nor could it be cleared away: {worse}"
         with self._lock:
             self._state = FULL if self._disk.full else IDLE
-            self.message = f"episode {index} is lost for the data set: {error}"
+            self.message = why
 
     def _begin_now(self) -> None:
         assert self._writer is not None and self._grid is not None

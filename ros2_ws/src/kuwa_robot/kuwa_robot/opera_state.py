@@ -10,6 +10,7 @@ import numpy as np
 
 from kuwa_hardware.com3.oil import Drives, delivered
 from kuwa_machines.contracts import Array, MachineState
+from kuwa_machines.kinematics import rotation
 from kuwa_machines.spec import MachineSpec
 from kuwa_robot.opera_codec import Decoder
 from kuwa_robot.opera_table import Profile
@@ -53,7 +54,7 @@ def placed(state: MachineState, message: Any) -> MachineState:
     quaternion = np.array([o.w, o.x, o.y, o.z])
     length = float(np.linalg.norm(quaternion))
     quaternion = quaternion / length if length > 0.5 else np.full(4, np.nan)
-    turn = matrix(quaternion)
+    turn = rotation(quaternion)
     velocity = np.concatenate([turn @ [v.x, v.y, v.z], turn @ [w.x, w.y, w.z]])
     return replace(
         state, base_position=np.array([p.x, p.y, p.z]), base_quaternion_wxyz=quaternion,
@@ -146,14 +147,4 @@ def product(a: Array, b: Array) -> Array:
     return np.array([
         w * b[0] - x * b[1] - y * b[2] - z * b[3], w * b[1] + x * b[0] + y * b[3] - z * b[2],
         w * b[2] - x * b[3] + y * b[0] + z * b[1], w * b[3] + x * b[2] - y * b[1] + z * b[0],
-    ])  # fmt: skip
-
-
-def matrix(quaternion: Array) -> Array:
-    """Return the rotation of a unit quaternion (w, x, y, z), shape (3, 3)."""
-    w, x, y, z = quaternion
-    return np.array([
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ])  # fmt: skip

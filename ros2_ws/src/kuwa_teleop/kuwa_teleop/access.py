@@ -13,7 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from kuwa_machines.errors import KuwaError
+
 TOKEN_BYTES: Final = 24
+LEAST_TOKEN: Final = 16
+"""Characters of a token that people choose."""
 MOST_SESSIONS: Final = 64
 MOST_WRONG: Final = 10
 """Wrong tokens in :data:`WINDOW` before every token is refused for a while."""
@@ -21,6 +25,10 @@ WINDOW: Final = 60.0
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 SUBPROTOCOL: Final = "kuwa"
 KEY_PREFIX: Final = "key."
+
+
+class AccessError(KuwaError):
+    """The token would keep nobody out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,10 @@ class Access:
         self, token: str = "", host: str = "127.0.0.1", port: int = 0, secure: bool = False,
         names: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
+        if token and len(token) < LEAST_TOKEN:
+            raise AccessError(
+                f"token of {len(token)} characters; give at least {LEAST_TOKEN} that nobody guesses"
+            )
         self.token = token or secrets.token_urlsafe(TOKEN_BYTES)
         self.port, self._secure = port, secure
         self._names = {*LOOPBACK, host, *names} if host in LOOPBACK else {host, *names}

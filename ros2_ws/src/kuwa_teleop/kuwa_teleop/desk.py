@@ -85,6 +85,10 @@ class Desk:
         self._sent: dict[int, float] = {}
         self._number = 0
         self.asked: deque[Asked] = deque(maxlen=64)
+        self.active = True
+        """Whether the node takes what is asked for; else it is refused, not kept for later."""
+        self.recording = False
+        """Whether an episode is open."""
         self.scale = 1.0
         self._heard_at = 0.0
         self.delay = math.nan
@@ -182,18 +186,25 @@ class Desk:
         name = self.seats.name(who)
         if what == "stop":
             self.core.lose(f"{name} pressed stop")
+            if not self.active:
+                return "the console is not active: use the machine's own stop"
             self._ask("stop", "", name)
             return ""
         if what == "name":
             self.seats.rename(who, self._named(str(message.get("name", ""))))
             return ""
         if what == "take":
+            if self.seats.driver == JOYSTICK and not self.core.step(now).held:
+                # Nobody can answer at a joystick; as it takes from a page, so a page from it.
+                self.seats.live(JOYSTICK, False)
             answer = self.seats.ask(now, who)
             if answer == "taken":
                 self.core.lose(f"{name} has the controls")
             return "" if answer in ("taken", "asked") else answer
         if what not in DRIVER_ONLY:
             return f"no such button: {what[:20]!r}"
+        if not self.active:
+            return "the console is not active"
         if who != self.seats.driver:
             return f"{self.seats.name(self.seats.driver) or 'nobody'} has the controls; take them"
         return self._driver_does(now, who, name, what, message)
@@ -255,7 +266,10 @@ class Desk:
         self.core.shaping = Shaping(full.dead_zone, full.expo, full.scale * scale)
 
     def _ask(self, what: str, value: str, who: str, text: str = "") -> None:
-        self.asked.append(Asked(what, value, who, text))
+        # A full queue loses what came last, never a stop.
+        add = self.asked.appendleft if what == "stop" else self.asked.append
+        if what == "stop" or len(self.asked) < (self.asked.maxlen or 0):
+            add(Asked(what, value, who, text))
 
     def _named(self, name: str) -> str:
         """Return a name for people that is none of our programs'."""
@@ -294,9 +308,10 @@ class Desk:
                 self._arm(now, name)
             if "auto" in fresh and self.facts.get("planner"):
                 self._ask("mode", "auto", name)
-            for button, command in (("record", "start"), ("discard", "discard")):
-                if button in fresh:
-                    self._ask("episode", command, name)
+            if "record" in fresh:
+                self._ask("episode", "success" if self.recording else "start", name)
+            if "discard" in fresh:
+                self._ask("episode", "discard", name)
 
     # The clock -------------------------------------------------------------------------------
 
@@ -310,6 +325,9 @@ class Desk:
             if mode != self.mode:
                 if mode in ("off", "ready", "stopped"):
                     self.core.disarm()
+                elif self.mode == "teleop" and mode == "armed":
+                    # Asked for again at once, a machine would start anew under a held stick.
+                    self.core.let_go()
                 self.mode = mode
             for who, at in self._said_at.items():
                 self.seats.live(who, now - at <= LIVE)

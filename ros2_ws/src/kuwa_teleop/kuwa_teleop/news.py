@@ -175,6 +175,12 @@ class News:
             "recording": _recording(self._newest.get(topics.RECORDING.name)),
         }  # fmt: skip
 
+    @property
+    def recording(self) -> bool:
+        """Whether an episode is open, as far as the recorder was heard."""
+        said = _recording(self._newest.get(topics.RECORDING.name))
+        return bool(said and said["here"] and said["state"] in ("countdown", "recording"))
+
     def _oil(self, message: Any) -> dict[str, Any] | None:
         if message is None:
             return None

@@ -30,6 +30,7 @@ from kuwa_ros.sealing import envelope_of, mode_request
 from kuwa_teleop.desk import Asked, Desk
 from kuwa_teleop.news import News
 from kuwa_teleop.parameters import TeleopParameters
+from kuwa_teleop.resetting import ROBOT, reset
 from kuwa_teleop.server import Server
 
 PERIOD = 0.02
@@ -37,14 +38,13 @@ PERIOD = 0.02
 FASTEST = 0.008
 """But not more often than this [s]."""
 DEADMAN_PERIOD = 0.05
-VIEW_PERIOD, SCENE_PERIOD, GROUND_PERIOD, PICTURE_PERIOD = 0.05, 0.05, 0.5, 0.2
+VIEW_PERIOD, GROUND_PERIOD, PICTURE_PERIOD = 0.05, 0.5, 0.2
 ASK_AGAIN = 0.3
 """A mode that was not granted is asked for again after this [s]."""
 RIPE = 0.03
 """A deadman that was pressed this long ago has reached the gate [s]."""
 WITHDRAW = 0.5
 """A demand of stop stands at least this long before a release withdraws it [s]."""
-REBUILD = ("deactivate", "cleanup")
 WHO = "teleop"
 
 
@@ -94,7 +94,8 @@ class TeleopNode(KuwaNode[TeleopParameters]):
             p.picture_timeout, p.person or getpass.getuser(),
         )  # fmt: skip
         self.desk.facts = {"planner": p.planner, "robot": p.robot, "scene": p.page and p.scene,
-                           "can_reset": p.robot in ("sim", "mock")}  # fmt: skip
+                           "can_reset": p.can_reset}  # fmt: skip
+        self.desk.active = False
         self._envelope = envelope_of(p.key_file)
         self._news = News(self, spec)
         self._layout: Layout | None = None if p.joystick == "none" else layout(p.joystick)
@@ -104,11 +105,12 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         self._deadman = self.writer(topics.DEADMAN)
         self._stop = self.writer(topics.EMERGENCY_STOP)
         self._mode_client = self._client(topics.SET_MODE)
+        self._robot_client = self._client(ROBOT) if p.can_reset else None
         self._episode_client = self._client(topics.EPISODE)
         self._sequence = time.monotonic_ns() // 1_000_000
         self._held, self._held_at, self._held_since = False, -np.inf, -np.inf
         self._refusals = 0
-        self._asked_at, self._due = -np.inf, dict.fromkeys(("view", "scene", "ground", "pic"), 0.0)
+        self._asked_at, self._due = -np.inf, dict.fromkeys(("ground", "pic"), 0.0)
         self._stopped_at = -np.inf
         self._demanding = False
         self._scene: Any = None
@@ -137,6 +139,10 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         assert self.desk is not None
         loop = InputLoop(PERIOD, self._step, self.fail)
         self.desk.wake = loop.wake
+        # What was asked for while nobody took it is not done now.
+        self.desk.asked.clear()
+        self.desk.core.lose("the console was not active")
+        self.desk.active = True
         self._scene_wanted = self.p.page and self.p.scene
         self._drawer = threading.Thread(target=self._draw, name="page", daemon=True)
         self._drawing = True
@@ -144,6 +150,8 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         return loop
 
     def deactivate(self) -> None:
+        if self.desk is not None:
+            self.desk.active = False
         self._drawing = False
         self._drawer.join(2.0)
         if self.context.ok():
@@ -173,6 +181,7 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         desk = self.desk
         assert desk is not None
         mode = self._news.look(now)
+        desk.recording = self._news.recording
         wish, wanted = desk.step(now, mode)
         self._wish = wish
         self._publish(wish.values)
@@ -254,13 +263,14 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         threading.Timer(seconds, lambda: work() if self.context.ok() else None).start()
 
     def _reset(self, who: str) -> None:
-        from kuwa_teleop.resetting import reset
-
-        if not (self.desk and self.desk.facts["can_reset"]):
+        if self._robot_client is None:
             self._note("only a simulated machine can be set back", False)
-            return
-        self._note("setting the simulation back; release the stop when it is there again", True)
-        reset(self, who, lambda mode: self._ask_mode(mode, who, quiet=True), self._note)
+        elif not self._robot_client.service_is_ready():
+            self._note("the robot node does not answer", False)
+        else:
+            self._note("setting the simulation back; release the stop when it is there again", True)
+            self._ask_mode("ready", who, quiet=True)
+            reset(self._robot_client, self._note)
 
     def _note(self, text: str, good: bool) -> None:
         if self.server is not None and text:

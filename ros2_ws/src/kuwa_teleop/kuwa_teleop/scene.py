@@ -15,8 +15,9 @@ import trimesh
 
 from kuwa_machines.arrays import Array
 from kuwa_machines.contracts import HeightMap, Task
+from kuwa_machines.kinematics import rotation
 from kuwa_machines.looks import Ram, Solid, rams, solids
-from kuwa_machines.posing import Posing, quaternion, rotation
+from kuwa_machines.posing import Posing, quaternion
 from kuwa_machines.spec import MachineSpec
 from kuwa_teleop.sealed import SealedViser
 

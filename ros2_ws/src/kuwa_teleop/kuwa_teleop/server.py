@@ -83,6 +83,13 @@ class Desk(Protocol):
         """A page said something; return an answer to it alone, or None."""
 
 
+class File:
+    """A file that is served; packed here, not in the thread that hears the sticks."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body, self.packed = body, gzip.compress(body, 6)
+
+
 class Server:
     """Serves the page until it is closed.
 
@@ -109,10 +116,10 @@ class Server:
         self.access = Access(token, host, port, bool(certificate), names)
         self._socket = scene_socket
         self._ssl = _context(certificate, certificate_key) if certificate else None
-        self._files = {f"/{path.name}": path.read_bytes() for path in sorted(PAGE.iterdir())
+        self._files = {f"/{path.name}": File(path.read_bytes()) for path in sorted(PAGE.iterdir())
                        if path.suffix in TYPES}  # fmt: skip
         self._files["/"] = self._files.pop("/console.html")
-        self._scene = b"" if scene_page is None else _scene_html(scene_page)
+        self._scene = None if scene_page is None else File(_scene_html(scene_page))
         self._pages: dict[ServerConnection, str] = {}
         self._open = 0
         self._loop = asyncio.new_event_loop()
@@ -123,7 +130,8 @@ class Server:
             target=self._main, args=(port,), name="console", daemon=True
         )
         self._thread.start()
-        self._ready.wait(10.0)
+        if not self._ready.wait(10.0):
+            raise ServerError(f"{host} port {port}: not there within 10 s")
         if self._failed is not None:
             raise ServerError(f"{host} port {port}: {self._failed}; choose another port")
 
@@ -139,7 +147,7 @@ class Server:
 
     def show(self, socket: Path, page: Path) -> None:
         """Pass on the scene of a sealed viser from now on, and serve its page."""
-        self._scene, self._socket = _scene_html(page), socket
+        self._scene, self._socket = File(_scene_html(page)), socket
 
     def close(self) -> None:
         """Put everybody out and stop listening."""
@@ -160,8 +168,9 @@ class Server:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._serve(port))
-        except OSError as error:
+        except Exception as error:  # whatever it is: nobody hears of a thread that ended
             self._failed = error
+            logging.getLogger(__name__).exception("the console's server ended")
         finally:
             self._ready.set()
             self._loop.close()
@@ -235,12 +244,12 @@ class Server:
         body = json.dumps({"drive": found.drive, "view": found.view})
         return _answer(http.HTTPStatus.OK, body, "application/json")
 
-    def _file(self, body: bytes, kind: str, policy: str, headers: Headers) -> Response:
+    def _file(self, file: File, kind: str, policy: str, headers: Headers) -> Response:
         ws = f"{'wss' if self._ssl else 'ws'}://{headers['Host']}"
         extra = {"Content-Security-Policy": policy.format(ws=ws)}
+        body = file.body
         if len(body) > 2000 and "gzip" in headers.get("Accept-Encoding", ""):
-            body = _packed(body)
-            extra["Content-Encoding"] = "gzip"
+            body, extra["Content-Encoding"] = file.packed, "gzip"
         return _answer(http.HTTPStatus.OK, body, kind, extra)
 
     # Sockets ---------------------------------------------------------------------------------
@@ -334,14 +343,6 @@ def _scene_html(page: Path) -> bytes:
     text = page.read_text("utf-8")
     end = text.index("</head>")
     return (text[:end] + _SCENE_STYLE + text[end:]).encode()
-
-
-_PACKED: dict[int, bytes] = {}
-
-
-def _packed(body: bytes) -> bytes:
-    """Return a file packed; each is packed once."""
-    return _PACKED.setdefault(id(body), gzip.compress(body, 6))
 
 
 def _answer(

@@ -98,8 +98,16 @@ function padAction(name) {
 
 function typing(target) { return target.closest && target.closest("input:not([type=checkbox]), textarea, select"); }
 
+// While the Meta key is down some browsers report no other key's release.
+function meta(event) {
+  const down = event.metaKey || event.code.startsWith("Meta") || event.code.startsWith("OS");
+  if (down && hands.letGo()) lost("the Meta key was pressed");
+  return down;
+}
+
 function keydown(event) {
   if (event.code === "Escape") { event.preventDefault(); act("stop"); return; }
+  if (meta(event)) return;
   if (typing(event.target) || event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.code === "Space" || KEYS[event.code] || event.code.startsWith("Shift")) {
     // Arrows are levers only where the machine has a dial; else they scroll.
@@ -115,7 +123,7 @@ function keydown(event) {
     if (button.offsetParent !== null && !button.disabled) button.click();
   }
 }
-function keyup(event) { hands.key(event.code, false); if (event.code === "Space" && !typing(event.target)) event.preventDefault(); }
+function keyup(event) { if (meta(event)) return; hands.key(event.code, false); if (event.code === "Space" && !typing(event.target)) event.preventDefault(); }
 function listenForKeys(target) {
   target.addEventListener("keydown", keydown, true);
   target.addEventListener("keyup", keyup, true);
