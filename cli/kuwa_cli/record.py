@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
-import termios
 import time
-import tty
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
+from kuwa_cli.terminal import Terminal
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.loader import load_machine
 
@@ -68,6 +65,7 @@ def _run(
     from kuwa_bringup.processes import Processes
     from kuwa_bringup.stack import recorder
     from kuwa_cli.episodes import Episodes
+    from kuwa_cli.ros_run import unbroken
 
     spec = recorder(
         machine, str(folder), f"/{space}", task=task, fps=fps, countdown=countdown, bag=bag,
@@ -87,9 +85,10 @@ def _run(
     except KeyboardInterrupt:
         pass
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        codes = processes.stop()
-        episodes.close()
+        # What is open is being saved: neither Ctrl-C nor SIGTERM cuts that in two.
+        with suppress(KeyboardInterrupt), unbroken():
+            codes = processes.stop()
+            episodes.close()
         code = max(map(abs, codes.values()))
     print(f"{folder / 'dataset'}: {episodes.saved} episodes")
     if code:
@@ -133,38 +132,20 @@ def _one(episodes: Any, seconds: float, label: str) -> None:
 
 
 def _interactive(episodes: Any, processes: Any, console: Console) -> None:
-    with _keys() as key, Live(console=console, refresh_per_second=5, transient=True) as live:
+    terminal = Terminal() if sys.stdin.isatty() else None
+    with (
+        terminal or nullcontext(),
+        Live(console=console, refresh_per_second=5, transient=True) as live,
+    ):
         while not processes.ended():
             episodes.look()
             live.update(episodes.words())
-            pressed = key()
+            if terminal is None:
+                time.sleep(LOOK)
+                continue
+            pressed = terminal.read(LOOK, 1)
             if pressed in ("q", "\x03"):
                 return
             if pressed in KEYS:
                 done, why = episodes.ask(KEYS[pressed])
                 console.print(why if done else f"not done: {why}")
-
-
-@contextmanager
-def _keys() -> Iterator[Any]:
-    """Yield a function that returns a key, or ``""`` after a short while."""
-    if not sys.stdin.isatty():
-        yield _no_key
-        return
-    handle = sys.stdin.fileno()
-    before = termios.tcgetattr(handle)
-
-    def key() -> str:
-        ready, _, _ = select.select([handle], [], [], LOOK)
-        return os.read(handle, 1).decode(errors="replace") if ready else ""
-
-    tty.setcbreak(handle)
-    try:
-        yield key
-    finally:
-        termios.tcsetattr(handle, termios.TCSADRAIN, before)
-
-
-def _no_key() -> str:
-    time.sleep(LOOK)
-    return ""

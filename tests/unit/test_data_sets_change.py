@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -15,7 +18,7 @@ from dataset_double import FPS, make_set
 from kuwa_cli.data import view
 from kuwa_cli.data.change import by_chance, chosen, merge, split
 from kuwa_cli.data.export import to_hdf5, to_parquet
-from kuwa_cli.data.held_key import FIRST, NEXT, held
+from kuwa_cli.data.held_key import FIRST, NEXT, HeldKey, held
 from kuwa_cli.data.info import info
 from kuwa_cli.data.opening import DataError, need, open_set, whole
 from kuwa_cli.data.view import render
@@ -280,3 +283,51 @@ def test_the_key_counts_as_held_only_while_it_repeats() -> None:
     # Once it repeats a release is noticed soon.
     assert held(10.0 + 0.9 * NEXT, 10.0, 9.97)
     assert not held(10.0 + 1.1 * NEXT, 10.0, 9.97)
+
+
+@pytest.fixture
+def typing(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A terminal as standard input; what is written to the handle is typed."""
+    person, side = os.openpty()
+    with open(side) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        yield person
+    os.close(person)
+
+
+def press(typing: int, keys: bytes) -> None:
+    os.write(typing, keys)
+    time.sleep(0.05)  # the kernel hands them over by and by
+
+
+def test_no_key_is_swallowed_and_none_counts_later(typing: int) -> None:
+    press(typing, b"  ")  # before anybody was asked to hold it
+    with HeldKey() as is_held:
+        assert not is_held()
+        press(typing, b"xx ")
+        assert is_held()
+        time.sleep(1.1 * FIRST)
+        assert not is_held()
+        # Another key is not the one that was held before.
+        press(typing, b"x")
+        assert not is_held()
+        press(typing, b"   ")
+        assert is_held()
+        time.sleep(1.1 * NEXT)
+        assert not is_held()
+
+
+def test_a_terminal_that_is_gone_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    person, side = os.openpty()
+    with open(side) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        key = HeldKey()
+        os.close(person)
+        assert not key()
+
+
+def test_whoever_has_no_terminal_can_hold_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open(os.devnull) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        with pytest.raises(DataError, match="no terminal"):
+            HeldKey()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import select
 import sys
-import termios
 import time
-import tty
 from types import TracebackType
 
 from kuwa_cli.data.opening import DataError
+from kuwa_cli.terminal import Terminal
 
 FIRST = 0.8
 """A terminal repeats a key that is held after at most this [s]."""
@@ -30,11 +28,11 @@ class HeldKey:
                 "--robot: a person holds the space bar while the machine moves; standard input is "
                 "no terminal"
             )
+        self._terminal = Terminal()
         self._pressed = self._before = -1e9
 
     def __enter__(self) -> HeldKey:
-        self._saved = termios.tcgetattr(sys.stdin)
-        tty.setcbreak(sys.stdin)
+        self._terminal.__enter__()
         return self
 
     def __exit__(
@@ -43,13 +41,13 @@ class HeldKey:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._saved)
+        self._terminal.__exit__(kind, error, trace)
 
     def __call__(self) -> bool:
         """Return whether it is held now."""
         now = time.monotonic()
-        while select.select([sys.stdin], [], [], 0.0)[0]:
-            if sys.stdin.read(1) == " ":
+        while keys := self._terminal.read():
+            for _ in range(keys.count(" ")):
                 self._before, self._pressed = self._pressed, now
         return held(now, self._pressed, self._before)
 
