@@ -1,13 +1,14 @@
 """The operator's page: how soon it is there and acts, how soon a loss is neutral, who gets in.
 
 The machine is simulated, the page is in headless Chromium on the same computer, without the view in
-three dimensions, which a graphics card would draw. KUWA_CONSOLE_RUNS (10) is how often each loss is
-tried, KUWA_CONSOLE_INPUTS (300) how many movements of a stick are timed.
+three dimensions, which a graphics card would draw. What the page no longer sees, news of the
+machine or its own picture, is lost after ``picture_timeout``, here 0.5 s as shipped; other losses
+are found sooner, and each kind has a goal of its own. KUWA_CONSOLE_RUNS (10) is how often each loss
+is tried, KUWA_CONSOLE_INPUTS (300) how many movements of a stick are timed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -32,6 +33,11 @@ for _folder in ("benchmarks", "tests/ros", "tests/unit"):
 
 RUNS = int(os.environ.get("KUWA_CONSOLE_RUNS", "10"))
 INPUTS = int(os.environ.get("KUWA_CONSOLE_INPUTS", "300"))
+PICTURE_TIMEOUT = 0.5
+NEUTRAL_GOAL, BLIND_GOAL = 250, 650
+"""From a loss to neutral valves [ms]; where the page is blind, picture_timeout is in it."""
+OVERTAKEN_GOAL = INPUTS // 100
+"""Inputs that no command shows are not in the percentiles, so there may be few of them."""
 MOVES = """
 (count) => new Promise((done) => {
   const log = [];
@@ -60,7 +66,7 @@ def measure() -> Iterator[Figure]:
         raise KuwaError("no Chromium on this computer: install chromium, then measure again")
     with (
         tempfile.TemporaryDirectory() as folder,
-        console_rig.console(Path(folder), robot="sim") as run,
+        console_rig.console(Path(folder), robot="sim", picture_timeout=PICTURE_TIMEOUT) as run,
         sync_playwright() as play,
     ):
         browser = play.chromium.launch(executable_path=console_rig.CHROMIUM, args=["--no-sandbox"])
@@ -122,21 +128,17 @@ def _latency(run: Any, browser: Any) -> Iterator[Figure]:
     yield Figure("console.input_to_command_median", float(np.median(times)), "ms")
     yield Figure("console.input_to_command_p99", float(np.percentile(times, 99)), "ms", "<= 50")
     yield Figure("console.inputs_timed", len(times), "1")
-    yield Figure("console.inputs_overtaken", lost, "1")
+    yield Figure("console.inputs_overtaken", lost, "1", f"<= {OVERTAKEN_GOAL}")
 
 
 def _losses(run: Any, browser: Any) -> Iterator[Figure]:
     """Time from a loss to neutral valves, the worst of all tries."""
-    from console_rig import Hand, wait_for
-    from test_console import LOSSES, _renderer
+    from console_rig import BLIND, LOSSES, Hand, renderer, wait_for
 
-    kinds: dict[str, Any] = {
-        name: act for name, act in LOSSES.items()
-        if name not in ("news stall", "page draws no more")
-    }  # fmt: skip
-    kinds["browser frozen"] = None
-    overall = 0.0
+    kinds: dict[str, Any] = LOSSES | {"browser frozen": None}
+    overall = {NEUTRAL_GOAL: 0.0, BLIND_GOAL: 0.0}
     for name, act in kinds.items():
+        goal = BLIND_GOAL if name in BLIND else NEUTRAL_GOAL
         worst = 0.0
         for _ in range(RUNS):
             run.rest()
@@ -144,7 +146,7 @@ def _losses(run: Any, browser: Any) -> Iterator[Figure]:
             hand = Hand(context.new_page(), run)
             hand.pad()
             hand.arm()
-            pid = _renderer(hand) if act is None else 0
+            pid = renderer(hand) if act is None else 0
             hand.drive()
             at = time.monotonic()
             if act is None:
@@ -158,39 +160,20 @@ def _losses(run: Any, browser: Any) -> Iterator[Figure]:
                 os.kill(pid, signal.SIGCONT)
             context.close()
         label = re.sub(r"\W+", "_", name)
-        overall = max(overall, worst)
-        yield Figure(f"console.neutral_after.{label}", 1e3 * worst, "ms", "<= 250")
-    yield Figure("console.loss_to_neutral_worst", 1e3 * overall, "ms", "<= 250")
+        overall[goal] = max(overall[goal], worst)
+        yield Figure(f"console.neutral_after.{label}", 1e3 * worst, "ms", f"<= {goal}")
+    for goal, kind in ((NEUTRAL_GOAL, "loss"), (BLIND_GOAL, "blind")):
+        yield Figure(f"console.{kind}_to_neutral_worst", 1e3 * overall[goal], "ms", f"<= {goal}")
 
 
 def _matrix(run: Any) -> Figure:
-    """Count what gets in with a foreign origin, host, token or key."""
-    from test_console import ORIGINS, _session, _upgrade
+    """Count what gets in with a foreign origin, host, path, key or token."""
+    from console_rig import keys_of, strangers, upgrade
 
-    keys = json.loads(_session(run, run.token)[1])
-    own, host = f"http://127.0.0.1:{run.port}", f"127.0.0.1:{run.port}"
-    right = ["kuwa", f"key.{keys['drive']}"]
-    offers = ([], ["kuwa"], ["kuwa", "key.x"], ["kuwa", f"key.{keys['view']}"], right)
-    if not _upgrade(run, "/ws", own, right, host):
+    tried = list(strangers(run))
+    right = ["kuwa", f"key.{keys_of(run)['drive']}"]
+    if not upgrade(run, "/ws", f"http://127.0.0.1:{run.port}", right, f"127.0.0.1:{run.port}"):
         raise KuwaError("the page itself is not let in")
-    let_in = tried = 0
-    for origin in (*ORIGINS, own):
-        place = None if origin is None else origin.format(port=run.port)
-        for path in ("/ws", f"/scene/{keys['view']}", "/scene/x", "/"):
-            for offer in offers:
-                if place == own and path == "/ws" and offer is right:
-                    continue
-                if place == own and path.startswith("/scene/") and keys["view"] in path:
-                    continue
-                tried += 1
-                let_in += _upgrade(run, path, place, offer, host)
-    for token in ("", "x", run.token[:-1], run.token.swapcase()):
-        tried += 1
-        let_in += _session(run, token)[0] == 200
-    for headers in ({"Origin": "http://evil.example"}, {"Host": f"evil.example:{run.port}"},
-                    {"Sec-Fetch-Site": "cross-site"}):  # fmt: skip
-        tried += 1
-        let_in += _session(run, run.token, headers)[0] == 200
+    print(f"  {len(tried)} combinations tried", file=sys.stderr)
     peer = {"viser 1.1": "has no token, takes any Origin"}
-    print(f"  {tried} combinations tried", file=sys.stderr)
-    return Figure("console.strangers_let_in", let_in, "1", "== 0", peer)
+    return Figure("console.strangers_let_in", sum(let_in for _, let_in in tried), "1", "== 0", peer)

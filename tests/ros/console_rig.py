@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
+import itertools
 import json
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,8 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from sensor_msgs.msg import Joy
+from websockets.sync.client import ClientConnection, connect
 
 from kuwa_bringup.stack import stack
 from kuwa_ros import topics
@@ -22,6 +27,10 @@ CHROMIUM = next((p for n in ("chromium", "chromium-browser", "google-chrome")
                  if (p := shutil.which(n))), "")  # fmt: skip
 needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this computer")
 BOOM = NAMES.index("boom_joint")
+NEUTRAL = 0.25
+"""From a loss to neutral valves [s]."""
+BUSY = 0.25
+"""What a loaded build server may add: the test's own clock runs in the same two cores [s]."""
 
 PAD = """
 window.kuwaPad = null;
@@ -205,3 +214,123 @@ class Repeating:
         self._end.set()
         self._thread.join()
         return time.monotonic()
+
+
+# Who gets in -----------------------------------------------------------------------------------
+
+ORIGINS = (
+    "http://evil.example", "https://127.0.0.1:{port}", "http://127.0.0.1:1", "null",
+    "http://127.0.0.1.evil.example:{port}", "http://localhost:{port}", "", None,
+)  # fmt: skip
+
+
+def session(run: Console, token: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    """Ask for a page's keys; return the status and the answer."""
+    link = http.client.HTTPConnection("127.0.0.1", run.port, timeout=5)
+    link.request("GET", "/session", headers={"Authorization": f"Bearer {token}", **(headers or {})})
+    answer = link.getresponse()
+    return answer.status, answer.read()
+
+
+def keys_of(run: Console) -> dict[str, str]:
+    """Return the two keys of a new page."""
+    status, body = session(run, run.token)
+    assert status == 200
+    keys: dict[str, str] = json.loads(body)
+    return keys
+
+
+def connected(run: Console) -> ClientConnection:
+    """Return a page's WebSocket, let in with keys of its own."""
+    offer: Any = ["kuwa", f"key.{keys_of(run)['drive']}"]
+    origin: Any = f"http://127.0.0.1:{run.port}"
+    return connect(
+        f"ws://127.0.0.1:{run.port}/ws", origin=origin, subprotocols=offer, close_timeout=0.2
+    )
+
+
+def upgrade(run: Console, path: str, origin: str | None, protocols: list[str], host: str) -> bool:
+    """Return whether a WebSocket was let in."""
+    with socket.create_connection(("127.0.0.1", run.port), timeout=5) as link:
+        lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Upgrade: websocket",
+                 "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]  # fmt: skip
+        if origin is not None:
+            lines.append(f"Origin: {origin}")
+        if protocols:
+            lines.append(f"Sec-WebSocket-Protocol: {', '.join(protocols)}")
+        link.sendall("\r\n".join([*lines, "", ""]).encode())
+        return b" 101 " in link.recv(4096).split(b"\r\n")[0]
+
+
+def strangers(run: Console) -> Iterator[tuple[str, bool]]:
+    """Try to get in with foreign origins, hosts, paths, keys and tokens.
+
+    Yields:
+        What was tried, in words, and whether it was let in. Four of the tokens are wrong; ten
+        wrong ones in a minute lock the door.
+    """
+    keys, port = keys_of(run), run.port
+    own, host, scene = f"http://127.0.0.1:{port}", f"127.0.0.1:{port}", f"/scene/{keys['view']}"
+    right = ["kuwa", f"key.{keys['drive']}"]
+    offers = ([], ["kuwa"], ["kuwa", "key."], ["kuwa", "key.x"], ["kuwa", f"key.{run.token}"],
+              ["kuwa", f"key.{keys['view']}"], [f"key.{keys['drive']}"], ["viser-v1.1.1"],
+              right)  # fmt: skip
+    paths = ("/ws", scene, "/scene/x", "/")
+    for origin, path, offer in itertools.product((*ORIGINS, own), paths, offers):
+        if origin == own and (path == scene or (path == "/ws" and offer is right)):
+            continue  # these are no strangers
+        place = None if origin is None else origin.format(port=port)
+        yield f"{path} of {place} with {offer}", upgrade(run, path, place, offer, host)
+    for name in (f"evil.example:{port}", "127.0.0.1", "127.0.0.1:1", f"0.0.0.0:{port}"):
+        yield f"host {name}", upgrade(run, "/ws", f"http://{name}", right, name)
+    for path in ("/scene", "/scene/", "/ws/x", "//ws", "/scene/../ws"):
+        yield f"path {path}", upgrade(run, path, own, right, host)
+    for token in ("", "x", run.token[:-1], run.token.swapcase()):
+        yield f"token {token!r}", session(run, token)[0] == 200
+    for headers in ({"Origin": "http://evil.example"}, {"Host": f"evil.example:{port}"},
+                    {"Sec-Fetch-Site": "cross-site"}):  # fmt: skip
+        yield f"token from {headers}", session(run, run.token, headers)[0] == 200
+
+
+# What a hand or a browser does -------------------------------------------------------------------
+
+
+def _hide(hand: Hand) -> None:
+    hand.page.evaluate(
+        "Object.defineProperty(document, 'hidden', {get: () => true, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+
+
+def renderer(hand: Hand) -> int:
+    """Return the process that runs the page's scripts: it is the one that then uses the time."""
+    mark = f"kuwa-{time.monotonic_ns()}"
+    hand.page.evaluate(f"document.title = '{mark}'")
+    found = [p for p in psutil.process_iter(["pid", "cmdline"])
+             if "--type=renderer" in (p.info["cmdline"] or [])]  # fmt: skip
+    before = {p.pid: sum(p.cpu_times()[:2]) for p in found}
+    hand.page.evaluate(
+        "(() => { const t = performance.now(); while (performance.now() - t < 80); })()"
+    )
+    after = {p.pid: sum(p.cpu_times()[:2]) - before[p.pid] for p in found if p.is_running()}
+    return max(after, key=lambda pid: after[pid])
+
+
+LOSSES: dict[str, Any] = {
+    "pad unplugged": lambda h: h.page.evaluate("kuwaPad = null"),
+    "tab hidden": _hide,
+    "tab closed": lambda h: h.page.close(),
+    "page hangs": lambda h: h.page.evaluate(
+        "setTimeout(() => { const t = performance.now(); while (performance.now() - t < 900); }, 0)"
+    ),
+    "sticks stall": lambda h: h.page.evaluate("socket.send = () => {}"),
+    "news stall": lambda h: h.page.evaluate("socket.onmessage = null"),
+    "page draws no more": lambda h: h.page.evaluate(
+        "draw = () => {}; window.requestAnimationFrame = () => 0"
+    ),
+    "socket closed": lambda h: h.page.evaluate("setTimeout = () => 0; socket.close()"),
+}
+"""What is done to a page that drives, by what it is called."""
+BLIND = ("news stall", "page draws no more")
+"""Losses after which the page may drive on for ``picture_timeout``, as it does not see them."""
