@@ -17,14 +17,9 @@ _BENCHMARKS = str(Path(__file__).resolve().parents[2] / "benchmarks")
 if _BENCHMARKS not in sys.path:
     sys.path.insert(0, _BENCHMARKS)
 
-from _reactions import (  # noqa: E402
-    Forked,
-    Listener,
-    at_least,
-    neutral,
-    reaction,
-    running,
-)
+from _forked import Forked, running  # noqa: E402
+from _listener import Listener, at_least, neutral  # noqa: E402
+from _reactions import reaction  # noqa: E402
 
 __all__ = ["Shared", "at_least", "close", "neutral", "reaction", "shared"]
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from kuwa_cli.demos.gather import STAGING, Gathering
 from kuwa_cli.demos.noise import NoiseError, draw, load_noise, plain
 from kuwa_machines import load_machine
 from kuwa_machines.errors import KuwaError
-from kuwa_policies.datasets import Dataset, DatasetInfo
+from kuwa_policies.datasets import Dataset, DatasetInfo, layout
 from kuwa_policies.datasets.features import ACTION, APPLIED, STATE
 from kuwa_policies.datasets.layout import Place
 from kuwa_policies.planning.demonstrator import Demonstrator, Hands
@@ -86,7 +87,7 @@ def test_an_episode_depends_on_its_number_only(
 def test_what_is_finished_is_gathered_in_order_and_gone_on_with(
     recorded: tuple[Job, DatasetInfo, Path], tmp_path: Path
 ) -> None:
-    job, info, staging = recorded
+    _, info, staging = recorded
     folder = tmp_path / "set"
     with Gathering(folder, info, False) as gathering:
         assert list(gathering.todo(3)) == [0, 1, 2]
@@ -104,9 +105,24 @@ def test_what_is_finished_is_gathered_in_order_and_gone_on_with(
         made.episode(1)[STATE], Dataset(staged(staging, 1)).episode(0)[STATE]
     )
     assert replay(made, 1).same
-    other = replace(job, seed=4)
-    with pytest.raises(KuwaError, match="seed 3"):
-        Gathering(folder, info_of(other, {}), False)
+
+
+@pytest.mark.parametrize(
+    ("change", "only", "words"),
+    [
+        ({"seed": 4}, False, "seed 3"), ({"duration": 9.0}, False, "--duration 4"),
+        ({"noise": load_noise("low")}, False, "another noise"),
+        ({}, True, "--only-success False"),
+    ],
+)  # fmt: skip
+def test_another_call_does_not_go_on_there(
+    tmp_path: Path, change: dict[str, Any], only: bool, words: str
+) -> None:
+    Gathering(tmp_path / "set", info_of(a_job(), {}), False).writer.close()
+    with pytest.raises(KuwaError, match=words):
+        Gathering(tmp_path / "set", info_of(replace(a_job(), **change), {}), only)
+    with Gathering(tmp_path / "set", info_of(a_job(), {}), False) as again:
+        assert again.next == 0
 
 
 def test_only_success_leaves_out_the_others(
@@ -118,6 +134,12 @@ def test_only_success_leaves_out_the_others(
             shutil.copytree(staged(recorded[2], number), staged(gathering.staging, number))
         assert gathering.take(2) == [0, 1] and gathering.left_out == [0, 1]
     assert not Dataset(tmp_path / "set").episodes
+    # An equal call does not record once more what has failed.
+    shutil.copytree(staged(recorded[2], 1), staged(gathering.staging, 1))
+    with Gathering(tmp_path / "set", recorded[1], True) as again:
+        assert list(again.todo(3)) == [2] and again.left_out == [0, 1]
+        # What an earlier call took and did not clear away is not kept for ever.
+        assert not any(again.staging.iterdir())
 
 
 @pytest.mark.parametrize("name", scenario_names())
@@ -129,7 +151,18 @@ def test_every_scenario_can_be_drawn_and_written_down(name: str) -> None:
         assert drawn == again
         text = json.dumps(plain(drawn.scenario), allow_nan=False)
         assert Scenario.model_validate(json.loads(text)) == drawn.scenario
-    assert draw(scenario, load_noise("human"), 0, 6) != drawn
+    # Who draws at all draws something else for another episode, or with another seed.
+    drawn = draw(scenario, load_noise("human"), 0, 5)
+    for seed, episode in ((0, 6), (1, 5)):
+        other = draw(scenario, load_noise("human"), seed, episode)
+        assert other.seed != drawn.seed and other.hands != drawn.hands
+        assert other.scenario.lead.condition != drawn.scenario.lead.condition
+
+
+def test_wear_beyond_what_can_be_simulated_is_refused_by_name() -> None:
+    noise = load_noise("human").model_copy(update={"wear_dead_band": (20.0, 20.0)})
+    with pytest.raises(NoiseError, match=r"dig_trench, made noisy.*wear_dead_band"):
+        draw(load_scenario("dig_trench"), noise, 0, 0)
 
 
 def test_noise_none_changes_nothing_but_the_seed() -> None:
@@ -159,6 +192,28 @@ def test_an_episode_that_says_no_scenario_needs_one(
         replay(Dataset(tmp_path / "set"), 0, scenario="haul_dump")
     with pytest.raises(ReplayError, match="-e 7"):
         replay(Dataset(tmp_path / "set"), 7)
+
+
+def test_frames_that_are_no_whole_number_of_ticks_are_not_replayed(
+    recorded: tuple[Job, DatasetInfo, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(staged(recorded[2], 0), tmp_path / "set")
+    info = tmp_path / "set" / layout.INFO
+    info.write_text(json.dumps({**json.loads(info.read_text()), "fps": 30}))
+    with pytest.raises(ReplayError, match=r"frames in a second are 30.*valid: 1, 2, 4"):
+        replay(Dataset(tmp_path / "set"), 0)
+
+
+def test_a_scenario_that_is_none_is_refused_by_name(
+    recorded: tuple[Job, DatasetInfo, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(staged(recorded[2], 0), tmp_path / "set")
+    path = tmp_path / "set" / Place(0).notes
+    notes = json.loads(path.read_text())
+    notes["simulation"]["scenario"]["duration_s"] = -1.0
+    path.write_text(json.dumps(notes))
+    with pytest.raises(ReplayError, match="episode 0: its scenario: duration_s"):
+        replay(Dataset(tmp_path / "set"), 0)
 
 
 def test_errors_of_hands_are_smooth_and_as_large_as_asked() -> None:

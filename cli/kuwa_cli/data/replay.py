@@ -13,7 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from kuwa_cli.demos.episode import code_fingerprint, fingerprint, observed, stacks_of
+from kuwa_cli.demos.episode import (
+    code_fingerprint,
+    fingerprint,
+    observed,
+    stacks_of,
+    ticks_per_frame,
+)
 from kuwa_hardware.gate import Gate
 from kuwa_machines.contracts import (
     Array,
@@ -24,6 +30,7 @@ from kuwa_machines.contracts import (
     Task,
     Trajectory,
 )
+from kuwa_machines.datafile import parse_data
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.control.controllers import make_controller
 from kuwa_policies.control.options import ControllerOptions
@@ -140,7 +147,8 @@ def replay(
     simulation = dict(notes.get("simulation") or {})
     told = scenario is None and bool(simulation)
     if told:
-        loaded = Scenario.model_validate(simulation["scenario"])
+        where = f"{dataset.folder}: episode {index}: its scenario"
+        loaded = parse_data(simulation.get("scenario"), where, Scenario, ReplayError)
     else:
         name = scenario or notes.get("scenario")
         if not name:
@@ -199,10 +207,15 @@ def _actions(dataset: Dataset, index: int, columns: dict[str, Any]) -> tuple[Arr
     """Return actions at control rate, ticks for a frame, tick of the first frame, and exactness.
 
     Where only the grid is there, each action is held until the next frame.
+
+    Raises:
+        ReplayError: a frame is no whole number of control ticks.
     """
     notes = dataset.episodes[index].notes
-    rate = round(1.0 / CONTROL_PERIOD)
-    every = max(round(rate / dataset.fps), 1)
+    try:
+        every = ticks_per_frame(dataset.fps, f"{dataset.folder}: frames in a second are")
+    except KuwaError as error:
+        raise ReplayError(str(error)) from None
     recorded = dataset.actions(index)
     if recorded is None:
         grid = np.asarray(columns[ACTION], np.float64)

@@ -96,8 +96,11 @@ class Result:
     missed: tuple[str, ...]
 
 
-def ticks_per_frame(fps: int) -> int:
+def ticks_per_frame(fps: int, who: str = "--fps") -> int:
     """Return how many control ticks a frame stands for.
+
+    Args:
+        fps: frames in a second. who: says so, for messages.
 
     Raises:
         KuwaError: no whole number.
@@ -105,7 +108,7 @@ def ticks_per_frame(fps: int) -> int:
     rate = round(1.0 / CONTROL_PERIOD)
     if fps < 1 or rate % fps:
         valid = ", ".join(str(n) for n in range(1, rate + 1) if rate % n == 0)
-        raise KuwaError(f"--fps {fps}: the control rate {rate} Hz is no multiple; valid: {valid}")
+        raise KuwaError(f"{who} {fps}: the control rate {rate} Hz is no multiple; valid: {valid}")
     return rate // fps
 
 
@@ -121,7 +124,8 @@ def info_of(job: Job, versions: Mapping[str, str]) -> DatasetInfo:
         "qd_max": spec.qd_max.tolist(), "control_period": CONTROL_PERIOD,
         "units": {"position": "rad", "velocity": "rad/s", "action": "fraction of qd_max"},
         "controller": job.controller, "scenario": job.scenario.name, "seed": job.seed,
-        "demo": {"noise": job.noise.model_dump(mode="json"), "scenario": plain(job.scenario)},
+        "demo": {"noise": job.noise.model_dump(mode="json"), "scenario": plain(job.scenario),
+                 "duration": job.duration},
         "versions": dict(versions),
     }  # fmt: skip
     return DatasetInfo.of_machine(

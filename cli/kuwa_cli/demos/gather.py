@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from kuwa_cli.demos.crew import staged
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.datasets import Dataset, DatasetError, DatasetInfo, DatasetWriter, layout
 from kuwa_policies.datasets.adopt import adopt
+from kuwa_policies.datasets.atomic import replace_file
 
 STAGING = ".demo"
 """Folder of finished episodes that wait for those before them."""
+
+LEFT_OUT = "meta/kuwa/left-out.json"
+"""Numbers of the episodes that failed and were left out, so that nobody records them again."""
+
+DEMO = {
+    "noise": "another noise", "scenario": "another state of the scenario",
+    "duration": "--duration {:g}", "only_success": "--only-success {}",
+}  # fmt: skip
+"""What equal calls have in common beside the name of the scenario, in words."""
 
 
 class Gathering:
@@ -30,16 +41,24 @@ class Gathering:
     def __init__(self, folder: Path, info: DatasetInfo, only_success: bool) -> None:
         self.folder, self._only = folder, only_success
         self.staging = folder / STAGING
-        self.left_out: list[int] = []
+        demo = {**info.kuwa.get("demo", {}), "only_success": only_success}
+        info = replace(info, kuwa={**info.kuwa, "demo": demo})
         if (folder / layout.INFO).exists():
             _check_same(folder, info)
         # A set that is begun in a folder must find it empty.
         self.writer = DatasetWriter(folder, info)
         try:
             demos = [_demo(episode.notes) for episode in Dataset(folder).episodes]
-            self.next = demos[-1] + 1 if demos else 0
+            self.left_out = _left_out(folder / LEFT_OUT)
+            """The numbers of those that failed, by this call and by earlier ones."""
+            self.next = max([*demos[-1:], *self.left_out[-1:]], default=-1) + 1
             """The number that comes next."""
             self.staging.mkdir(exist_ok=True)
+            for place in self.staging.glob("episode-*"):
+                # Taken by a call that ended before it had cleared the place.
+                number = place.name.partition("-")[2]
+                if number.isdigit() and int(number) < self.next:
+                    shutil.rmtree(place)
         except BaseException:
             self.writer.close()
             raise
@@ -63,6 +82,8 @@ class Gathering:
                 adopt(self.writer, one, 0)
             else:
                 self.left_out.append(number)
+                data = layout.json_bytes({"left_out": self.left_out})
+                replace_file(self.folder / LEFT_OUT, data, self.staging / "left-out.part")
             shutil.rmtree(place)
             self.next += 1
             taken.append(number)
@@ -90,13 +111,33 @@ def _demo(notes: dict[str, object]) -> int:
     return number
 
 
+def _left_out(path: Path) -> list[int]:
+    if not path.exists():
+        return []
+    numbers = layout.read_json(path).get("left_out")
+    if not isinstance(numbers, list) or not all(isinstance(each, int) for each in numbers):
+        raise KuwaError(f"{path}: expected the numbers of episodes that were left out")
+    return sorted(numbers)
+
+
 def _check_same(folder: Path, info: DatasetInfo) -> None:
     """Refuse to go on with what was recorded in another way."""
     there = layout.read_json(folder / layout.KUWA)
-    for key in ("scenario", "seed", "controller", "demo"):
-        if there.get(key) != info.kuwa.get(key):
-            what = "the noise or the scenario" if key == "demo" else f"{key} {there.get(key)!r}"
-            raise KuwaError(
-                f"{folder}: recorded with {what}, and now it is asked for otherwise; give the "
-                "same, or another --out"
-            )
+    differ = [
+        f"{key} {there.get(key)!r}"
+        for key in ("scenario", "seed", "controller")
+        if there.get(key) != info.kuwa.get(key)
+    ]
+    before, now = there.get("demo"), info.kuwa["demo"]
+    if not isinstance(before, dict):
+        differ.append("something else than kuwa demo")
+    else:
+        for key, words in DEMO.items():
+            # What earlier sets do not say is not known.
+            if key in before and before[key] != now.get(key):
+                differ.append(words.format(before[key]))
+    if differ:
+        raise KuwaError(
+            f"{folder}: recorded with {differ[0]}, and now it is asked for otherwise; give the "
+            "same, or another --out"
+        )

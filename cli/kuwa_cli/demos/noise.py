@@ -105,6 +105,9 @@ def draw(scenario: Scenario, noise: Noise, seed: int, episode: int) -> Drawn:
     """Return what episode ``episode`` of a seed is like.
 
     The lead machine's condition is worn beyond what the scenario has; the others stay as they are.
+
+    Raises:
+        NoiseError: scenario and noise together are beyond what can be simulated.
     """
     rng = np.random.default_rng([STREAM, seed, episode])
     world = int(rng.integers(2**31))
@@ -133,7 +136,8 @@ def draw(scenario: Scenario, noise: Noise, seed: int, episode: int) -> Drawn:
         update={"machines": stations, "randomise": change.model_copy(update=ground)}
     )
     # Numbers were drawn within the bounds of a level, but a scenario adds its own: check the sum.
-    checked = Scenario.model_validate(plain(varied))
+    where = f"{scenario.name}, made noisy as episode {episode} of seed {seed}"
+    checked = parse_data(plain(varied), where, Scenario, NoiseError)
     told = {name: round(value, 6) for name, value in worn.items()}
     return Drawn(checked, world, hands, {**told, **ground, "hands": asdict(hands)})
 
