@@ -133,18 +133,17 @@ def resident() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def measure_hours() -> Iterator[Figure]:
-    """Run each spiking controller for an hour."""
-    for name in NAMES:
-        done = hours(name)
-        head = f"excavator.hours.{name}"
-        yield Figure(f"{head}.minutes_5_to_15", done.early, "m")
-        yield Figure(f"{head}.minutes_50_to_60", done.late, "m")
-        yield Figure(f"{head}.late_over_early", done.late / done.early, "1", "<= 1.1")
-        yield Figure(f"{head}.peak_after_minute_15", done.peak, "m")
-        yield Figure(f"{head}.largest_weight", done.weight, "1", "<= 1")
-        yield Figure(f"{head}.weights_norm", float(done.norms[-1]), "1")
-        yield Figure(f"{head}.weights_norm_most", float(done.norms.max()), "1")
-        yield Figure(f"{head}.memory_growth", done.memory, "MB", "<= 5")
-        yield Figure(f"{head}.mean_rate", done.rate, "Hz", "<= 20")
-        yield Figure(f"{head}.restored", float(done.restored), "1", "== 1")
+def measure_hour(name: str) -> Iterator[Figure]:
+    """Run one of the spiking controllers for an hour."""
+    done = hours(name)
+    head = f"excavator.hours.{name}"
+    yield Figure(f"{head}.minutes_5_to_15", done.early, "m")
+    yield Figure(f"{head}.minutes_50_to_60", done.late, "m")
+    yield Figure(f"{head}.late_over_early", done.late / done.early, "1", "<= 1.1")
+    yield Figure(f"{head}.peak_after_minute_15", done.peak, "m")
+    yield Figure(f"{head}.largest_weight", done.weight, "1", "<= 1")
+    yield Figure(f"{head}.weights_norm", float(done.norms[-1]), "1")
+    yield Figure(f"{head}.weights_norm_most", float(done.norms.max()), "1")
+    yield Figure(f"{head}.memory_growth", done.memory, "MB", "<= 5")
+    yield Figure(f"{head}.mean_rate", done.rate, "Hz", "<= 20")
+    yield Figure(f"{head}.restored", float(done.restored), "1", "== 1")

@@ -199,16 +199,16 @@ def _wait_for_cameras(episodes: Episodes) -> None:
 
 
 def control_delays(folder: Path, seconds: float) -> Iterator[tuple[str, float, str, str]]:
-    """Yield figures of control's ticks without and with a recorder of three cameras."""
+    """Yield figures of control's ticks beside three cameras, without and with their recorder."""
     domain = int(os.environ.get("ROS_DOMAIN_ID") or 0)
     with _stack(folder), _driven():
         watch = Watch()
-        time.sleep(SETTLE)
-        before = watch.intervals(seconds)
         spec = recorder(MACHINE, str(folder / "out"), f"/{MACHINE}", task="bench", fps=int(RATE))
         with _cameras():
             episodes = Episodes(MACHINE, domain)
             _wait_for_cameras(episodes)
+            time.sleep(SETTLE)
+            before = watch.intervals(seconds)
             processes = Processes((spec,), folder / "logs")
             processes.start()
             time.sleep(SETTLE)

@@ -8,7 +8,7 @@ Every method runs on each trial of the arm, tuned with the same budget on other 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -17,8 +17,5 @@ from _arm_figures import measure_arm, measure_step
 
 from kuwa_cli.figure import Figure
 
-
-def measure() -> Iterator[Figure]:
-    """Time a step while the computer is cool, then run the arm."""
-    yield from measure_step()
-    yield from measure_arm()
+PARTS: dict[str, Callable[[], Iterator[Figure]]] = {"step": measure_step, "arm": measure_arm}
+"""A step is timed while the computer is cool."""

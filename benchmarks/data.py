@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -36,16 +36,20 @@ SCENARIOS = {
 """Of the clean episodes, with their noise."""
 
 
-def measure() -> Iterator[Figure]:
-    """Record, replay, spoil, examine."""
-    with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary)
-        yield from recorded(root)
-        yield from examined(root)
-
-
-def recorded(root: Path) -> Iterator[Figure]:
+def demo() -> Iterator[Figure]:
     """Demonstrations of the trench with human noise: how fast, how large, and replayed."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _recorded(Path(folder))
+
+
+def doctor() -> Iterator[Figure]:
+    """False alarms on clean episodes, and defects that are found."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _clean(Path(folder))
+        yield from _spoilt(Path(folder))
+
+
+def _recorded(root: Path) -> Iterator[Figure]:
     began = time.monotonic()
     demos = _demo(root / "trench", "dig_trench", EPISODES, "human")
     minutes = (time.monotonic() - began) / 60
@@ -61,8 +65,7 @@ def recorded(root: Path) -> Iterator[Figure]:
     yield Figure("data.replay.identical", same / len(results), "1", "== 1")
 
 
-def examined(root: Path) -> Iterator[Figure]:
-    """False alarms on clean episodes, and defects that are found."""
+def _clean(root: Path) -> Iterator[Figure]:
     alarms = episodes = 0
     took = 0.0
     each = -(-CLEAN // len(SCENARIOS))
@@ -78,6 +81,9 @@ def examined(root: Path) -> Iterator[Figure]:
     yield Figure("data.doctor.clean_episodes", episodes, "1", f">= {CLEAN}")
     yield Figure("data.doctor.false_alarms", alarms, "1", "== 0")
     yield Figure("data.doctor.time", took / episodes, "s")
+
+
+def _spoilt(root: Path) -> Iterator[Figure]:
     pictures = _demo(
         root / "pictures", "dig_trench", 2, "human", f"--duration={SECONDS}", "--cameras"
     )
@@ -106,3 +112,6 @@ def _demo(folder: Path, scenario: str, count: int, noise: str, *more: str) -> Da
     if done.returncode not in (0, 3):
         raise RuntimeError(f"{' '.join(command[2:])}: {done.stderr[-2000:]}")
     return Dataset(folder)
+
+
+PARTS: dict[str, Callable[[], Iterator[Figure]]] = {"demo": demo, "doctor": doctor}

@@ -7,18 +7,18 @@ learns runs as it is shipped.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from _excavator_figures import measure_excavator
-from _excavator_hours import measure_hours
+from _excavator_hours import NAMES, measure_hour
 
 from kuwa_cli.figure import Figure
 
-
-def measure() -> Iterator[Figure]:
-    """Run all controllers on all machines, then the spiking ones for an hour."""
-    yield from measure_excavator()
-    yield from measure_hours()
+PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "tip": measure_excavator,
+    **{f"hour_{name}": partial(measure_hour, name) for name in NAMES},
+}

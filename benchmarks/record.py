@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -67,27 +67,31 @@ class LeRobot:
         return same
 
 
-def measure() -> Iterator[Figure]:
-    """Measure recording."""
-    yield from _faults()
+def crash() -> Iterator[Figure]:
+    """What an open recording loses when its recorder is killed."""
     with tempfile.TemporaryDirectory() as folder:
         losses = killed_bags(Path(folder), KILLS)
     yield Figure("record.crash_loss", max(losses), "s", "<= 0.25", LOSES)
+    yield Figure("record.crash_loss.kills", len(losses), "1")
+
+
+def control() -> Iterator[Figure]:
+    """How late control is beside a recorder of three cameras."""
     with tempfile.TemporaryDirectory() as folder:
         for name, value, unit, goal in control_delays(Path(folder), SECONDS):
             peer = STALLS if name.endswith("p999") else None
             yield Figure(f"record.{name}", value, unit, goal, peer)
-    yield Figure("record.bag_rate", _rate(), "1/s", ">= 15000")
 
 
-def _faults() -> Iterator[Figure]:
+def faults() -> Iterator[Figure]:
+    """Saved episodes that load after faults."""
     python = os.environ.get("KUWA_PEERS_LEROBOT")
     saved = loaded = agreed = asked = 0
     peer: AbstractContextManager[LeRobot | None] = LeRobot(python) if python else nullcontext()
-    with tempfile.TemporaryDirectory() as folder, Faults(Path(folder)) as faults, peer as lerobot:
+    with tempfile.TemporaryDirectory() as folder, Faults(Path(folder)) as hurt, peer as lerobot:
         for number in range(FAULTS):
             kind, seed = KINDS[number % len(KINDS)], number // len(KINDS)
-            with faults.one(kind, seed) as left:
+            with hurt.one(kind, seed) as left:
                 saved, loaded = saved + left.saved, loaded + left.loaded
                 for problem in left.problems:
                     print(f"  {kind} {seed}: {problem}", file=sys.stderr)
@@ -103,6 +107,11 @@ def _faults() -> Iterator[Figure]:
     if python:
         share = 100.0 * agreed / max(asked, 1)
         yield Figure("record.lerobot_loads_after_fault", share, "%", "== 100", LOADS)
+
+
+def rate() -> Iterator[Figure]:
+    """Messages a second into a bag."""
+    yield Figure("record.bag_rate", _rate(), "1/s", ">= 15000")
 
 
 def _rate() -> float:
@@ -121,3 +130,8 @@ def _rate() -> float:
             bag.close()
             rates.append(20_000 / (time.perf_counter() - began))
     return float(np.median(rates))
+
+
+PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
+    part.__name__: part for part in (faults, crash, control, rate)
+}

@@ -1,8 +1,7 @@
 """Safety: reaction times, limits under attack, fuzzing, guards, buses, preflight.
 
 How long and how often is set by KUWA_SAFETY_RUNS (100: faults of each kind), KUWA_SAFETY_COMMANDS
-(1000000), KUWA_SAFETY_FUZZ (3600: seconds of fuzzing, shared by topics, files and frames) and
-KUWA_SAFETY_PARTS (all: names of the functions below, with commas between).
+(1000000) and KUWA_SAFETY_FUZZ (3600: seconds of fuzzing, shared by topics, files and frames).
 """
 
 from __future__ import annotations
@@ -126,10 +125,3 @@ def guards() -> Iterator[Figure]:
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     part.__name__: part for part in (reactions, bus, limits, preflight, guards, fuzzing)
 }
-
-
-def measure() -> Iterator[Figure]:
-    """Measure all parts, or those that were asked for."""
-    asked = os.environ.get("KUWA_SAFETY_PARTS", "")
-    for name in asked.split(",") if asked else PARTS:
-        yield from PARTS[name]()

@@ -9,8 +9,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from kuwa_cli.outcome import computer, versions
+from kuwa_cli.outcome import computer, processor_time, versions
 from kuwa_machines.errors import KuwaError
+from kuwa_policies.datasets.atomic import replace_file
 
 COMPARE = {
     "<=": lambda value, goal: value <= goal,
@@ -56,18 +57,55 @@ class Figure:
         return values | {"holds": self.holds, "peer": peer, "command": command, "machine": machine}
 
 
-def save(folder: Path, name: str, command: str, lines: list[dict[str, Any]]) -> Path:
-    """Write the figures of one benchmark with what they ran on."""
+class Run:
+    """One run of a benchmark or of a part of it; a context manager.
+
+    Args:
+        command: that measures the same again.
+    """
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+        self.figures: list[Figure] = []
+        self.stolen = 0.0
+        """Share of the processors' time that the host of this computer gave to others."""
+
+    def __enter__(self) -> Run:
+        self._before = processor_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        stolen, total = (b - a for a, b in zip(self._before, processor_time(), strict=True))
+        self.stolen = stolen / total if total > 0.0 else 0.0
+
+    def line(self, figure: Figure) -> dict[str, Any]:
+        """Return a figure as it is printed and saved."""
+        return figure.line(self.command)
+
+    def origin(self) -> dict[str, Any]:
+        """Return when and where it was, as it is saved."""
+        return {
+            "date": date.today().isoformat(), "computer": computer(), "versions": versions(),
+            "stolen": round(self.stolen, 4),
+        }  # fmt: skip
+
+
+def save(folder: Path, name: str, run: Run, whole: bool = True) -> Path:
+    """Write the figures of a run with where they come from.
+
+    Args:
+        name: of the benchmark. whole: what other parts' runs have saved is not kept.
+    """
     path = folder / f"{name}.json"
+    kept = {"runs": {}, "figures": []} if whole or not path.exists() else load(path)
+    others = [row for row in kept["figures"] if row["command"] != run.command]
     values = {
         "benchmark": name,
-        "date": date.today().isoformat(),
-        "command": command,
-        "computer": computer(),
-        "versions": versions(),
-        "figures": lines,
+        "runs": {**kept["runs"], run.command: run.origin()},
+        "figures": [*others, *map(run.line, run.figures)],
     }
-    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    replace_file(path, text.encode(), path.with_suffix(".part"))
     return path
 
 
