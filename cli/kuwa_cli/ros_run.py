@@ -29,6 +29,7 @@ from kuwa_cli.window import Window
 from kuwa_hardware.canbus import GROUP, PORT
 from kuwa_machines.contracts import Mode
 from kuwa_machines.errors import KuwaError
+from kuwa_machines.secretfile import new_secret
 from kuwa_sim.plant import CONTROL_PERIOD
 
 START_TIMEOUT = 90.0
@@ -115,9 +116,7 @@ def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: Live
 def _fresh_key(path: Path) -> Path:
     """Write a new key that nobody else may read."""
     path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
+    new_secret(path, secrets.token_hex(32))
     return path
 
 

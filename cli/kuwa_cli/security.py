@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ import typer
 from rich.console import Console
 
 from kuwa_machines.errors import KuwaError
+from kuwa_machines.secretfile import new_secret
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 KEY_BYTES = 32
@@ -29,15 +29,13 @@ def key(path: Path = typer.Argument(..., help="New file for the key.")) -> None:
     The file is readable by its owner only. An existing file is never overwritten.
     """
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        new_secret(path, secrets.token_hex(KEY_BYTES))
     except FileExistsError:
         raise SecurityError(
             f"{path}: there is a file already; a key is never overwritten"
         ) from None
     except OSError as error:
         raise SecurityError(f"{path}: cannot be made: {error.strerror}") from None
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_hex(KEY_BYTES) + "\n")
     print(f"{path}: a new key of {8 * KEY_BYTES} bits. Give it to the stack by --key {path}")
 
 

@@ -23,6 +23,7 @@ from kuwa_cli.statefolder import given_files, state_folder
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.loader import load_machine
 from kuwa_machines.operator import pattern_of
+from kuwa_teleop.access import check_host
 
 PAGE = 60.0
 """The page must be there within this; compiling kernels for the first time takes most [s]."""
@@ -67,6 +68,7 @@ def command(
         certificate=certificate, certificate_key=certificate_key, key=key, zones=zones,
         preflight=preflight,
     )  # fmt: skip
+    check_host(host, files["certificate"])
     console: dict[str, Any] = {
         "pattern": pattern, "joystick": joystick, "host": host, "port": port, "scene": scene,
         "picture_timeout": float(picture_timeout), "certificate": files["certificate"],

@@ -22,7 +22,7 @@ from kuwa_teleop.access import MOST_WRONG, WINDOW, Access, AccessError, Bucket
 from kuwa_teleop.desk import JOYSTICK, Desk
 from kuwa_teleop.scene import Scene
 from kuwa_teleop.sealed import CLIENT
-from kuwa_teleop.server import Server, ServerError
+from kuwa_teleop.server import Server
 
 pytestmark = pytest.mark.ros
 SPEC = load_machine("zx200")
@@ -227,7 +227,7 @@ def test_a_bucket_lets_bursts_pass_and_no_more_than_its_rate() -> None:
 
 
 def test_no_other_host_without_a_certificate() -> None:
-    with pytest.raises(ServerError, match="certificate"):
+    with pytest.raises(AccessError, match="certificate"):
         Server(desk(), host="0.0.0.0")
 
 
@@ -245,7 +245,8 @@ def test_the_scene_listens_nowhere_and_hears_nothing(monkeypatch: pytest.MonkeyP
         scene.ground(ground)
         scene.task(Task("dig_trench", 2.0, 0.0, length=2.0, width=1.0))
         scene.pose(SPEC.home, np.zeros(3), np.array([1.0, 0, 0, 0]))
-        server = Server(desk(), scene_socket=scene.viser.socket, scene_page=CLIENT)
+        server = Server(desk())
+        server.show(scene.viser.socket, CLIENT)
         assert listening() - before == {server.access.port}
         session = server.access.open(0.0, server.access.token)
         assert not isinstance(session, str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kuwa_hardware.envelope import Envelope, KeyFileError, command_bytes, load_key, mode_bytes
+from kuwa_hardware.envelope import (
+    Envelope,
+    KeyFileError,
+    _check_key_file,
+    command_bytes,
+    load_key,
+    mode_bytes,
+)
 from kuwa_machines.contracts import CommandKind, JointCommand
 
 KEY = bytes(range(32))
@@ -48,6 +56,7 @@ def test_what_is_sealed_is_proved(command: JointCommand) -> None:
     assert envelope.check(sealed) == ""
     assert identity(sealed) == identity(command)
     assert "wrong" in Envelope(KEY[::-1]).check(sealed)
+    assert "no code" in envelope.check(command)
 
 
 @given(commands, commands)
@@ -105,6 +114,20 @@ def test_a_mode_request_is_proved_or_not() -> None:
     assert "wrong" in envelope.check_mode("armed", "Ada", 10.0, 4, mac)
     # Letters may not move from one text into the other.
     assert "wrong" in envelope.check_mode("arme", "dAda", 10.0, 3, mac)
+
+
+def test_a_short_key_seals_nothing() -> None:
+    with pytest.raises(KeyFileError, match="31 bytes"):
+        Envelope(KEY[:31])
+
+
+def test_a_key_of_another_user_is_not_taken(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.touch(0o600)
+    about = list(path.stat())
+    about[stat.ST_UID] = os.geteuid() + 4711
+    with pytest.raises(KeyFileError, match="belongs to user"):
+        _check_key_file(path, os.stat_result(about), "")
 
 
 def test_a_key_file_is_read_by_its_owner_alone(tmp_path: Path) -> None:

@@ -70,6 +70,22 @@ def test_any_content_counts_as_stopped(tmp_path: Path, content: bytes) -> None:
     assert Latch(path).code == "latch_unreadable"
 
 
+def test_a_changed_reason_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "latch"
+    Latch(path).set("button")
+    path.write_bytes(path.read_bytes().replace(b"button", b"buttom"))
+    assert Latch(path).code == "latch_unreadable"
+
+
+def test_a_stop_is_not_released_where_the_next_could_not_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "latch"
+    latch = Latch(path)
+    latch.set("button")
+    (tmp_path / ".latch.probe.tmp").mkdir()
+    assert "cannot be written" in latch.clear()
+    assert path.exists()
+
+
 def test_a_place_that_cannot_be_written_counts_as_stopped_until_it_can(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "latch"
     latch = Latch(path)

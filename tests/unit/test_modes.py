@@ -64,6 +64,29 @@ def test_every_stop_demand_must_be_withdrawn() -> None:
     assert "supervisor" in modes.request(Mode.READY, "Ada")[1]
 
 
+def test_a_stop_asked_for_as_a_mode_tells_who_and_the_first_reason_stays() -> None:
+    modes = in_mode(Mode.AUTO)
+    assert modes.request(Mode.STOPPED, "Ada") == (True, "stopped by Ada")
+    modes = in_mode(Mode.AUTO)
+    modes.stop("button", "it was pushed")
+    assert modes.why == "stopped by button: it was pushed"
+    assert modes.request(Mode.STOPPED, "Ada") == (True, modes.why)
+
+
+def test_the_mode_in_force_is_granted_and_its_reason_stays() -> None:
+    modes = in_mode(Mode.ARMED)
+    granted, why = modes.request(Mode.ARMED, "Bob")
+    assert granted and "already" in why
+    assert modes.why.startswith("person asked")
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_falling_back_never_arms_what_was_at_rest(mode: Mode) -> None:
+    modes = in_mode(mode)
+    modes.fall_back("the deadman was let go")
+    assert modes.mode is (Mode.ARMED if mode in (Mode.TELEOP, Mode.AUTO) else mode)
+
+
 def test_an_unknown_mode_names_the_valid_ones() -> None:
     granted, why = ModeMachine().request("reddy", "Ada")
     assert not granted

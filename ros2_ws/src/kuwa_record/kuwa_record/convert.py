@@ -25,11 +25,12 @@ from kuwa_policies.datasets import DatasetInfo, DatasetWriter
 from kuwa_policies.datasets import features as f
 from kuwa_policies.datasets.grid import Grid
 from kuwa_record.bagfile import Channel
-from kuwa_record.feed import Feed, camera_of, picture_of
+from kuwa_record.feed import Feed, camera_of
 from kuwa_record.recover import Salvage, salvaged
 from kuwa_record.session import label_of
 from kuwa_ros import topics
 from kuwa_ros.conversions import seconds
+from kuwa_ros.world import image_from
 
 COMPRESSED: Final = "/compressed"
 RECORDING: Final = "recording"
@@ -268,7 +269,7 @@ def _info(
             if local.endswith(COMPRESSED):
                 width, height = Image.open(io.BytesIO(bytes(message.data))).size
             else:
-                height, width = picture_of(message).shape[:2]
+                height, width = image_from(message).shape[:2]
             cameras[camera] = (height // 2 * 2, width // 2 * 2)
     if topics.JOINT_STATES.name not in seen:
         raise ConvertError(

@@ -21,12 +21,9 @@ from kuwa_ros.conversions import (
     numbers,
     seconds,
 )
+from kuwa_ros.world import image_from
 
 CAMERA: Final = topics.CAMERA.name.partition("<name>")
-CHANNELS: Final = {"rgb8": (3, (0, 1, 2)), "bgr8": (3, (2, 1, 0)), "rgba8": (4, (0, 1, 2)),
-                   "bgra8": (4, (2, 1, 0)), "mono8": (1, (0, 0, 0))}  # fmt: skip
-MAX_PIXELS: Final = 50_000_000
-"""A larger picture is refused."""
 
 
 def camera_of(topic: str) -> str:
@@ -36,22 +33,10 @@ def camera_of(topic: str) -> str:
     return name if topic == f"{head}{name}{tail}" and "/" not in name else ""
 
 
-def picture_of(msg: Any) -> NDArray[np.uint8]:
-    """Return an Image as RGB with even sides, shape (height, width, 3).
-
-    Raises:
-        CommandError: its encoding is not known, or its data are not as long as it says.
-    """
-    if msg.encoding not in CHANNELS:
-        raise CommandError(f"image {msg.encoding[:20]!r}; valid: {', '.join(CHANNELS)}")
-    count, order = CHANNELS[msg.encoding]
-    height, width, step = int(msg.height), int(msg.width), int(msg.step)
-    data = np.frombuffer(msg.data, np.uint8)
-    if height * width > MAX_PIXELS or step < width * count or len(data) < height * step:
-        raise CommandError(f"image of {width} × {height} with {len(data)} bytes of {step} a row")
-    rows = data[: height * step].reshape(height, step)[:, : width * count]
-    image = rows.reshape(height, width, count)[: height - height % 2, : width - width % 2]
-    return np.ascontiguousarray(image if order == (0, 1, 2) and count == 3 else image[:, :, order])
+def even(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture with even sides, as encoders of videos want them; at most a row less."""
+    height, width = picture.shape[:2]
+    return np.ascontiguousarray(picture[: height - height % 2, : width - width % 2])
 
 
 class Feed:
@@ -93,7 +78,7 @@ class Feed:
         try:
             camera = camera_of(topic)
             if camera:
-                self.grid.image(camera, seconds(msg.header.stamp), picture_of(msg))
+                self.grid.image(camera, seconds(msg.header.stamp), even(image_from(msg)))
             elif topic in self._by_topic:
                 self._by_topic[topic](self.grid, receipt, msg)
         except (CommandError, DatasetError) as error:

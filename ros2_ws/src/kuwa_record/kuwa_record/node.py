@@ -26,7 +26,7 @@ from kuwa_policies.datasets.atomic import make_folder
 from kuwa_record.bagfile import Bag
 from kuwa_record.bagging import Bagging
 from kuwa_record.disk import Disk
-from kuwa_record.feed import Feed, camera_of, picture_of
+from kuwa_record.feed import Feed, camera_of, even
 from kuwa_record.pictures import Pictures
 from kuwa_record.session import Session
 from kuwa_record.taps import Taken, Taps
@@ -34,6 +34,7 @@ from kuwa_ros import topics
 from kuwa_ros.conversions import time_msg
 from kuwa_ros.main import run
 from kuwa_ros.parameters import ParameterError, declare, parameter, read
+from kuwa_ros.world import image_from
 
 LOOK: Final = 0.02
 """Between two looks at what has arrived [s]."""
@@ -236,7 +237,7 @@ class RecordNode(Node):
             if camera and tap.newest is None:
                 raise ParameterError(f"camera {camera} is there, but no picture of it has come")
             if camera and tap.newest is not None and now - 1e-9 * tap.newest.log < YOUNG:
-                image = picture_of(deserialize_message(tap.newest.data, tap.message))
+                image = even(image_from(deserialize_message(tap.newest.data, tap.message)))
                 cameras[camera] = (image.shape[0], image.shape[1])
         if not self._heard(topics.JOINT_STATES):
             raise ParameterError(f"no joint states heard in {self.get_namespace()}")

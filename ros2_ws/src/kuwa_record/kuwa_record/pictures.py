@@ -13,9 +13,9 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage
 
 from kuwa_record.bagfile import Channel
-from kuwa_record.feed import picture_of
 from kuwa_record.schemas import definition
 from kuwa_record.taps import Taken
+from kuwa_ros.world import image_from
 
 QUALITY: Final = 90
 MOST: Final = 128 * 2**20
@@ -80,7 +80,7 @@ class Pictures:
     def _compress(self, taken: Taken) -> None:
         message = deserialize_message(taken.data, taken.tap.message)
         sink = io.BytesIO()
-        Image.fromarray(picture_of(message)).save(sink, "JPEG", quality=QUALITY)
+        Image.fromarray(image_from(message)).save(sink, "JPEG", quality=QUALITY)
         packed = CompressedImage(header=message.header, format="rgb8; jpeg compressed bgr8")
         packed.data = sink.getvalue()
         name = taken.tap.channel.topic

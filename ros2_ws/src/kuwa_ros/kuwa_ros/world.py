@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from geometry_msgs.msg import WrenchStamped
@@ -22,6 +22,11 @@ FAR = 1e7
 """No place on Earth is farther from a site's origin, and nothing moves as fast [m, m/s]."""
 MAX_CELLS = 4_000_000
 """A larger height map is refused."""
+CHANNELS: Final = {"rgb8": (3, (0, 1, 2)), "bgr8": (3, (2, 1, 0)), "rgba8": (4, (0, 1, 2)),
+                   "bgra8": (4, (2, 1, 0)), "mono8": (1, (0, 0, 0))}  # fmt: skip
+"""By encoding, bytes of a pixel and where its red, green and blue are."""
+MAX_PIXELS: Final = 50_000_000
+"""A larger picture is refused."""
 
 
 def odometry_msg(state: c.MachineState) -> Odometry:
@@ -126,17 +131,21 @@ def image_msg(picture: NDArray[np.uint8], stamp: float, camera: str) -> Image:
 
 
 def image_from(msg: Image) -> NDArray[np.uint8]:
-    """Return the picture of a message, shape (height, width, 3).
+    """Return the picture of a message as RGB, shape (height, width, 3).
 
     Raises:
-        CommandError: another encoding, or the wrong count of bytes.
+        CommandError: its encoding is not known, or its data are not as long as it says.
     """
-    if msg.encoding != "rgb8" or len(msg.data) != 3 * msg.width * msg.height:
-        raise CommandError(
-            f"picture of {msg.width}×{msg.height} {msg.encoding!r} with {len(msg.data)} bytes; "
-            "expected 'rgb8' with 3 bytes a pixel"
-        )
-    return np.frombuffer(msg.data, np.uint8).reshape(msg.height, msg.width, 3)
+    if msg.encoding not in CHANNELS:
+        raise CommandError(f"image {msg.encoding[:20]!r}; valid: {', '.join(CHANNELS)}")
+    count, order = CHANNELS[msg.encoding]
+    height, width, step = int(msg.height), int(msg.width), int(msg.step)
+    data = np.frombuffer(msg.data, np.uint8)
+    if height * width > MAX_PIXELS or step < width * count or len(data) < height * step:
+        raise CommandError(f"image of {width} × {height} with {len(data)} bytes of {step} a row")
+    rows = data[: height * step].reshape(height, step)[:, : width * count]
+    image = rows.reshape(height, width, count)
+    return image if order == (0, 1, 2) and count == 3 else image[:, :, order]
 
 
 def truth_msg(truth: c.GroundTruth, stamp: float) -> GroundTruth:

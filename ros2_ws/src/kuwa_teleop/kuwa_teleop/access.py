@@ -28,7 +28,23 @@ KEY_PREFIX: Final = "key."
 
 
 class AccessError(KuwaError):
-    """The token would keep nobody out."""
+    """Token or host would keep nobody out."""
+
+
+def check_host(host: str, certificate: str) -> None:
+    """Refuse a host that others can reach, unless what they read is encrypted.
+
+    Args:
+        certificate: file; empty: none.
+
+    Raises:
+        AccessError: saying what would be right.
+    """
+    if host not in LOOPBACK and not certificate:
+        raise AccessError(
+            f"host {host}: others could read the token and the levers on the network; give a "
+            "certificate, or stay on 127.0.0.1 and tunnel: ssh -L 8765:127.0.0.1:8765 COMPUTER"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from std_msgs.msg import Bool
 
-from kuwa_hardware.operator.core import Wish
 from kuwa_hardware.operator.layouts import Layout, layout
 from kuwa_hardware.operator.shaping import Shaping
 from kuwa_machines.contracts import CommandKind, JointCommand
 from kuwa_machines.operator import load_operator, pattern_of
 from kuwa_machines.overlay import load_machine_as
+from kuwa_machines.secretfile import new_secret
 from kuwa_ros import topics
 from kuwa_ros.conversions import command_msg
 from kuwa_ros.lifecycle import KuwaNode
@@ -29,6 +29,7 @@ from kuwa_ros.main import run
 from kuwa_ros.sealing import envelope_of, mode_request
 from kuwa_teleop.desk import Asked, Desk
 from kuwa_teleop.news import News
+from kuwa_teleop.painter import Painter
 from kuwa_teleop.parameters import TeleopParameters
 from kuwa_teleop.resetting import ROBOT, reset
 from kuwa_teleop.server import Server
@@ -38,7 +39,6 @@ PERIOD = 0.02
 FASTEST = 0.008
 """But not more often than this [s]."""
 DEADMAN_PERIOD = 0.05
-VIEW_PERIOD, GROUND_PERIOD, PICTURE_PERIOD = 0.05, 0.5, 0.2
 ASK_AGAIN = 0.3
 """A mode that was not granted is asked for again after this [s]."""
 RIPE = 0.03
@@ -76,10 +76,11 @@ class InputLoop(Loop):
 
 
 class TeleopNode(KuwaNode[TeleopParameters]):
-    """Adapter between the desk, the page, the scene and ROS."""
+    """Adapter between the desk, the page and ROS."""
 
     server: Server | None = None
     desk: Desk | None = None
+    _painter: Painter | None = None
 
     def __init__(self) -> None:
         super().__init__("teleop", TeleopParameters)
@@ -110,25 +111,29 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         self._sequence = time.monotonic_ns() // 1_000_000
         self._held, self._held_at, self._held_since = False, -np.inf, -np.inf
         self._refusals = 0
-        self._asked_at, self._due = -np.inf, dict.fromkeys(("ground", "pic"), 0.0)
+        self._asked_at = -np.inf
         self._stopped_at = -np.inf
         self._demanding = False
-        self._scene: Any = None
         if p.page:
             self._open_page()
 
     def _open_page(self) -> None:
         p, desk = self.p, self.desk
         assert desk is not None
-        # The scene comes later, beside it: what draws takes seconds to load.
         self.server = Server(
             desk, p.host, p.port, p.token, certificate=p.certificate,
             certificate_key=p.certificate_key, names=p.names,
         )  # fmt: skip
         file = Path(p.url_file) if p.url_file else _state_file(p.machine)
-        _write_secret(file, self.server.url)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        file.unlink(missing_ok=True)
+        new_secret(file, self.server.url)
         # Not the address itself: logs are read by more people than those who may drive.
         self.get_logger().info(f"the page's address, with its token, is in {file}")
+        self._painter = Painter(
+            desk, self._news, self.server, self._spec, self._note,
+            lambda error: self.complain("page", error),
+        )  # fmt: skip
 
     def _client(self, contract: tuple[str, Any]) -> Any:
         client = self.create_client(contract[1], contract[0])
@@ -143,17 +148,15 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         self.desk.asked.clear()
         self.desk.core.lose("the console was not active")
         self.desk.active = True
-        self._scene_wanted = self.p.page and self.p.scene
-        self._drawer = threading.Thread(target=self._draw, name="page", daemon=True)
-        self._drawing = True
-        self._drawer.start()
+        if self._painter is not None:
+            self._painter.start(self.p.scene)
         return loop
 
     def deactivate(self) -> None:
         if self.desk is not None:
             self.desk.active = False
-        self._drawing = False
-        self._drawer.join(2.0)
+        if self._painter is not None:
+            self._painter.stop()
         if self.context.ok():
             # The last word is neutral; who reads it late finds it too old anyway.
             self._publish(np.zeros(len(self._names)))
@@ -163,10 +166,9 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         if self.server is not None:
             self.server.close()
             self.server = None
-        scene = getattr(self, "_scene", None)
-        if scene is not None:
-            scene.close()
-            self._scene = None
+        if self._painter is not None:
+            self._painter.close()
+            self._painter = None
 
     def report(self) -> dict[str, object]:
         if self.desk is None:
@@ -183,7 +185,8 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         mode = self._news.look(now)
         desk.recording = self._news.recording
         wish, wanted = desk.step(now, mode)
-        self._wish = wish
+        if self._painter is not None:
+            self._painter.wish = wish
         self._publish(wish.values)
         if wish.held and not self._held:
             self._held_since = now
@@ -278,78 +281,11 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         log = self.get_logger()
         log.info(text) if good else log.warning(text)
 
-    # The page --------------------------------------------------------------------------------
-
-    def _draw(self) -> None:
-        """Send views, pictures and the scene, in a thread beside the one of the sticks."""
-        if self._scene_wanted and self._scene is None:
-            threading.Thread(target=self._make_scene, name="scene", daemon=True).start()
-        while self._drawing:
-            now = time.monotonic()
-            try:
-                self._tell(now)
-            except Exception as error:
-                self.complain("page", error)
-            time.sleep(max(VIEW_PERIOD - (time.monotonic() - now), 0.005))
-
-    def _make_scene(self) -> None:
-        from kuwa_teleop.scene import Scene
-        from kuwa_teleop.sealed import CLIENT
-
-        try:
-            scene = Scene(self._spec)
-        except Exception as error:
-            self._note(f"no view in three dimensions: {error}", False)
-            return
-        if self.server is None or self.desk is None or not self._drawing:
-            scene.close()
-            return
-        self.server.show(scene.viser.socket, CLIENT)
-        self._scene, self.desk.scene_ready = scene, True
-
-    _wish: Wish | None = None
-
-    def _tell(self, now: float) -> None:
-        news, server, desk = self._news, self.server, self.desk
-        if desk is None or server is None or self._wish is None:
-            return
-        news.look_around(now)
-        if not server.pages:
-            return
-        state = {"t": "s", "n": desk.number(now), "desk": desk.view(now, self._wish),
-                 "m": news.view(now)}  # fmt: skip
-        server.tell(json.dumps(state))
-        if self._is_due("pic", now, PICTURE_PERIOD):
-            for k, jpeg in news.pictures():
-                server.tell(bytes([k]) + jpeg)
-        if self._scene is None:
-            return
-        self._scene.pose(news.q, news.base, news.wxyz)
-        if news.terrain is not None and self._is_due("ground", now, GROUND_PERIOD):
-            self._scene.ground(news.terrain)
-            if news.task is not None:
-                self._scene.task(news.task)
-                news.task = None
-
-    def _is_due(self, what: str, now: float, period: float) -> bool:
-        if now < self._due[what]:
-            return False
-        self._due[what] = now + period
-        return True
-
 
 def _state_file(machine: str) -> Path:
     """Return where the address is kept if nobody says, below the user's folder for state."""
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(home) / "kuwa" / machine / "page.url"
-
-
-def _write_secret(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text + "\n")
 
 
 def main() -> None:

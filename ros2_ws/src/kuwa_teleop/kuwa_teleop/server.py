@@ -26,7 +26,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from kuwa_machines.errors import KuwaError
-from kuwa_teleop.access import LOOPBACK, SUBPROTOCOL, Access, Bucket
+from kuwa_teleop.access import SUBPROTOCOL, Access, Bucket, check_host
 
 PAGE: Final = Path(__file__).with_name("page")
 MOST_BYTES: Final = 4096
@@ -95,31 +95,26 @@ class Server:
 
     Args:
         desk: see :class:`Desk`. host: to listen on. port: 0: any free one. token: made if empty.
-        scene_socket: of the sealed viser; None: no scene. scene_page: its page.
         certificate, certificate_key: PEM files; needed for any host that is not loopback.
 
     Raises:
-        ServerError: the port is taken, or the host is open to others without a certificate.
+        ServerError: the port is taken, or the certificate cannot be read.
+        AccessError: the host is open to others without a certificate.
     """
 
     def __init__(
         self, desk: Desk, host: str = "127.0.0.1", port: int = 0, token: str = "",
-        scene_socket: Path | None = None, scene_page: Path | None = None,
         certificate: str = "", certificate_key: str = "", names: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
-        if host not in LOOPBACK and not certificate:
-            raise ServerError(
-                f"host {host}: others could read the token and the levers on the network; give a "
-                "certificate, or stay on 127.0.0.1 and tunnel: ssh -L 8765:127.0.0.1:8765 COMPUTER"
-            )
+        check_host(host, certificate)
         self._desk, self._host = desk, host
         self.access = Access(token, host, port, bool(certificate), names)
-        self._socket = scene_socket
         self._ssl = _context(certificate, certificate_key) if certificate else None
         self._files = {f"/{path.name}": File(path.read_bytes()) for path in sorted(PAGE.iterdir())
                        if path.suffix in TYPES}  # fmt: skip
         self._files["/"] = self._files.pop("/console.html")
-        self._scene = None if scene_page is None else File(_scene_html(scene_page))
+        self._scene: File | None = None
+        self._socket: Path | None = None
         self._pages: dict[ServerConnection, str] = {}
         self._open = 0
         self._loop = asyncio.new_event_loop()
