@@ -23,8 +23,9 @@ from kuwa_machines.spec import Joint, MachineSpec, PassiveJoint
 TABLE_POINTS: Final = 65
 SPACING: Final = 0.5
 """Between points along the front that are kept out of zones [m]."""
-NOISE: Final = 0.05
-"""Kept from the edge of the work space: the tool's place is known to some centimetres [m]."""
+NOISE: Final = 0.1
+"""Kept from the edge of the work space: the tool's place is known to some centimetres, and on its
+oil columns the arm swings by as much [m]."""
 
 
 class Bodies:
@@ -122,7 +123,7 @@ class Bodies:
         # Along the front, from pin to pin, and the corners of what turns with it.
         for k in range(1, len(self.names)):
             pin = self.links[k, at.PIN_X : at.PIN_Z + 1]
-            count = max(int(np.ceil(np.linalg.norm(pin) / SPACING)), 1)
+            count = int(np.ceil(np.linalg.norm(pin) / SPACING))
             for share in np.linspace(0.0, 1.0, count + 1)[1:]:
                 rows.append((k - 1, *(share * pin)))
         for box in self.boxes:

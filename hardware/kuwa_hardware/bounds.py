@@ -127,7 +127,7 @@ class Bounds:
         out = np.full(len(self.full), stroke)
         for j, row in enumerate(self._parameters):
             fastest = float(self._table[j].max())
-            share = min(speed * row[motion.QD_MAX] / fastest, 1.0)
+            share = speed * row[motion.QD_MAX] / fastest
             band = row[motion.BAND]
             out[j] = min(stroke, band + (1.0 - band) * share ** (1.0 / row[motion.CURVE]))
         return out

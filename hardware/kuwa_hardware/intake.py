@@ -114,7 +114,7 @@ class Intake:
         return abs(newest - request.stamp) <= self._answer_age
 
     def _token(self, now: float) -> bool:
-        self._tokens = min(BURST, self._tokens + RATE * max(now - self._filled_at, 0.0))
+        self._tokens = min(BURST, self._tokens + RATE * (now - self._filled_at))
         self._filled_at = now
         if self._tokens < 1.0:
             return False

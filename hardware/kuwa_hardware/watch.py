@@ -50,7 +50,7 @@ class Heartbeats:
 
     def silent(self, now: float) -> list[Demand]:
         """Return what the silence of nodes demands at steady time ``now`` [s]."""
-        if now - self._first <= self._limits.heartbeat_timeout:
+        if now - self._first <= self._limits.heartbeat_timeout:  # no guard: a short cut
             return []
         found: list[Demand] = []
         for node, at in self._at.items():
@@ -136,4 +136,4 @@ def _killed(node: str) -> tuple[str, Level]:
     code = f"{node}_killed"
     row = failures().get(code)
     # A node without a row of its own matters no less than planning.
-    return code, Level.HOLD if row is None else max(row.reaction.level, Level.HOLD)
+    return code, Level.HOLD if row is None else row.reaction.level

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,39 @@ from hypothesis import strategies as st
 
 from gate_rig import PERIOD, Rig, Spec, state_at
 from kuwa_hardware.bodies import Bodies
-from kuwa_hardware.bounds import Bounds
+from kuwa_hardware.bounds import LONGEST, OPEN_CENTRE, WEAR, Bounds
 from kuwa_hardware.keepout import KeepOut, Zone, ZoneError
-from kuwa_hardware.kernels.motion import CARRIED, DOWN, UP, V, shape
-from kuwa_hardware.kernels.postures import G_REACH, G_SELF, G_TIP, G_ZONE, distances, zone_distance
+from kuwa_hardware.kernels.motion import (
+    BAND,
+    CARRIED,
+    DEAD,
+    DOWN,
+    FLOW_POS,
+    QD_MAX,
+    UP,
+    V,
+    shape,
+    steady,
+)
+from kuwa_hardware.kernels.postures import (
+    G_REACH,
+    G_SELF,
+    G_TIP,
+    G_ZONE,
+    JOINT,
+    LOAD,
+    distances,
+    zone_distance,
+)
 from kuwa_hardware.kernels.resting import LEAST_STEP, comes_to_rest
 from kuwa_hardware.limits import GateLimits
 from kuwa_machines import load_machine
 from kuwa_machines.chain import Chain
 from kuwa_machines.contracts import Array
+from kuwa_machines.loader import machine_folders
 from kuwa_machines.safety import convex_hull, support_polygon, tool_points
+from kuwa_machines.spec import MotorDrive, NegativeFlow
+from kuwa_machines.viscosity import COLDEST, HOTTEST, slowing
 
 SLOPE, NEUTRAL, JERK = 10.0, 20.0, 400.0
 ZX = load_machine("zx200")
@@ -217,3 +241,80 @@ def test_a_joint_that_sinks_against_its_command_is_taken_to_go_on_sinking() -> N
     boom = driven(up, [0.0, -0.2, 0.0, 0.0], KeepOut({}))._x[1]
     assert boom[V + UP] > 0.0, "the model goes up"
     assert boom[CARRIED + UP] == pytest.approx(-0.18, abs=0.01)
+
+
+@pytest.mark.parametrize("machine", sorted(machine_folders()))
+def test_no_point_is_farther_from_a_joint_than_its_lever(machine: str) -> None:
+    spec = load_machine(machine)
+    bodies = Bodies(spec)
+    chains = [Chain(spec, name) for name in bodies.names]
+    rng = np.random.default_rng(0)
+    low, high = np.maximum(spec.q_min, -3.2), np.minimum(spec.q_max, 3.2)
+    for q in rng.uniform(low, high, (20, len(low))):
+        places = [(int(row[0]), chains[int(row[0])].place(q, row[1:4])) for row in bodies.points]
+        for k, chain in enumerate(chains):
+            pin = chain.place(q, (0.0, 0.0, 0.0))
+            beyond = [float(np.linalg.norm(at - pin)) for link, at in places if link >= k]
+            if (joint := int(bodies.links[k, JOINT])) >= 0:
+                assert max(beyond, default=0.0) <= bodies.levers[joint] + 1e-6
+
+
+def test_a_machine_with_open_centre_valves_is_faster_and_has_a_pump_for_each() -> None:
+    closed, opened = load_machine("zx200"), load_machine("zx200_nfc")
+    shared = opened.hydraulics
+    assert isinstance(shared, NegativeFlow)
+    for spec, factor, most in (
+        (closed, WEAR, closed.hydraulics.pump_flow),
+        (opened, OPEN_CENTRE, shared.pump_flow / shared.pumps),
+    ):
+        drive = spec.joints["swing_joint"].drive
+        assert isinstance(drive, MotorDrive)
+        row = Bounds(spec, GateLimits())._parameters[0]
+        flow = min(drive.valve.max_flow_positive, most)
+        assert row[FLOW_POS] == flow
+        fastest = Bounds(spec, GateLimits())._table[0, 0]
+        assert fastest == pytest.approx(factor * flow / drive.displacement)
+
+
+def test_a_machine_of_which_nothing_is_known_may_have_an_unknown_load() -> None:
+    bounds = Bounds(Spec(), GateLimits())  # type: ignore[arg-type]
+    state = replace(state_at(1.0), tool_load=np.nan)
+    bounds.learn(state)
+    nothing, full = np.zeros(4), np.ones(4)
+    assert not bounds.bound(nothing, nothing, state, full, False, 0.01).any()
+
+
+def test_guided_strokes_are_slow_and_never_beyond_what_is_allowed() -> None:
+    bounds = Bounds(ZX, GateLimits())
+    assert (bounds.guided(0.3, 1e3) == 0.3).all()
+    slow = bounds.guided(1.0, 0.1)
+    for j, row in enumerate(bounds._parameters):
+        speed = abs(steady(bounds._parameters, bounds._table, j, slow[j], ZX.home[j]))
+        assert row[BAND] < slow[j] < 1.0
+        assert speed <= 0.1 * row[QD_MAX] * (1.0 + 1e-9)
+
+
+@pytest.mark.parametrize(("temperature", "known"), [(-90.0, COLDEST), (500.0, HOTTEST)])
+def test_oil_beyond_what_is_known_counts_as_the_nearest_that_is(
+    temperature: float, known: float
+) -> None:
+    bounds = Bounds(ZX, GateLimits())
+    bounds.learn(replace(state_at(1.0), oil_temperature=temperature))
+    assert bounds.slowing == slowing(ZX.hydraulics.oil, known)
+
+
+def test_a_dead_time_beyond_the_models_memory_is_cut() -> None:
+    bounds = Bounds(Spec(dead_time=(9.0, 0.6, 0.4, 0.3)), GateLimits())  # type: ignore[arg-type]
+    bounds.learn(state_at(1.0))
+    dead = bounds._parameters[:, DEAD]
+    assert dead[0] < LONGEST and dead[1] == 0.6
+
+
+@pytest.mark.parametrize(("told", "counts"), [(700.0, 700.0), (-300.0, 0.0), (np.nan, None)])
+def test_a_load_is_never_less_than_none_and_the_heaviest_where_unknown(
+    told: float, counts: float | None
+) -> None:
+    bounds = Bounds(ZX, GateLimits())
+    bounds.learn(replace(state_at(1.0), tool_load=told))
+    assert bounds.bodies is not None
+    assert bounds._weight[LOAD] == (bounds.bodies.heaviest if counts is None else counts)

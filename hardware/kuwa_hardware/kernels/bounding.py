@@ -126,7 +126,7 @@ def single(u, j, q, qd, p, table, x, slope, margin):  # type: ignore[no-untyped-
 @njit(cache=True, error_model="numpy")
 def fastest(u, j, p, table, x):  # type: ignore[no-untyped-def]
     """Bound one joint's command by its velocity limit, wherever the command will act."""
-    if u == 0.0:
+    if u == 0.0:  # no guard: a short cut
         return u, 0
     positive = u > 0.0
     sign, side = (1.0, UP) if positive else (-1.0, DOWN)

@@ -48,6 +48,8 @@ step: a way is looked at anew, from elsewhere, in every tick."""
 COARSE = 0.12
 """The same of the way on which the joints come to rest by themselves [s]."""
 SAMPLES = 64
+APART, MOST_WAYS = 0.8, 3
+"""Between two ways that are looked at a part may be so far apart [m]; so many more ways at most."""
 RISE, FALL, LEAST_SHARE = 1 / 16, 1 / 16, 1 / 32
 """By how much what is let through may grow or shrink between two decisions, before it is halved;
 less than the last is nothing. A search anew each time would cost three times as much."""
@@ -66,117 +68,167 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
     ``early`` the place of rest is looked at first.
 
     A joint that is told to go faster than it does is taken to do so at once, when the command
-    begins to act: what it cannot stop from it must not be told. A body that turns about may still
-    go on for as long as it brakes slowly, or be quick to turn: the worse of both counts.
+    begins to act: what it cannot stop from it must not be told. Of a body that turns about two
+    models say where it may be at the most and at the least. A corner can lie between, so unless
+    all distances are larger than that gap, ways between the two are looked at as well.
     """
+    p, table, x, settings = model[0], model[1], model[2], model[3]
     n = q.shape[0]
     for k in range(N_GROUPS):
         worst[k] = FAR
         posture[k, 2 * n] = 0.0
-    for turned in (False, True):
-        if _way(u, q, model, world, worst, floor, early, begin, least, posture, turned):
-            return
-
-
-@njit(cache=True, error_model="numpy")
-def _turns_about(j, u, p, x):  # type: ignore[no-untyped-def]
-    """Whether joint j may soon move either way."""
-    up, down = x[j, V + UP], x[j, V + DOWN]
-    return p[j, FREE] == 0.0 and (up * down < 0.0 or u[j] * (up + down) < 0.0)
-
-
-@njit(cache=True, error_model="numpy")
-def _way(u, q, model, world, worst, floor, early, begin, least, posture, turned):  # type: ignore[no-untyped-def]
-    """Look along one way; return whether there is no need of another.
-
-    Args:
-        turned: take the other model of the joints that turn about.
-    """
-    p, table, x, settings, ring_v, ring_s, clock = model
-    links, before, now = world[0], world[-2], world[-1]
-    n = q.shape[0]
-    size = ring_v.shape[0]
+    speed, brake, side = np.empty((n, 2)), np.empty((n, 2)), np.empty(n, np.int64)
     hold = HOLD + 0.5 / settings[NEUTRAL_SLOPE]
-    speed, brake, end = np.empty(n), np.empty(n), 0.0
-    lag, side, model_of = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
-    at = np.empty(n)
-    g = np.empty(N_GROUPS)
-    only = True
+    gap = 0.0
     for j in range(n):
         way = u[j]
         if way == 0.0:
             way = x[j, V + UP] + x[j, V + DOWN]
-        m = UP if way > 0.0 else DOWN
-        if _turns_about(j, u, p, x):
-            only = False
-            m = UP + DOWN - m if turned else m
-        side[j] = model_of[j] = m
-        v = x[j, V + m]
-        told = steady(p, table, j, u[j], x[j, AHEAD + m])
-        told = min(max(told, -p[j, QD_MAX]), p[j, QD_MAX])
-        if (told * v >= 0.0 and abs(told) > abs(v)) or abs(v) < 1e-4:
-            v = told
-        speed[j] = v
-        brake[j] = x[j, BRAKE]
-        if p[j, LAG] > 0.0 and abs(v) > 0.0:
-            brake[j] = min(brake[j], abs(v) / (2.0 * p[j, LAG]))
+        side[j] = UP if way > 0.0 else DOWN
+        for m in range(2):
+            speed[j, m], brake[j, m] = _told(j, m, u[j], p, table, x)
+        if p[j, FREE] == 0.0:
+            up = _rest(j, UP, speed, brake, hold, p, x)
+            gap += abs(up - _rest(j, DOWN, speed, brake, hold, p, x)) * p[j, LEVER]
+    ways = min(max(math.ceil(gap / APART), 1), MOST_WAYS)
+    for k in range(ways + 1):
+        passed = _way(k / ways, q, speed, brake, side, hold, model, world, worst, floor, early,
+                      begin, least, posture)  # fmt: skip
+        if passed or (k == 0 and _least(worst) > gap):
+            return
+
+
+@njit(cache=True, error_model="numpy")
+def _least(g):  # type: ignore[no-untyped-def]
+    """Return how far a part may move before a limit is met [m]."""
+    least = FAR
+    for i in range(N_GROUPS):
+        # The centre of mass moves by less than a third of what the tool does.
+        least = min(least, g[i] if i != G_TIP else 3.0 * g[i])
+    return least
+
+
+@njit(cache=True, error_model="numpy")
+def _told(j, m, u, p, table, x):  # type: ignore[no-untyped-def]
+    """Return a joint's speed [rad/s] and deceleration [rad/s²] when a command begins to act."""
+    v = x[j, V + m]
+    told = steady(p, table, j, u, x[j, AHEAD + m])
+    told = min(max(told, -p[j, QD_MAX]), p[j, QD_MAX])
+    if (told * v >= 0.0 and abs(told) > abs(v)) or abs(v) < 1e-4:
+        v = told
+    brake = x[j, BRAKE]
+    if p[j, LAG] > 0.0 and abs(v) > 0.0:
+        brake = min(brake, abs(v) / (2.0 * p[j, LAG]))
+    return v, brake
+
+
+@njit(cache=True, error_model="numpy")
+def _rest(j, m, speed, brake, hold, p, x):  # type: ignore[no-untyped-def]
+    """Return where a joint comes to rest by a model."""
+    v = speed[j, m]
+    at = x[j, AHEAD + m] + x[j, CARRIED + m] * p[j, DEAD] + v * hold
+    if v != 0.0:
+        at += 0.5 * v * abs(v) / brake[j, m]
+    return at
+
+
+@njit(cache=True, error_model="numpy")
+def _placed(j, m, t, q, speed, brake, hold, p, x, ring_v, ring_s, past, told_at):  # type: ignore[no-untyped-def]
+    """Return where a joint is ``t`` seconds from now by a model, and how fast it may be then.
+
+    Args:
+        past, told_at: places in the rings of what acts then, and of what acts now.
+    """
+    late, v = t - p[j, DEAD], speed[j, m]
+    if late < 0.0:
+        at = q[j] + ring_s[past, j, m] - ring_s[told_at, j, m] + x[j, CARRIED + m] * t
+        return at, max(abs(ring_v[past, j, m] + x[j, CARRIED + m]), abs(v))
+    at = x[j, AHEAD + m] + x[j, CARRIED + m] * p[j, DEAD] + v * min(late, hold)
+    rate = abs(v)
+    if late > hold and v != 0.0:
+        d = min(late - hold, abs(v) / brake[j, m])
+        at += v * d - math.copysign(0.5 * brake[j, m] * d * d, v)
+        rate = max(abs(v) - brake[j, m] * d, 0.0)
+    return at, rate
+
+
+@njit(cache=True, error_model="numpy")
+def _way(  # type: ignore[no-untyped-def]
+    share, q, speed, brake, side, hold, model, world, worst, floor, early, begin, least, posture
+):
+    """Look along one way; return whether it ends the search.
+
+    Args:
+        share: how far bodies that turn about go by their other model, 0 to 1.
+        speed, brake: when a command begins to act, shape (n, 2). side: each joint's model, (n,).
+    """
+    p, _, x, _, ring_v, ring_s, clock = model
+    links, before, now = world[0], world[-2], world[-1]
+    n = q.shape[0]
+    size = ring_v.shape[0]
+    end = 0.0
+    lag, model_of = np.empty(n, np.int64), side.copy()
+    at, own = np.empty(n), np.empty(n)
+    g = np.empty(N_GROUPS)
+    for j in range(n):
         lag[j] = math.ceil(p[j, DEAD] / BIN)
-        if links.shape[0] > 0 and (v != 0.0 or x[j, CARRIED + m] != 0.0):
-            stop = p[j, DEAD] + (hold + abs(v) / brake[j] if v != 0.0 else 0.0)
-            end = max(end, stop)
+        own[j] = speed[j, side[j]]
+        for m in range(2):
+            v = speed[j, m]
+            if m != side[j] and (share == 0.0 or p[j, FREE] > 0.0):
+                continue
+            if links.shape[0] > 0 and (v != 0.0 or x[j, CARRIED + m] != 0.0):
+                stop = p[j, DEAD] + (hold + abs(v) / brake[j, m] if v != 0.0 else 0.0)
+                end = max(end, stop)
     head = int(clock[HEAD])
     if early and end > 0.0:
         for j in range(n):
-            v, m = speed[j], side[j]
-            at[j] = x[j, AHEAD + m] + x[j, CARRIED + m] * p[j, DEAD] + v * hold
-            if v != 0.0:
-                at[j] += 0.5 * v * abs(v) / brake[j]
+            at[j] = _rest(j, side[j], speed, brake, hold, p, x)
+            if share > 0.0 and p[j, FREE] == 0.0:
+                other = _rest(j, UP + DOWN - side[j], speed, brake, hold, p, x)
+                at[j] += share * (other - at[j])
             at[j] = min(max(at[j], p[j, Q_MIN]), p[j, Q_MAX])
         distances(at, 0.0, world, g)
-        if _passed(at, 0.0, speed, g, worst, floor, posture):
+        if _passed(at, 0.0, own, g, worst, floor, posture):
             return True
     t, dt = min(begin, end), 0.0
     for k in range(SAMPLES):
         reach, turns = 0.0, False
         for j in range(n):
-            late, m = t - p[j, DEAD], side[j]
-            past = (head - lag[j] + int(t / BIN)) % size
-            if late < 0.0:
+            m = side[j]
+            past, told_at = (head - lag[j] + int(t / BIN)) % size, (head - lag[j]) % size
+            if t < p[j, DEAD]:
                 # What is on its way may be in the other direction than what is told now.
                 m = UP if ring_v[past, j, UP] + ring_v[past, j, DOWN] > 0.0 else DOWN
-                told_at = (head - lag[j]) % size
-                at[j] = q[j] + ring_s[past, j, m] - ring_s[told_at, j, m] + x[j, CARRIED + m] * t
-                rate = max(abs(ring_v[past, j, m] + x[j, CARRIED + m]), abs(speed[j]))
-            else:
-                v = speed[j]
-                at[j] = x[j, AHEAD + m] + x[j, CARRIED + m] * p[j, DEAD] + v * min(late, hold)
-                rate = abs(v)
-                if late > hold and v != 0.0:
-                    d = min(late - hold, abs(v) / brake[j])
-                    at[j] += v * d - math.copysign(0.5 * brake[j] * d * d, v)
-                    rate = max(abs(v) - brake[j] * d, 0.0)
+            at[j], rate = _placed(
+                j, m, t, q, speed, brake, hold, p, x, ring_v, ring_s, past, told_at
+            )
+            if share > 0.0 and p[j, FREE] == 0.0:
+                other, fast = _placed(
+                    j, UP + DOWN - m, t, q, speed, brake, hold, p, x, ring_v, ring_s, past, told_at
+                )
+                at[j] += share * (other - at[j])
+                rate = max(rate, fast)
             at[j] = min(max(at[j], p[j, Q_MIN]), p[j, Q_MAX])
             reach += rate * p[j, LEVER]
             turns = turns or (m != model_of[j] and p[j, FREE] == 0.0)
             model_of[j] = m
         # From one model to the other a joint jumps, which is no motion.
         distances(at, 0.0 if turns else dt, world, g)
-        near = FAR
-        for i in range(N_GROUPS):
-            # The centre of mass moves by less than a third of what the tool does.
-            near = min(near, abs(g[i]) if i != G_TIP else 3.0 * abs(g[i]))
-        if _passed(at, 1.0, speed, g, worst, floor, posture) and early:
+        if _passed(at, 1.0, own, g, worst, floor, posture) and early:
             return True
         for i in range(before.shape[0]):
             before[i, 0], before[i, 1], before[i, 2] = now[i, 0], now[i, 1], now[i, 2]
         if t >= end:
             break
-        dt = max(near, FINE) / max(reach, 1e-3)
+        for i in range(N_GROUPS):
+            g[i] = abs(g[i])
+        dt = max(_least(g), FINE) / max(reach, 1e-3)
         dt = min(max(dt, least), MOST_STEP, end - t + 1e-9)
         if k >= SAMPLES - 2:
             dt = end - t + 1e-9
         t += dt
-    return only
+    return False
 
 
 @njit(cache=True, error_model="numpy")
