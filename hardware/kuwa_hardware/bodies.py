@@ -97,7 +97,7 @@ class Bodies:
                 above = parents[above].parent
             w[at.M0] += link.mass
             moment += link.mass * place
-        w[at.M0_X : at.M0_Z + 1] = moment / max(w[at.M0], 1e-9)
+        w[at.M0_X : at.M0_Z + 1] = moment / w[at.M0]
         w[at.LOAD_LINK] = self.index.get(spec.tool.link, -1)
         w[at.LOAD_X : at.LOAD_Z + 1] = load_point(spec)
         w[at.DOWN_Z] = -1.0

@@ -50,7 +50,7 @@ class Faults:
 
     def codes(self, now: float) -> tuple[str, ...]:
         """Return what to show at steady time ``now`` [s]."""
-        if not self._instant:
+        if not self._instant:  # no guard: a short cut
             return self._codes
         over = [code for code, until in self._instant.items() if until < now]
         for code in over:

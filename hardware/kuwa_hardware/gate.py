@@ -348,8 +348,7 @@ class Gate:
 
     def _slowly(self) -> Array:
         """Return the strokes of guided motions; none for a joint that is too fast for one."""
-        if self._state is None:
-            return self._guided
+        assert self._state is not None, "nobody arms before a state was heard"
         fast = np.abs(self._state.qd) > 1.1 * PREFLIGHT_SPEED * self._qd_max
         return np.where(fast, 0.0, self._guided)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gate_rig import PERIOD, Rig, Spec, state_at
 from kuwa_hardware.gate import Gate, GateLimits
-from kuwa_machines.contracts import CommandKind, JointCommand, Mode
+from kuwa_machines.contracts import CommandKind, GateOutput, JointCommand, Level, Mode
 from kuwa_machines.contracts import Gate as GateProtocol
 from kuwa_machines.errors import CommandError
 
@@ -263,3 +263,39 @@ def test_planner_and_operator_pass_the_machine_to_one_another_without_a_rest() -
     assert rig.gate.set_mode(Mode.AUTO, "Ada")[0]
     out = rig.tick(rig.request(HALF, source="teleop"))
     assert any("only 'control'" in why for why in out.safety.reasons)
+
+
+def test_a_hold_goes_no_faster_than_at_its_start_and_ends_in_neutral_if_nobody_holds() -> None:
+    rig = Rig()
+    swing = np.array([0.4, 0.0, 0.0, 0.0])
+    rig.run(swing, 30)
+    rig.gate.degrade(Level.HOLD, "planning_killed", "the planner is gone")
+    out = rig.run(2.0 * swing, 20)
+    assert out.safety.level is Level.HOLD and "hold: the planner is gone" in out.safety.reasons
+    np.testing.assert_array_equal(out.applied.values, swing)
+
+    def moves_on(ticks: int, until: Level | None = None) -> GateOutput:
+        for k in range(ticks):
+            rig.qd[0] = 0.4 + 1e-3 * (k % 2)
+            rig.q[0] += PERIOD * rig.qd[0]
+            out = rig.tick(rig.request(swing))
+            if out.safety.level is until:
+                break
+        return out
+
+    out = moves_on(500, Level.NEUTRAL)
+    assert "does not bring the joints to rest" in " ".join(out.safety.reasons)
+    assert not moves_on(20).applied.values.any()
+    # Who is back may go on, and the next hold begins anew.
+    rig.gate.recover("planning_killed")
+    assert moves_on(20).safety.level is Level.NONE
+    rig.gate.degrade(Level.HOLD, "planning_killed", "the planner is gone")
+    assert moves_on(1).safety.level is Level.HOLD
+
+
+def test_silence_is_no_fault_while_nobody_is_expected_to_move_anything() -> None:
+    rig = Rig(Mode.ARMED)
+    for _ in range(100):
+        out = rig.tick(None)
+    assert out.safety.level is Level.NONE
+    assert out.safety.alarms == () and out.safety.reasons == ()

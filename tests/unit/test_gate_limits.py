@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gate_rig import PERIOD, Rig, Spec, state_at
-from kuwa_hardware.bodies import Bodies
+from kuwa_hardware.bodies import Bodies, _half_planes
 from kuwa_hardware.bounds import LONGEST, OPEN_CENTRE, WEAR, Bounds
 from kuwa_hardware.keepout import KeepOut, Zone, ZoneError
 from kuwa_hardware.kernels.motion import (
@@ -28,13 +28,16 @@ from kuwa_hardware.kernels.motion import (
     steady,
 )
 from kuwa_hardware.kernels.postures import (
+    FAR,
     G_REACH,
     G_SELF,
     G_TIP,
     G_ZONE,
     JOINT,
     LOAD,
+    SIZE,
     distances,
+    place,
     zone_distance,
 )
 from kuwa_hardware.kernels.resting import LEAST_STEP, comes_to_rest
@@ -43,7 +46,7 @@ from kuwa_machines import load_machine
 from kuwa_machines.chain import Chain
 from kuwa_machines.contracts import Array
 from kuwa_machines.loader import machine_folders
-from kuwa_machines.safety import convex_hull, support_polygon, tool_points
+from kuwa_machines.safety import Spot, convex_hull, support_polygon, tool_points
 from kuwa_machines.spec import MotorDrive, NegativeFlow
 from kuwa_machines.viscosity import COLDEST, HOTTEST, slowing
 
@@ -318,3 +321,39 @@ def test_a_load_is_never_less_than_none_and_the_heaviest_where_unknown(
     bounds.learn(replace(state_at(1.0), tool_load=told))
     assert bounds.bodies is not None
     assert bounds._weight[LOAD] == (bounds.bodies.heaviest if counts is None else counts)
+
+
+@pytest.mark.parametrize("machine", sorted(machine_folders()))
+def test_every_moving_part_is_where_the_machines_file_puts_it(machine: str) -> None:
+    spec = load_machine(machine)
+    bodies = Bodies(spec)
+    k = len(bodies.names)
+    rot, pos = np.zeros((k, 3, 3)), np.zeros((k, 3))
+    rng = np.random.default_rng(0)
+    low, high = np.maximum(spec.q_min, -3.2), np.minimum(spec.q_max, 3.2)
+    for q in rng.uniform(low, high, (20, len(low))):
+        place(q, bodies.links, bodies.led, bodies.led_grid, rot, pos)
+        for row, name in enumerate(bodies.names):
+            wanted = Chain(spec, name).place(q, (0.4, -0.3, 0.2))
+            # The angle of a link that follows another is between the points of a table.
+            np.testing.assert_allclose(rot[row] @ (0.4, -0.3, 0.2) + pos[row], wanted, atol=2e-3)
+
+
+def test_only_what_moves_has_points() -> None:
+    spec = load_machine("zx200")
+    assert any(box.link == spec.undercarriage.link for box in spec.safety.boxes.values())
+    assert (Bodies(spec).points[:, 0] >= 0).all()
+
+
+def test_points_of_several_links_are_looked_at_each() -> None:
+    hook = Spot.model_construct(link="arm_link", at=(1.0, 0.0, -0.5))
+    safety = ZX.safety.model_copy(update={"tool_points": {"hook": hook}})
+    spec = ZX.model_copy(update={"safety": safety})
+    assert Bodies(ZX).balls[0, SIZE] < 2.0 < FAR < Bodies(spec).balls[0, SIZE]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_inside_is_inside_whichever_way_a_polygon_goes_round(turn: int) -> None:
+    square = np.array([(0.0, 0.0), (2.0, 0.0), (2.0, 1.0), (0.0, 1.0)])[::turn]
+    planes = _half_planes(square)
+    assert sorted(planes[:, :2] @ (0.5, 0.4) + planes[:, 2]) == pytest.approx([0.4, 0.5, 0.6, 1.5])
