@@ -1,10 +1,10 @@
 """Recording: episodes that load after faults, what a crash costs, what it costs control, its rate.
 
 Two hundred seeded faults strike a writer of episodes; a bag's recorder is killed at random moments
-beside a running stack; and the control node's ticks are watched while three cameras of 720p are
-recorded, and before, on the same computer. Where KUWA_PEERS_LEROBOT names a Python with LeRobot
+beside a running stack; and the control node's ticks are watched beside three cameras of 720p, now
+with a recorder of them and now without. Where KUWA_PEERS_LEROBOT names a Python with LeRobot
 0.4.4, every data set that a fault left is loaded with an unmodified LeRobotDataset as well.
-KUWA_BENCH_FAULTS and KUWA_BENCH_SECONDS make it shorter, for a look.
+KUWA_BENCH_FAULTS, KUWA_BENCH_SECONDS and KUWA_BENCH_SOAK make it shorter, for a look.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from kuwa_record.schemas import definition
 
 FAULTS = int(os.environ.get("KUWA_BENCH_FAULTS", "200"))
 SECONDS = float(os.environ.get("KUWA_BENCH_SECONDS", "60"))
+SOAK = float(os.environ.get("KUWA_BENCH_SOAK", "3600"))
 KILLS = max(min(FAULTS // 20, 10), 1)
 LOADS = {"LeRobot 0.4.4, its own recorder": "after a SIGKILL none load"}
 LOSES = {"MCAP's defaults": "6.9 s", "sqlite3": "everything"}
@@ -109,6 +110,14 @@ def faults() -> Iterator[Figure]:
         yield Figure("record.lerobot_loads_after_fault", share, "%", "== 100", LOADS)
 
 
+def soak() -> Iterator[Figure]:
+    """An hour of episodes, one after the other."""
+    import _record_soak
+
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _record_soak.soak(Path(folder), SOAK)
+
+
 def rate() -> Iterator[Figure]:
     """Messages a second into a bag."""
     yield Figure("record.bag_rate", _rate(), "1/s", ">= 15000")
@@ -133,5 +142,5 @@ def _rate() -> float:
 
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
-    part.__name__: part for part in (faults, crash, control, rate)
+    part.__name__: part for part in (faults, crash, control, rate, soak)
 }

@@ -23,9 +23,10 @@ _COUNT = re.compile(r"(\d+) ([a-z]+)")
 _INTERRUPTED = 2
 """What pytest returns after Ctrl-C."""
 
+SLOWEST = ["--durations=12", "--durations-min=5"]
 PARTS = {
-    "tests side by side": ["-m", "not alone", "-n", "auto", "--dist", "worksteal"],
-    "tests alone": ["-m", "alone"],
+    "tests side by side": ["-m", "not alone", "-n", "auto", "--dist", "worksteal", *SLOWEST],
+    "tests alone": ["-m", "alone", *SLOWEST],
 }
 """What measures time or starts many processes runs by itself, the rest on all processors."""
 
