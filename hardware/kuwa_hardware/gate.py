@@ -198,7 +198,7 @@ class Gate:
             dt = 0.0
             self._sequence = int(1e3 * now)
         else:
-            dt = min(max(now - self._now, 0.0), 10.0)
+            dt = max(now - self._now, 0.0)
         self._now = now
         self._write_latch()
         self._bounds.advance(dt, self._applied)

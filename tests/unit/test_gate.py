@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gate_rig import PERIOD, Rig, Spec, state_at
 from kuwa_hardware.gate import Gate, GateLimits
+from kuwa_machines import load_machine
 from kuwa_machines.contracts import CommandKind, GateOutput, JointCommand, Level, Mode
 from kuwa_machines.contracts import Gate as GateProtocol
 from kuwa_machines.errors import CommandError
@@ -299,3 +300,24 @@ def test_silence_is_no_fault_while_nobody_is_expected_to_move_anything() -> None
         out = rig.tick(None)
     assert out.safety.level is Level.NONE
     assert out.safety.alarms == () and out.safety.reasons == ()
+
+
+def test_what_makes_it_neutral_is_told_with_its_level() -> None:
+    rig = Rig()
+    rig.gate.degrade(Level.NEUTRAL, "pressure_loss", "no pressure")
+    out = rig.run(HALF, 2)
+    assert out.safety.level is Level.NEUTRAL and "neutral: no pressure" in out.safety.reasons
+    rig = Rig()
+    rig.run(HALF, 2)
+    for _ in range(20):
+        out = rig.tick(rig.request(HALF), state=False)
+    assert out.safety.level is Level.NEUTRAL and "none for" in out.safety.reasons[0]
+
+
+def test_a_clock_that_goes_back_does_not_drive_the_model_mad() -> None:
+    spec = load_machine("zx200")
+    rig = Rig(spec=spec, q=spec.home)
+    rig.run(HALF, 100)
+    rig.now -= 5.0
+    rig.run(HALF, 100)
+    assert (np.abs(rig.gate._bounds.told()) <= 1.5 * spec.qd_max).all()
