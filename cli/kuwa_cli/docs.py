@@ -100,6 +100,8 @@ SHOWN = (
     ("record", "record.crash_loss", "recorded and lost at a crash, worst", "{:.2f} s"),
     ("record", "record.control_delay_p999", "control late by recording three cameras, 99.9 %",
      "{:.1f} ms"),
+    ("record", "record.soak.messages_lost", "messages lost in an hour of recording", "{:.0f}"),
+    ("record", "record.soak.memory_growth", "growth of memory in it, worst process", "{:.1f} %"),
     ("data", "data.doctor.defects_found", "seeded defects of data sets found, of 12", "{:.0f}"),
     ("data", "data.doctor.false_alarms", "false alarms on 50 clean episodes", "{:.0f}"),
     ("data", "data.replay.state_error", "replayed demonstrations, largest error of a state",

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HARDWARE = ROOT / "hardware" / "kuwa_hardware"
 MARK = "# no guard:"
 BOUNDS = {"min", "max", "minimum", "maximum", "clip", "fmin", "fmax"}
-TIMEOUT_S = 240
+TIMEOUT_S = 480
 COMPILED = "kernels"
 
 
