@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,13 @@ import numpy as np
 
 from kuwa_cli.figure import Figure
 from kuwa_hardware.failures import failure
+from kuwa_hardware.gate import Gate
+from kuwa_machines import MachineSpec
+from kuwa_machines.contracts import GateOutput, JointCommand, MachineState
+from kuwa_policies.control.controllers import DEFAULT, make_controller
+from kuwa_policies.planning.experts import make_expert
+from kuwa_sim.lockstep import run_lockstep
+from kuwa_sim.robot import SimRobot
 
 _ROOT = Path(__file__).resolve().parents[1]
 for _folder in ("benchmarks", "tests/safety", "tests/ros", "tests/contract", "tests/unit"):
@@ -64,7 +72,7 @@ def bus() -> Iterator[Figure]:
 
 
 def limits() -> Iterator[Figure]:
-    """Limits of the simulated machine under random and adversarial commands; the step."""
+    """Limits of the simulated machine under random and adversarial commands."""
     import _gate_limits
 
     parts = [
@@ -76,9 +84,47 @@ def limits() -> Iterator[Figure]:
     for group in _gate_limits.GROUPS:
         yield Figure(f"safety.limits.{group}.exceeded", sum(p.ticks[group] for p in parts), "1")
         yield Figure(f"safety.limits.{group}.worst", max(p.worst[group] for p in parts), "1")
-    step = np.concatenate([block for p in parts for block in p.step_us])
-    yield Figure("safety.gate.step_p99", float(np.percentile(step, 99)), "us", "<= 100")
-    yield Figure("safety.gate.step_median", float(np.median(step)), "us")
+
+
+def step() -> Iterator[Figure]:
+    """Processor time of a step of the gate: in a dig, and under attack near every limit."""
+    import _gate_limits
+
+    for what, us in (
+        ("step", _digging()),
+        ("step_attacked", np.concatenate(_gate_limits.limits(20_000, seed=5).step_us)),
+    ):
+        yield Figure(f"safety.gate.{what}_p99", float(np.percentile(us, 99)), "us", "<= 100")
+        yield Figure(f"safety.gate.{what}_median", float(np.median(us)), "us")
+
+
+def _digging() -> np.ndarray:
+    """Return the times of the gate's steps in a whole dig [µs]."""
+    robot = SimRobot("dig_trench", seed=0)
+    assert robot.task is not None
+    robot.connect()
+    gate = _Timed(robot.spec)
+    controller = make_controller(DEFAULT, robot.spec, robot.control_period)
+    run_lockstep(robot, make_expert(robot.spec), controller, gate, robot.task, 240.0)
+    robot.close()
+    return np.array(gate.us[50:])
+
+
+class _Timed(Gate):
+    """A gate that notes the processor time of each of its steps [µs]."""
+
+    def __init__(self, spec: MachineSpec) -> None:
+        super().__init__(spec)
+        self.us: list[float] = []
+
+    def step(
+        self, now: float, state: MachineState | None, request: JointCommand | None
+    ) -> GateOutput:
+        """See :class:`Gate`."""
+        began = time.thread_time_ns()
+        out = super().step(now, state, request)
+        self.us.append(1e-3 * (time.thread_time_ns() - began))
+        return out
 
 
 def preflight() -> Iterator[Figure]:
@@ -145,6 +191,7 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
         reactions,
         bus,
         limits,
+        step,
         preflight,
         guards,
         guards_compiled,

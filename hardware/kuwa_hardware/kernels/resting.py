@@ -46,7 +46,7 @@ FINE = 0.2
 """So far parts may move between two samples near a limit [m], if that takes more than the least
 step: a way is looked at anew, from elsewhere, in every tick."""
 COARSE = 0.12
-"""The same of the way on which the joints come to rest by themselves [s]."""
+"""Between two samples of the other ways, and of those to rest by themselves [s]."""
 SAMPLES = 64
 APART, MOST_WAYS = 0.8, 3
 """Between two ways that are looked at a part may be so far apart [m]; so many more ways at most."""
@@ -92,8 +92,9 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
             gap += abs(up - _rest(j, DOWN, speed, brake, hold, p, x)) * p[j, LEVER]
     ways = min(max(math.ceil(gap / APART), 1), MOST_WAYS)
     for k in range(ways + 1):
+        apart = least if k == 0 else max(least, COARSE)
         passed = _way(k / ways, q, speed, brake, side, hold, model, world, worst, floor, early,
-                      begin, least, posture)  # fmt: skip
+                      begin, apart, posture)  # fmt: skip
         if passed or (k == 0 and _least(worst) > gap):
             return
 
