@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import random
 import signal
-import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,29 +86,15 @@ def command_losses(listener: Listener, processes: Forked, count: int) -> list[fl
     return times
 
 
-def summary(times: list[float]) -> tuple[float, float]:
-    """Return worst and median."""
-    return max(times), statistics.median(times)
-
-
-def measure(
-    folder: Path, count: int = 100, robot: str = "mock"
-) -> Iterator[tuple[str, list[float]]]:
-    """Yield the name and the times [ms] of each kind of fault."""
-    with running(folder, robot) as (listener, processes):
+def stops(folder: Path, count: int) -> Iterator[tuple[str, list[float]]]:
+    """Yield name and times [ms] of emergency stops and of lost commands."""
+    with running(folder, "mock") as (listener, processes):
         yield "emergency_stop", emergency_stops(listener, count)
         yield "command_loss", command_losses(listener, processes, count)
+
+
+def ends(folder: Path, count: int, number: signal.Signals) -> Iterator[tuple[str, list[float]]]:
+    """Yield name and times [ms] of every node's death, or freeze."""
+    with running(folder, "mock") as (listener, processes):
         for name in REACTIONS:
-            for number in (signal.SIGSTOP, signal.SIGKILL):
-                kind = f"{name}_{number.name.lower()}"
-                yield kind, signalled(listener, processes, name, number, count)
-
-
-if __name__ == "__main__":
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as place:
-        for kind, times in measure(Path(place), int(sys.argv[1]) if len(sys.argv) > 1 else 100):
-            worst, median = summary(times)
-            print(f"{kind:24s} worst {worst:7.1f} ms  median {median:7.1f} ms  of {len(times)}",
-                  flush=True)  # fmt: skip
+            yield name, signalled(listener, processes, name, number, count)

@@ -7,6 +7,7 @@ How long and how often is set by KUWA_SAFETY_RUNS (100: faults of each kind), KU
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -43,25 +44,43 @@ SECONDS_EACH = {"topics": 0.4, "files": 0.3, "frames": 0.3}
 """Shares of the time of fuzzing."""
 
 
-def reactions() -> Iterator[Figure]:
-    """Times from faults to what the table demands, in the running stack with the mock robot."""
+def stops() -> Iterator[Figure]:
+    """Times from an emergency stop, and from the last command, to neutral valves."""
     import _reactions
 
-    killed: list[float] = []
+    goals = {"emergency_stop": failure("emergency_stop").within_ms, "command_loss": 150}
     with tempfile.TemporaryDirectory() as folder:
-        for kind, times in _reactions.measure(Path(folder), RUNS):
-            worst, median = _reactions.summary(times)
-            goal, peer = "<= 200", PEERS["killed"]
-            if kind == "emergency_stop":
-                goal, peer = f"<= {failure('emergency_stop').within_ms:g}", None
-            elif kind == "command_loss":
-                goal, peer = "<= 150", PEERS["command_loss"]
-            else:
-                killed.append(worst)
-            yield Figure(f"safety.{kind}.worst", worst, "ms", goal, peer)
-            yield Figure(f"safety.{kind}.median", median, "ms")
-            yield Figure(f"safety.{kind}.runs", len(times), "1", ">= 100")
-    yield Figure("safety.killed.worst", max(killed), "ms", "<= 200", PEERS["killed"])
+        for kind, times in _reactions.stops(Path(folder), RUNS):
+            yield from _times(kind, times, f"<= {goals[kind]:g}", PEERS.get(kind))
+
+
+def frozen() -> Iterator[Figure]:
+    """Times from a frozen node to what the failure table demands."""
+    yield from _ends("frozen", signal.SIGSTOP)
+
+
+def killed() -> Iterator[Figure]:
+    """Times from a killed node to what the failure table demands."""
+    yield from _ends("killed", signal.SIGKILL)
+
+
+def _ends(what: str, number: signal.Signals) -> Iterator[Figure]:
+    import _reactions
+
+    worst = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for name, times in _reactions.ends(Path(folder), RUNS, number):
+            worst = max(worst, *times)
+            yield from _times(f"{what}.{name}", times, "<= 200", PEERS["killed"])
+    yield Figure(f"safety.{what}.worst", worst, "ms", "<= 200", PEERS["killed"])
+
+
+def _times(
+    kind: str, times: list[float], goal: str, peer: dict[str, str] | None
+) -> Iterator[Figure]:
+    yield Figure(f"safety.{kind}.worst", max(times), "ms", goal, peer)
+    yield Figure(f"safety.{kind}.median", float(np.median(times)), "ms")
+    yield Figure(f"safety.{kind}.runs", len(times), "1", ">= 100")
 
 
 def bus() -> Iterator[Figure]:
@@ -188,7 +207,9 @@ def _guards(name: str, subjects: list[str]) -> Iterator[Figure]:
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     part.__name__: part
     for part in (
-        reactions,
+        stops,
+        frozen,
+        killed,
         bus,
         limits,
         step,

@@ -10,6 +10,7 @@ import ast
 import importlib.util
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ def command(
         return
     if name not in names:
         raise KuwaError(f"no benchmark {name!r}; {choices(name, names)}")
+    # Who ends it ends what it has started too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     stderr = Console(stderr=True, highlight=False)
     runs = []
     for line, measure in _measures(name, part).items():
