@@ -169,6 +169,9 @@ def _run(mutant: Mutant, tests: Sequence[str]) -> int:
         # What was compiled from the whole module must not be taken for the mutant.
         numba.config.DISABLE_JIT = True
     if mutant.line:
+        # Whoever runs this may have the whole module: it, and all that has it, is imported anew.
+        for name in [name for name in sys.modules if name.startswith("kuwa_")]:
+            del sys.modules[name]
         sys.meta_path.insert(0, _Hook(mutant))
     options = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not ros and not full"]
     return int(pytest.main([*options, *tests]))
