@@ -45,3 +45,14 @@ def test_a_stamp_that_is_no_number_is_no_state(stamp: float) -> None:
     assert monitors.stamped(100.01, stamp)[0] == "state_nan"
     assert monitors.stamped(100.01, 7.01) == ("", "")
     assert monitors.demands(100.01) == []
+
+
+def test_a_late_state_had_the_time_to_move() -> None:
+    monitors = Monitors(SPEC, GateLimits())
+    monitors.look(100.0, state_at(7.0), NOTHING, NOTHING, moving=True)
+    moved = np.array([0.3, 0.0, 0.0, 0.0])
+    monitors.look(100.3, state_at(7.01, moved, moved / 0.3), NOTHING, NOTHING, moving=True)
+    assert monitors.demands(100.3) == []
+    # The same in a hundredth of a second is a jump.
+    monitors.look(100.31, state_at(7.02, -moved, NOTHING), NOTHING, NOTHING, moving=True)
+    assert "state_jump" in [code for code, _, _ in monitors.demands(100.31)]

@@ -29,6 +29,7 @@ from kuwa_hardware.kernels.motion import (
     QD_MAX,
     REACH,
     SHARE,
+    SPEEDUP,
     UP,
     V,
     steady,
@@ -48,7 +49,7 @@ step: a way is looked at anew, from elsewhere, in every tick."""
 COARSE = 0.12
 """Between two samples of the other ways, and of those to rest by themselves [s]."""
 SAMPLES = 64
-APART, MOST_WAYS = 0.8, 3
+APART, MOST_WAYS = 1.0, 5
 """Between two ways that are looked at a part may be so far apart [m]; so many more ways at most."""
 RISE, FALL, LEAST_SHARE = 1 / 16, 1 / 16, 1 / 32
 """By how much what is let through may grow or shrink between two decisions, before it is halved;
@@ -117,7 +118,9 @@ def _told(j, m, u, p, table, x):  # type: ignore[no-untyped-def]
     told = min(max(told, -p[j, QD_MAX]), p[j, QD_MAX])
     if (told * v >= 0.0 and abs(told) > abs(v)) or abs(v) < 1e-4:
         v = told
-    brake = x[j, BRAKE]
+    # The model that is slow to stop, or the one that is quick to.
+    slow = p[j, FREE] > 0.0 or (v > 0.0) == (m == UP)
+    brake = x[j, BRAKE] if slow else x[j, SPEEDUP]
     if p[j, LAG] > 0.0 and abs(v) > 0.0:
         brake = min(brake, abs(v) / (2.0 * p[j, LAG]))
     return v, brake
