@@ -24,6 +24,7 @@ from rclpy.serialization import serialize_message
 from kuwa_machines.errors import KuwaError
 from kuwa_record.bagfile import Bag, BagError, Channel
 from kuwa_record.bagging import Bagging
+from kuwa_record.convert import files_of
 from kuwa_record.recover import MAX_CHUNK, RecoverError, Salvage, recover, salvaged, unpack
 from kuwa_record.schemas import SchemaError, definition, stamped
 
@@ -101,6 +102,21 @@ def test_a_large_bag_goes_on_in_another_file(tmp_path: Path) -> None:
 def _log_times(path: Path) -> list[int]:
     with path.open("rb") as file:
         return [m.log_time for _, _, m in make_reader(file, validate_crcs=True).iter_messages()]
+
+
+def test_a_long_bag_keeps_no_more_than_five_minutes_of_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kuwa_record.bagfile.MAX_FLUSHES", 4)
+    bag = Bag(tmp_path / "bag")
+    for k in range(10):
+        bag.write(SAFETY, k, k, message(k))
+        bag.flush()
+        assert len(bag._writer._Writer__chunk_indices) < 4  # type: ignore[attr-defined]
+    bag.close()
+    files = files_of(tmp_path / "bag")
+    assert len(files) == 3
+    assert [n for path in files for n in _log_times(path)] == list(range(10))
 
 
 def test_wherever_a_bag_is_torn_all_whole_chunks_are_salvaged(tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ CHUNK: Final = 4 * 2**20
 """A chunk is finished when it is larger, or at the next flush [B]."""
 MAX_FILE: Final = 8 * 2**30
 """Then the next file of the bag is begun [B]."""
+MAX_FLUSHES: Final = 2500
+"""Likewise after so many, five minutes of recording: a file's index is kept in memory until its
+end, a kilobyte a chunk."""
 METADATA: Final = "metadata.yaml"
 FOREVER: Final = {"sec": 9223372036, "nsec": 854775807}
 
@@ -136,7 +139,8 @@ class Bag:
         """Finish the chunk and wait until the disk has it."""
         self._writer.flush()
         os.fsync(self._file.fileno())
-        if self._file.tell() > self._max_file:
+        self._flushes += 1
+        if self._file.tell() > self._max_file or self._flushes >= MAX_FLUSHES:
             self._finish()
             self._open()
 
@@ -155,6 +159,7 @@ class Bag:
     def _open(self) -> None:
         name = f"{self.folder.name}_{len(self._counts.parts)}.mcap"
         self._counts.parts.append(_Part(name))
+        self._flushes = 0
         self._file = (self.folder / name).open("wb")
         self._writer = Writer(
             self._file, chunk_size=CHUNK, compression=CompressionType.LZ4, enable_crcs=True
