@@ -210,7 +210,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "envelope": ("tests/unit/test_envelope.py",),
     "latch": ("tests/unit/test_latch.py", "tests/unit/test_gate.py"),
     "watchdog": ("tests/unit/test_watchdog.py",),
-    "watch": ("tests/unit/test_watch.py", *_GATE),
+    "watch": ("tests/unit/test_gate_watch.py", *_GATE),
     "hold": ("tests/unit/test_hold.py", *_GATE),
     "monitors": ("tests/unit/test_monitors.py", *_GATE),
     **dict.fromkeys(("faults", "intake", "keepout", "bodies", "bounds", "gate"), _GATE),
