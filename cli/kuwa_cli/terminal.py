@@ -8,7 +8,6 @@ import sys
 import termios
 import time
 import tty
-from types import TracebackType
 
 
 class Terminal:
@@ -26,12 +25,7 @@ class Terminal:
         tty.setcbreak(self._handle)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         termios.tcsetattr(self._handle, termios.TCSADRAIN, self._before)
 
     def read(self, patience: float = 0.0, most: int = 64) -> str:

@@ -1,4 +1,4 @@
-"""A small data set of a machine that follows its actions: the least that every check can judge."""
+"""Small data sets: of a machine that follows its actions, and of numbers that mean nothing."""
 
 from __future__ import annotations
 
@@ -55,3 +55,16 @@ def make_set(
                     writer.control(t[k] + 0.01 * tick, action[k], 1)
             writer.save(True)
     return Dataset(folder)
+
+
+def plain(count: int = 4) -> DatasetInfo:
+    """A set without pictures, which is quick."""
+    return DatasetInfo.of_machine("zx200", load_machine("zx200").joint_names[:count], 10)
+
+
+def fill(writer: DatasetWriter, tag: int, frames: int = 3) -> None:
+    """Begin an episode of its own task, with so many frames."""
+    writer.begin(f"task {tag}")
+    for k in range(frames):
+        frame = {n: np.full(e.shape, tag + k) for n, e in writer.info.features.items()}
+        writer.add(frame)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 
 from kuwa_cli.data.opening import DataError
 from kuwa_cli.terminal import Terminal
@@ -35,13 +34,8 @@ class HeldKey:
         self._terminal.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._terminal.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._terminal.__exit__()
 
     def __call__(self) -> bool:
         """Return whether it is held now."""
