@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kuwa_cli.outcome import computer, processor_time, versions
+from kuwa_machines.atomic import replace_file
 from kuwa_machines.errors import KuwaError
-from kuwa_policies.datasets.atomic import replace_file
 
 COMPARE = {
     "<=": lambda value, goal: value <= goal,

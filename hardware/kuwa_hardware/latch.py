@@ -8,10 +8,11 @@ whole, or a place that cannot be written, counts as stopped.
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from pathlib import Path
 from typing import Final
+
+from kuwa_machines.atomic import replace_file, sync_folders
 
 _MAX_BYTES: Final = 65536
 RESTARTED: Final = "stop_restarted"
@@ -51,7 +52,7 @@ class Latch:
             return f"the latch {self.path} cannot be written: {trouble}"
         try:
             self.path.unlink(missing_ok=True)
-            self._flush_folder()
+            sync_folders([self.path.parent])
         except OSError as error:
             return f"the latch {self.path} cannot be taken away: {error.strerror}"
         self.stopped, self.why, self.code = False, "", ""
@@ -90,21 +91,8 @@ class Latch:
         return trouble
 
     def _write(self, path: Path, text: bytes) -> str:
-        beside = path.with_name(f"{path.name}.tmp")
         try:
-            with beside.open("wb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-            self._flush_folder()
+            replace_file(path, text, path.with_name(f"{path.name}.tmp"))
         except OSError as error:
             return error.strerror or str(error)
         return ""
-
-    def _flush_folder(self) -> None:
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

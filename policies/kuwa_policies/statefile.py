@@ -8,7 +8,6 @@ them (machine, joints, sizes …). Networks (:mod:`kuwa_policies.ebn.save`) and 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kuwa_machines.atomic import put, sync_file
 from kuwa_machines.errors import KuwaError
 from kuwa_machines.npz import read_npz
 
@@ -41,9 +41,8 @@ def whole(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        sync_file(partial)
+        put(partial, path)
     except OSError as error:
         raise KuwaError(f"{path}: cannot be written: {error.strerror}") from None
     finally:

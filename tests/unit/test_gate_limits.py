@@ -16,12 +16,15 @@ from kuwa_hardware.bodies import Bodies, _half_planes
 from kuwa_hardware.bounds import LONGEST, OPEN_CENTRE, WEAR, Bounds
 from kuwa_hardware.keepout import KeepOut, Zone, ZoneError
 from kuwa_hardware.kernels.motion import (
+    AHEAD,
     BAND,
+    BRAKE,
     CARRIED,
     DEAD,
     DOWN,
     FLOW_POS,
     QD_MAX,
+    SPEEDUP,
     UP,
     V,
     shape,
@@ -40,7 +43,7 @@ from kuwa_hardware.kernels.postures import (
     place,
     zone_distance,
 )
-from kuwa_hardware.kernels.resting import LEAST_STEP, comes_to_rest
+from kuwa_hardware.kernels.resting import LEAST_STEP, comes_to_rest, told
 from kuwa_hardware.limits import GateLimits
 from kuwa_machines import load_machine
 from kuwa_machines.chain import Chain
@@ -237,6 +240,33 @@ def test_a_house_that_is_told_to_turn_about_may_go_on_for_as_long_as_it_brakes_s
     assert swing[V + DOWN] < swing[V + UP] < 0.0
     now, turned = least(bounds, [0.0] * 4), least(bounds, back)
     assert now[G_ZONE] < 0.0 and turned[G_ZONE] <= now[G_ZONE] + 1e-9
+
+
+def test_a_corner_between_the_two_models_of_a_turning_body_is_seen() -> None:
+    tip = Chain(ZX, "bucket_link").place(ZX.home, (0.0, 0.0, 0.0))
+    x, y = np.hypot(tip[0], tip[1]) * np.array([np.cos(0.5), np.sin(0.5)])
+    pillar = Zone(frame="base", polygon_m=((x, y), (x + 0.2, y), (x + 0.2, y + 0.2)))
+    for zones, harm in ((KeepOut({"pillar": pillar}), True), (KeepOut({}), False)):
+        bounds = Bounds(ZX, GateLimits(), zones)
+        swing = bounds._x[0]
+        # One model puts it on this side of the pillar, the other on that.
+        swing[AHEAD + UP], swing[AHEAD + DOWN] = 1.2, -0.2
+        swing[V + UP] = swing[V + DOWN] = 0.01
+        assert (least(bounds, [0.0] * 4)[G_ZONE] < 0.0) == harm
+        swing[AHEAD + DOWN] = 1.2
+        assert least(bounds, [0.0] * 4)[G_ZONE] > 0.0, "both say it is beyond"
+        swing[AHEAD + UP] = swing[AHEAD + DOWN] = -0.2
+        assert least(bounds, [0.0] * 4)[G_ZONE] > 0.0, "both say it does not come there"
+
+
+def test_the_model_that_stops_early_brakes_as_hard_as_it_may() -> None:
+    bounds = Bounds(ZX, GateLimits())
+    swing, p, table = bounds._x, bounds._parameters, bounds._table
+    swing[0, [BRAKE, SPEEDUP]] = 0.3, 1.0
+    for v, late, early in ((0.5, UP, DOWN), (-0.5, DOWN, UP)):
+        swing[0, V : V + 2] = v
+        assert told(0, late, 0.0, p, table, swing) == (v, 0.3)
+        assert told(0, early, 0.0, p, table, swing) == (v, 1.0)
 
 
 def test_a_joint_that_sinks_against_its_command_is_taken_to_go_on_sinking() -> None:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from kuwa_cli.demos.crew import staged
+from kuwa_machines.atomic import replace_file
 from kuwa_machines.errors import KuwaError
 from kuwa_policies.datasets import Dataset, DatasetError, DatasetInfo, DatasetWriter, layout
 from kuwa_policies.datasets.adopt import adopt
-from kuwa_policies.datasets.atomic import replace_file
 
 STAGING = ".demo"
 """Folder of finished episodes that wait for those before them."""

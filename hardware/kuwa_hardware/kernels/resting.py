@@ -87,7 +87,7 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
             way = x[j, V + UP] + x[j, V + DOWN]
         side[j] = UP if way > 0.0 else DOWN
         for m in range(2):
-            speed[j, m], brake[j, m] = _told(j, m, u[j], p, table, x)
+            speed[j, m], brake[j, m] = told(j, m, u[j], p, table, x)
         if p[j, FREE] == 0.0:
             up = _rest(j, UP, speed, brake, hold, p, x)
             gap += abs(up - _rest(j, DOWN, speed, brake, hold, p, x)) * p[j, LEVER]
@@ -111,13 +111,13 @@ def _least(g):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _told(j, m, u, p, table, x):  # type: ignore[no-untyped-def]
+def told(j, m, u, p, table, x):  # type: ignore[no-untyped-def]
     """Return a joint's speed [rad/s] and deceleration [rad/s²] when a command begins to act."""
     v = x[j, V + m]
-    told = steady(p, table, j, u, x[j, AHEAD + m])
-    told = min(max(told, -p[j, QD_MAX]), p[j, QD_MAX])
-    if (told * v >= 0.0 and abs(told) > abs(v)) or abs(v) < 1e-4:
-        v = told
+    wanted = steady(p, table, j, u, x[j, AHEAD + m])
+    wanted = min(max(wanted, -p[j, QD_MAX]), p[j, QD_MAX])
+    if (wanted * v >= 0.0 and abs(wanted) > abs(v)) or abs(v) < 1e-4:
+        v = wanted
     # The model that is slow to stop, or the one that is quick to.
     slow = p[j, FREE] > 0.0 or (v > 0.0) == (m == UP)
     brake = x[j, BRAKE] if slow else x[j, SPEEDUP]

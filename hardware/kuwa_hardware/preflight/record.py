@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kuwa_hardware.preflight.results import Check, PreflightError, Verdict
+from kuwa_machines.atomic import replace_file
 from kuwa_machines.errors import KuwaError
 from kuwa_machines.spec import MachineSpec
 
@@ -92,14 +92,9 @@ def write_record(path: Path, record: Record) -> str:
     body = asdict(record)
     digest = _digest(body)
     text = json.dumps({**body, "sha256": digest}, indent=1, ensure_ascii=False) + "\n"
-    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        replace_file(path, text.encode(), path.with_name(path.name + ".part"))
     except OSError as error:
         raise PreflightError(f"{path}: cannot be written: {error.strerror}") from None
     return digest

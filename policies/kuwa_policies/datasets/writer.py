@@ -20,14 +20,14 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kuwa_policies.datasets import layout, tables
-from kuwa_policies.datasets.atomic import (
+from kuwa_machines.atomic import (
     make_folder,
     replace_file,
     sync_file,
     sync_folders,
     write_durable,
 )
+from kuwa_policies.datasets import layout, tables
 from kuwa_policies.datasets.features import ACTION, COLUMNS, DatasetInfo, meanings
 from kuwa_policies.datasets.layout import DatasetError, Place
 from kuwa_policies.datasets.open_episode import OpenEpisode

@@ -16,8 +16,8 @@ from typing import Any, Final
 import yaml
 from mcap.writer import CompressionType, Writer
 
+from kuwa_machines.atomic import make_folder, replace_file, sync_folders
 from kuwa_machines.errors import KuwaError
-from kuwa_policies.datasets.atomic import make_folder, replace_file, sync_folders
 from kuwa_record.schemas import ENCODING
 
 CHUNK: Final = 4 * 2**20

@@ -19,10 +19,10 @@ from kuwa_msgs.msg import Recording
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 
+from kuwa_machines.atomic import make_folder
 from kuwa_machines.overlay import load_machine_as
 from kuwa_policies.datasets import DatasetInfo, DatasetWriter
 from kuwa_policies.datasets import features as f
-from kuwa_policies.datasets.atomic import make_folder
 from kuwa_record.bagfile import Bag
 from kuwa_record.bagging import Bagging
 from kuwa_record.disk import Disk

@@ -48,5 +48,10 @@ def make_folder(path: Path) -> None:
 def replace_file(path: Path, data: bytes, partial: Path) -> None:
     """Replace a file as a whole; ``partial`` is where it is written first, on the same disk."""
     write_durable(partial, data)
+    put(partial, path)
+
+
+def put(partial: Path, path: Path) -> None:
+    """Let a file that was flushed take the place of another, lastingly."""
     os.replace(partial, path)
     sync_folders([path.parent])
