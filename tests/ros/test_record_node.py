@@ -145,7 +145,7 @@ def _check_torn(out: Path, killed: float) -> None:
     assert len(Dataset(out / "dataset").episodes) == 1
     recover(files_of(bag), out / "recovered")
     done = convert([out / "recovered"], out / "again", MACHINE)
-    assert (done.episodes, done.open_ends) == (2, 1)
+    assert (done.episodes, done.open_ends) == (2, 1), done
     live, again = Dataset(out / "dataset"), Dataset(out / "again")
     exact, same = live.actions(0), again.actions(0)
     assert exact is not None and same is not None

@@ -1,6 +1,6 @@
 """One running stack with the mock robot for all rows that need processes.
 
-It is started by the first row that asks for it and ends with the test run.
+It is started by the first row that asks for it and ends with the last row.
 """
 
 from __future__ import annotations

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import shared_stack
 from failure_rows import INJECTORS, parameter
 from kuwa_hardware.failures import failure, failures
 
 for _module in sorted(Path(__file__).parent.glob("rows_*.py")):
     importlib.import_module(_module.stem)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_of_shared_stack() -> Iterator[None]:
+    """The stack that some rows start ends with the last row: what comes after has its cores."""
+    yield
+    shared_stack.close()
 
 
 @pytest.mark.parametrize("code", [parameter(code) for code in failures()])

@@ -24,7 +24,6 @@ import pytest
 
 from kuwa_cli.setup_wheels import repair_prefix
 
-pytestmark = pytest.mark.alone  # it measures how long a start takes
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -34,8 +34,10 @@ from kuwa_ros.world import image_from
 
 COMPRESSED: Final = "/compressed"
 RECORDING: Final = "recording"
-LATE: Final = 1_000_000_000
+LATE: Final = 5_000_000_000
 """A message comes into a bag at most this much after those that were received later [ns]."""
+MOST_WAITING: Final = 256 * 2**20
+"""Bytes that wait for a later one at most: pictures that were not compressed are never late."""
 LOOK_AHEAD: Final = 20_000
 """Messages in which a bag must have shown all that frames hold."""
 
@@ -133,7 +135,7 @@ class _Episodes:
         self._grid = Grid(writer.info, writer)
         self._feed = Feed(joints)
         self._feed.grid = self._grid
-        self._state = ""
+        self._state = self._awaited = ""
         self._saved = self._before = 0
         self.open_ends = self.skipped = 0
 
@@ -145,6 +147,8 @@ class _Episodes:
         states = topic == topics.JOINT_STATES.name
         if self._whole and states and not self._writer.recording and not self._grid.missing:
             self._begin(self._task)
+        elif self._awaited and not self._grid.missing:
+            self._begin(self._awaited)
         if topic.endswith(COMPRESSED):
             camera = camera_of(topic.removesuffix(COMPRESSED))
             if camera:
@@ -157,6 +161,7 @@ class _Episodes:
 
     def end(self) -> None:
         """The bag has ended; so has what was open."""
+        self._give_up()
         if self._writer.recording:
             self.open_ends += not self._whole
             self._save(None, torn=not self._whole)
@@ -170,6 +175,7 @@ class _Episodes:
             self._begin(message.task)
             self._before = saved
         elif before == "recording" != state:
+            self._give_up()
             self._grid.end()
         if self._writer.recording and state in ("idle", "full") and before != state:
             if saved > self._before:
@@ -183,11 +189,17 @@ class _Episodes:
     def _begin(self, task: str) -> None:
         if not (self._task or task):
             raise ConvertError(f"{self._bag}: it does not say the task; give one")
-        if self._grid.missing:
-            self.skipped += 1
+        # The recorder had a picture of every camera, which may have come late into the bag.
+        self._awaited = (self._task or task) if self._grid.missing else ""
+        if self._awaited:
             return
         self._writer.begin(self._task or task, bag=self._bag.name)
         self._grid.begin()
+
+    def _give_up(self) -> None:
+        """An episode has ended before there was a picture of every camera."""
+        self.skipped += bool(self._awaited)
+        self._awaited = ""
 
     def _save(self, success: bool | None, **notes: Any) -> None:
         notes |= self._grid.end()
@@ -225,13 +237,17 @@ def _messages(
 def _ordered(messages: Iterator[tuple[Channel, Message]]) -> Iterator[tuple[Channel, Message]]:
     """Yield messages in the order of receipt, as far as they are not later than :data:`LATE`."""
     waiting: list[tuple[int, int, Channel, Message]] = []
+    size = 0
     for number, (channel, message) in enumerate(messages):
         # When the recorder said something counts, not when it heard itself.
         said = channel.topic.endswith("/" + RECORDING)
         key = message.publish_time if said else message.log_time
         heappush(waiting, (key, number, channel, message))
-        while waiting[0][0] < message.log_time - LATE:
-            yield heappop(waiting)[2:]
+        size += len(message.data)
+        while waiting and (waiting[0][0] < message.log_time - LATE or size > MOST_WAITING):
+            oldest = heappop(waiting)[2:]
+            size -= len(oldest[1].data)
+            yield oldest
     while waiting:
         yield heappop(waiting)[2:]
 
