@@ -24,7 +24,6 @@ import pytest
 
 from kuwa_cli.setup_wheels import repair_prefix
 
-
 ROOT = Path(__file__).resolve().parents[2]
 
 LOCKS = ("requirements.lock", "requirements-learn.lock")
