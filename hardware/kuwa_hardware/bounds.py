@@ -70,7 +70,7 @@ class Bounds:
         self._x[:, motion.BRAKE] = self._x[:, motion.SPEEDUP] = self._parameters[:, motion.QDD]
         self._x[:, motion.AHEAD + motion.UP] = self._x[:, motion.AHEAD + motion.DOWN] = spec.home
         size = int(LONGEST / motion.BIN)
-        self._ring_v, self._ring_s = np.zeros((size, n, 2)), np.zeros((size, n, 2))
+        self._ring_v, self._ring_s = np.zeros((size, n, 2)), np.zeros((size, n, motion.N_RING))
         self._clock = np.zeros(motion.N_CLOCK)
         self._clock[motion.SHARE] = 1.0
         settings = self._settings = np.zeros(motion.N_SETTINGS)

@@ -183,7 +183,7 @@ def test_no_direction_learns_faster_than_the_pace(history: list[list[float]]) ->
 
 def test_a_weak_basis_function_learns_as_fast_as_a_strong_one() -> None:
     rates, rng = Rates(2, PERIOD), np.random.default_rng(0)
-    for _ in range(5000):
+    for _ in range(20_000):
         rates(rng.uniform(-1.0, 1.0, 2) * [1.0, 0.1], True)
     power = rates.power.copy()
     np.testing.assert_allclose(power, [1.0 / 3.0, 0.01 / 3.0], rtol=0.2)

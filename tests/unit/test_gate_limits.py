@@ -259,6 +259,22 @@ def test_a_corner_between_the_two_models_of_a_turning_body_is_seen() -> None:
         assert least(bounds, [0.0] * 4)[G_ZONE] > 0.0, "both say it does not come there"
 
 
+@pytest.mark.parametrize(
+    ("on_its_way", "told"),
+    [([0.0, 0.0, 1.0, 0.0], [0.0, 0.8, 0.0, 0.0]), ([0.0, -1.0, 0.0, 0.0], [0.0, 0.0, -0.8, 0.0])],
+)
+def test_motion_that_would_help_but_may_not_come_is_not_counted_on(
+    on_its_way: list[float], told: list[float]
+) -> None:
+    still = [0.0] * 4
+    # For less than the dead time: nothing of it is seen yet.
+    alone = least(driven([(still, 65)], still, KeepOut({})), told)
+    helped = least(driven([(still, 30), (on_its_way, 35)], still, KeepOut({})), told)
+    there = least(driven([(still, 30), (on_its_way, 35)], still, KeepOut({})), still)
+    assert there[G_REACH] > alone[G_REACH] + 0.1, "it would help"
+    assert helped[G_REACH] == pytest.approx(alone[G_REACH], abs=1e-6)
+
+
 def test_the_model_that_stops_early_brakes_as_hard_as_it_may() -> None:
     bounds = Bounds(ZX, GateLimits())
     swing, p, table = bounds._x, bounds._parameters, bounds._table

@@ -21,6 +21,7 @@ from kuwa_hardware.kernels.motion import (
     DEAD,
     DOWN,
     EXCESS,
+    FARTHEST,
     FLOW_POS,
     GROWTH,
     HUGE,
@@ -100,22 +101,27 @@ def single(u, j, q, qd, p, table, x, slope, margin):  # type: ignore[no-untyped-
         return u, 0
     positive = u > 0.0
     sign, side = (1.0, UP) if positive else (-1.0, DOWN)
-    ahead, excess, v, brake = x[j, AHEAD + side], x[j, EXCESS + side], x[j, V + side], x[j, BRAKE]
+    ahead, farthest, v, brake = (
+        x[j, AHEAD + side],
+        x[j, FARTHEST + side],
+        x[j, V + side],
+        x[j, BRAKE],
+    )
     flags = 0
     limit = p[j, Q_MAX] if positive else p[j, Q_MIN]
-    drift = max(sign * excess, 0.0)
+    drift = max(sign * x[j, EXCESS + side], 0.0)
     if abs(limit) < FAR:
-        room = sign * (limit - ahead) - margin - drift * p[j, DEAD]
+        room = sign * (limit - farthest) - margin - drift * p[j, DEAD]
         # Towards its end a cylinder's lever falls, and the same flow moves the joint faster.
         gain = full_velocity(p, table, j, limit, positive)
         gain = max(gain / full_velocity(p, table, j, ahead, positive), 1.0)
         allowed = speed_within(gain * p[j, LAG], room, brake / gain, slope)
         if sign * v + drift > allowed * 1.02 + 1e-3 and sign * v > -1e-3:
             allowed = 0.0
-        near = stroke(p, table, j, allowed, ahead, positive)
-        far = stroke(p, table, j, allowed, ahead + sign * 0.2 * allowed, positive)
         # Should the valve have no dead band at all, it still must not be too fast.
-        most = min(near, far, allowed / p[j, QD_MAX])
+        most = allowed / p[j, QD_MAX]
+        for at in (ahead, farthest, farthest + sign * 0.2 * allowed):
+            most = min(most, stroke(p, table, j, allowed, at, positive))
         if abs(u) > most:
             u, flags = sign * most, POSITION
     if sign * qd > p[j, OVER]:

@@ -9,6 +9,9 @@ A motion up is judged by the first, a motion down by the second: who turns about
 What the model did one dead time ago is what the joint does now; what it does from then to now is
 what the joint will do until a command given now begins to act.
 
+Before a position limit only motion towards it is counted on: what is on its way away from the limit
+may come short, where others take the pump's flow, or not come at all, where the tool meets ground.
+
 All arrays have one row per joint; columns are named below.
 """
 
@@ -23,14 +26,17 @@ from numba import njit
     Q_MIN, Q_MAX, QD_MAX, QDD, DEAD, BAND, CURVE, LAG, OVER, FLOW_POS, FLOW_NEG, TORQUE, TABLE_Q,
     TABLE_STEP, FREE, LEVER, N_PARAMETERS,
 ) = range(17)  # fmt: skip
-# States, five of both models, UP and DOWN: velocity, travel, position one dead time ahead, velocity
-# in excess of the model, and what of it is taken to go on. Then growth of the command, deceleration
-# that can be counted on and acceleration that must be reckoned with, and the valve's opening as a
-# share of its full flow.
-V, S, AHEAD, EXCESS, CARRIED, GROWTH, BRAKE, SPEEDUP, OPENING, N_STATES = (
-    0, 2, 4, 6, 8, 10, 11, 12, 13, 14,
+# States, seven of both models, UP and DOWN: velocity, travel, travel in that direction alone,
+# position one dead time ahead, the same if only that direction's motion comes, velocity in excess
+# of the model, and what of it is taken to go on. Then growth of the command, deceleration that can
+# be counted on and acceleration that must be reckoned with, and the valve's opening as a share of
+# its full flow.
+V, S, PUSH, AHEAD, FARTHEST, EXCESS, CARRIED, GROWTH, BRAKE, SPEEDUP, OPENING, N_STATES = (
+    0, 2, 4, 6, 8, 10, 12, 14, 15, 16, 17, 18,
 )  # fmt: skip
 UP, DOWN = 0, 1
+# The ring of past travels holds S and PUSH, both of both models.
+RING_S, RING_PUSH, N_RING = 0, 2, 4
 # Clock of the ring of past velocities and travels; and the share of what was asked for that the
 # limits of space let through last.
 HEAD, REST, SHARE, N_CLOCK = range(4)
@@ -124,7 +130,9 @@ def advance(dt, applied, p, table, x, ring_v, ring_s, clock, told):  # type: ign
                 most = dt * (x[j, SPEEDUP] if side == UP else x[j, BRAKE])
                 least = -dt * (x[j, BRAKE] if side == UP else x[j, SPEEDUP])
                 v = x[j, V + side] + min(max(wanted - x[j, V + side], least), most)
-            x[j, S + side] += 0.5 * dt * (x[j, V + side] + v)
+            step = 0.5 * dt * (x[j, V + side] + v)
+            x[j, S + side] += step
+            x[j, PUSH + side] += max(step, 0.0) if side == UP else min(step, 0.0)
             x[j, V + side] = v
     head = int(clock[HEAD])
     for _ in range(max(min(bins, size), 1)):
@@ -133,7 +141,8 @@ def advance(dt, applied, p, table, x, ring_v, ring_s, clock, told):  # type: ign
         for j in range(n):
             for side in range(2):
                 ring_v[head, j, side] = x[j, V + side]
-                ring_s[head, j, side] = x[j, S + side]
+                ring_s[head, j, RING_S + side] = x[j, S + side]
+                ring_s[head, j, RING_PUSH + side] = x[j, PUSH + side]
     clock[HEAD] = head
     for j in range(n):
         past = (head - math.ceil(p[j, DEAD] / BIN)) % size
@@ -153,7 +162,8 @@ def foresee(q, qd, p, x, ring_v, ring_s, clock):  # type: ignore[no-untyped-def]
         for side in range(2):
             v = ring_v[past, j, side]
             x[j, EXCESS + side] += SMOOTH * (qd[j] - v - x[j, EXCESS + side])
-            x[j, AHEAD + side] = q[j] + x[j, S + side] - ring_s[past, j, side]
+            x[j, AHEAD + side] = q[j] + x[j, S + side] - ring_s[past, j, RING_S + side]
+            x[j, FARTHEST + side] = q[j] + x[j, PUSH + side] - ring_s[past, j, RING_PUSH + side]
             excess = x[j, EXCESS + side]
             # A joint that is slower than its model is taken to catch up.
             same = excess * v >= 0.0 if p[j, FREE] > 0.0 else (excess > 0.0) == (side == UP)

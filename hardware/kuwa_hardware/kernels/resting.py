@@ -28,6 +28,7 @@ from kuwa_hardware.kernels.motion import (
     Q_MIN,
     QD_MAX,
     REACH,
+    RING_S,
     SHARE,
     SPEEDUP,
     UP,
@@ -72,6 +73,9 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
     begins to act: what it cannot stop from it must not be told. Of a body that turns about two
     models say where it may be at the most and at the least. A corner can lie between, so unless
     all distances are larger than that gap, ways between the two are looked at as well.
+
+    Functions share the pump, and what meets ground stands still: motion of the others that is on
+    its way may not come. Where it would help, it is not counted on either.
     """
     p, table, x, settings = model[0], model[1], model[2], model[3]
     n = q.shape[0]
@@ -80,7 +84,8 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
         posture[k, 2 * n] = 0.0
     speed, brake, side = np.empty((n, 2)), np.empty((n, 2)), np.empty(n, np.int64)
     hold = HOLD + 0.5 / settings[NEUTRAL_SLOPE]
-    gap = 0.0
+    gap, front = 0.0, 0.0
+    stays = np.zeros(n, np.bool_)
     for j in range(n):
         way = u[j]
         if way == 0.0:
@@ -91,13 +96,53 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
         if p[j, FREE] == 0.0:
             up = _rest(j, UP, speed, brake, hold, p, x)
             gap += abs(up - _rest(j, DOWN, speed, brake, hold, p, x)) * p[j, LEVER]
+        else:
+            front += abs(_rest(j, side[j], speed, brake, hold, p, x) - q[j]) * p[j, LEVER]
     ways = min(max(math.ceil(gap / APART), 1), MOST_WAYS)
     for k in range(ways + 1):
         apart = least if k == 0 else max(least, COARSE)
-        passed = _way(k / ways, q, speed, brake, side, hold, model, world, worst, floor, early,
-                      begin, apart, posture)  # fmt: skip
-        if passed or (k == 0 and _least(worst) > gap):
+        passed = _way(k / ways, stays, q, speed, brake, side, hold, model, world, worst, floor,
+                      early, begin, apart, posture)  # fmt: skip
+        if passed:
             return
+        if k == 0 and _least(worst) > gap:
+            break
+    helps = np.zeros((N_GROUPS, n), np.bool_)
+    if _least(worst) > front or not _helping(q, speed, brake, side, hold, p, x, world, helps):
+        return
+    for i in range(N_GROUPS):
+        if not helps[i].any() or (3.0 if i == G_TIP else 1.0) * worst[i] > front:
+            continue
+        for k in range(2 if gap > 0.0 else 1):
+            passed = _way(float(k), helps[i], q, speed, brake, side, hold, model, world, worst,
+                          floor, early, begin, max(least, COARSE), posture)  # fmt: skip
+            if passed:
+                return
+        for m in range(i + 1, N_GROUPS):  # no guard: the same way need not be looked at twice
+            if (helps[m] == helps[i]).all():
+                helps[m, :] = False
+
+
+@njit(cache=True, error_model="numpy")
+def _helping(q, speed, brake, side, hold, p, x, world, helps):  # type: ignore[no-untyped-def]
+    """Fill which cylinders make a distance larger, (groups, n); return whether any does."""
+    n = q.shape[0]
+    at = np.empty(n)
+    here, there = np.empty(N_GROUPS), np.empty(N_GROUPS)
+    for j in range(n):
+        at[j] = min(max(_rest(j, side[j], speed, brake, hold, p, x), p[j, Q_MIN]), p[j, Q_MAX])
+    distances(at, 0.0, world, here)
+    found = False
+    for j in range(n):
+        if p[j, FREE] == 0.0 or abs(at[j] - q[j]) < PROBE:
+            continue
+        kept, at[j] = at[j], q[j]
+        distances(at, 0.0, world, there)
+        at[j] = kept
+        for i in range(N_GROUPS):
+            helps[i, j] = there[i] < here[i] - SLACK
+            found = found or helps[i, j]
+    return found
 
 
 @njit(cache=True, error_model="numpy")
@@ -145,7 +190,12 @@ def _placed(j, m, t, q, speed, brake, hold, p, x, ring_v, ring_s, past, told_at)
     """
     late, v = t - p[j, DEAD], speed[j, m]
     if late < 0.0:
-        at = q[j] + ring_s[past, j, m] - ring_s[told_at, j, m] + x[j, CARRIED + m] * t
+        at = (
+            q[j]
+            + ring_s[past, j, RING_S + m]
+            - ring_s[told_at, j, RING_S + m]
+            + x[j, CARRIED + m] * t
+        )
         return at, max(abs(ring_v[past, j, m] + x[j, CARRIED + m]), abs(v))
     at = x[j, AHEAD + m] + x[j, CARRIED + m] * p[j, DEAD] + v * min(late, hold)
     rate = abs(v)
@@ -158,12 +208,27 @@ def _placed(j, m, t, q, speed, brake, hold, p, x, ring_v, ring_s, past, told_at)
 
 @njit(cache=True, error_model="numpy")
 def _way(  # type: ignore[no-untyped-def]
-    share, q, speed, brake, side, hold, model, world, worst, floor, early, begin, least, posture
+    share,
+    stays,
+    q,
+    speed,
+    brake,
+    side,
+    hold,
+    model,
+    world,
+    worst,
+    floor,
+    early,
+    begin,
+    least,
+    posture,
 ):
     """Look along one way; return whether it ends the search.
 
     Args:
-        share: how far bodies that turn about go by their other model, 0 to 1.
+        share: how far bodies that turn about go by their other model, 0 to 1. stays: which joints
+            do not move, shape (n,).
         speed, brake: when a command begins to act, shape (n, 2). side: each joint's model, (n,).
     """
     p, _, x, _, ring_v, ring_s, clock = model
@@ -187,7 +252,7 @@ def _way(  # type: ignore[no-untyped-def]
     head = int(clock[HEAD])
     if early and end > 0.0:
         for j in range(n):
-            at[j] = _rest(j, side[j], speed, brake, hold, p, x)
+            at[j] = q[j] if stays[j] else _rest(j, side[j], speed, brake, hold, p, x)
             if share > 0.0 and p[j, FREE] == 0.0:
                 other = _rest(j, UP + DOWN - side[j], speed, brake, hold, p, x)
                 at[j] += share * (other - at[j])
@@ -199,6 +264,9 @@ def _way(  # type: ignore[no-untyped-def]
     for k in range(SAMPLES):
         reach, turns = 0.0, False
         for j in range(n):
+            if stays[j]:
+                at[j] = q[j]
+                continue
             m = side[j]
             past, told_at = (head - lag[j] + int(t / BIN)) % size, (head - lag[j]) % size
             if t < p[j, DEAD]:

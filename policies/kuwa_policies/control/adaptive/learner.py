@@ -33,8 +33,9 @@ LEAST_POWER: Final = 0.01
 """σ: a mean square next to which activity counts as none."""
 FIRST_POWER: Final = 0.05
 """⟨ψ̄²⟩ of who has seen nothing."""
-MEMORY: Final = 10.0
-"""Time constant of ⟨ψ̄²⟩, of time in which something is learnt [s]."""
+MEMORY: Final = 40.0
+"""Time constant of ⟨ψ̄²⟩, of time in which something is learnt [s]: some ten motions. Over one or
+two, rates follow the motion of the moment, and what is seldom done is learnt too slowly."""
 BENDS: Final = (0.2, 0.5, 1.0)
 """Speeds, in units of the inputs, at which a valve's curve may bend."""
 
