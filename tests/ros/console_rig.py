@@ -185,6 +185,28 @@ class Hand:
                 continue
         raise AssertionError("the sticks were lost again and again")
 
+    def drive_with_keys(self, key: str) -> None:
+        """Arm, hold the deadman and a lever's key down, until the boom is asked for."""
+        keys = self.page.keyboard
+        self.page.evaluate("kuwaPad = null")
+        self.until("last.desk.phase === 'disarmed' && last.desk.source === 'keys'")
+        end = time.monotonic() + 30.0
+        while True:
+            # As in arm(): it is pressed again where the gate had a reason to refuse.
+            keys.press("z")
+            try:
+                self.until("last.m.mode === 'armed'", 1.5)
+                keys.down("Space")
+                self.until("last.m.mode === 'teleop'", 2.0)
+                keys.down(key)
+                wait_pumping(self.page, "the boom", lambda: abs(self.console.ears.boom()) > 0.95)
+                return
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise
+                keys.up(key)
+                keys.up("Space")
+
 
 def wait_pumping(page: Any, what: str, holds: Any, timeout: float = 5.0) -> None:
     """Wait for a condition while the browser's events are dispatched."""

@@ -135,14 +135,8 @@ def test_a_frozen_browser_ends_in_neutral_and_its_return_moves_nothing(
 @needs_browser
 def test_keys_alone_arm_drive_stop_and_release(run: Console, hand: Hand) -> None:
     page = hand.page
-    page.evaluate("kuwaPad = null")
-    hand.until("last.desk.phase === 'disarmed' && last.desk.source === 'keys'")
-    page.keyboard.press("z")
-    hand.until("last.m.mode === 'armed'")
-    page.keyboard.down("Space")
-    hand.until("last.m.mode === 'teleop'")
-    page.keyboard.down("i")
-    wait_pumping(page, "boom down", lambda: run.ears.boom() > 0.95)
+    hand.drive_with_keys("i")
+    assert run.ears.boom() > 0.95, "down"
     page.keyboard.down("Shift")
     wait_pumping(page, "fine", lambda: 0.0 < run.ears.boom() < 0.4)
     at = time.monotonic()
@@ -162,6 +156,26 @@ def test_keys_alone_arm_drive_stop_and_release(run: Console, hand: Hand) -> None
     assert run.probe.mode == "stopped", "once may be by accident"
     page.keyboard.press("r")
     wait_pumping(page, "released", lambda: run.probe.mode == "ready")
+
+
+@needs_browser
+def test_the_meta_key_lets_everything_go(run: Console, hand: Hand) -> None:
+    """Under it some browsers report no other key's release, so that a lever would stay."""
+    page = hand.page
+    hand.drive_with_keys("i")
+    assert run.ears.boom() > 0.95, "down"
+    at = time.monotonic()
+    page.keyboard.down("Meta")
+    wait_pumping(page, "not driving", lambda: run.probe.mode == "armed")
+    page.wait_for_timeout(300)
+    assert run.ears.last_motion(at) < NEUTRAL + BUSY
+    # Its own release is no word of the others: they are still down, and move nothing.
+    after = time.monotonic()
+    page.keyboard.up("Meta")
+    page.wait_for_timeout(500)
+    assert run.ears.last_motion(after) == 0.0 and run.probe.mode == "armed"
+    for key in ("Space", "i"):
+        page.keyboard.up(key)
 
 
 @needs_browser
