@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gate_rig import PERIOD, Rig, Spec, state_at
+from kuwa_hardware.envelope import Envelope
 from kuwa_hardware.gate import Gate, GateLimits
 from kuwa_machines import load_machine
 from kuwa_machines.contracts import CommandKind, GateOutput, JointCommand, Level, Mode
@@ -34,6 +35,18 @@ def test_the_applied_command_carries_the_stamp_of_the_state_it_answers() -> None
     rig = Rig()
     request = rig.request(HALF, stamp=rig.now - 0.03)
     assert rig.tick(request).applied.stamp == request.stamp
+
+
+def test_with_a_key_an_old_recording_is_told_from_a_message_that_came_twice() -> None:
+    envelope = Envelope(bytes(range(32)))
+    rig = Rig(gate={"envelope": envelope})
+    first = envelope.seal(rig.request(HALF))
+    rig.tick(first)
+    assert "request_replayed" in rig.tick(first).safety.alarms
+    for _ in range(200):
+        rig.tick(envelope.seal(rig.request(HALF)))
+    alarms = rig.tick(first).safety.alarms
+    assert "code_replayed" in alarms and "request_out_of_order" not in alarms
 
 
 def test_joints_are_matched_by_name() -> None:

@@ -31,12 +31,14 @@ from kuwa_hardware.kernels.motion import (
     steady,
 )
 from kuwa_hardware.kernels.postures import (
+    BOX_LINK,
     FAR,
     G_REACH,
     G_SELF,
     G_TIP,
     G_ZONE,
     JOINT,
+    LINK,
     LOAD,
     SIZE,
     distances,
@@ -257,6 +259,12 @@ def test_a_corner_between_the_two_models_of_a_turning_body_is_seen() -> None:
         assert least(bounds, [0.0] * 4)[G_ZONE] > 0.0, "both say it is beyond"
         swing[AHEAD + UP] = swing[AHEAD + DOWN] = -0.2
         assert least(bounds, [0.0] * 4)[G_ZONE] > 0.0, "both say it does not come there"
+
+
+def test_no_corner_of_the_undercarriage_counts_as_a_moving_part() -> None:
+    bodies = Bodies(ZX)
+    assert (bodies.boxes[:, BOX_LINK] < 0).any(), "the tracks are in the way of the tool"
+    assert (bodies.points[:, LINK] >= 0).all(), "and go nowhere themselves"
 
 
 @pytest.mark.parametrize(
