@@ -213,7 +213,8 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "watch": ("tests/unit/test_gate_watch.py", *_GATE),
     "hold": ("tests/unit/test_hold.py", *_GATE),
     "monitors": ("tests/unit/test_monitors.py", *_GATE),
-    **dict.fromkeys(("faults", "intake", "keepout", "bodies", "bounds", "gate"), _GATE),
+    **dict.fromkeys(("faults", "intake", "keepout", "bodies", "bounds"), _GATE),
+    "gate": ("tests/unit/test_latch.py", *_GATE),
     COMPILED: (*_GATE[:2], "tests/unit/test_gate_braking.py"),
 }
 """Module or package of ``kuwa_hardware`` → tests that answer for its guards, the quickest first."""

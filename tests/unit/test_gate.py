@@ -184,6 +184,37 @@ def test_an_emergency_stop_is_at_once_latched_and_survives_its_withdrawal() -> N
     assert rig.run(HALF, 10).applied.values.any()
 
 
+def test_a_released_stop_is_told_no_more() -> None:
+    rig = Rig()
+    rig.gate.emergency_stop(True, "button")
+    assert "emergency_stop" in rig.tick(None).safety.alarms
+    rig.gate.emergency_stop(False, "button")
+    assert "emergency_stop" in rig.tick(None).safety.alarms, "it is latched"
+    assert rig.gate.set_mode(Mode.READY, "Ada")[0]
+    assert rig.tick(None).safety.alarms == ()
+
+
+def test_nobody_arms_while_a_fault_demands_a_hold() -> None:
+    rig = Rig(Mode.READY)
+    rig.gate.degrade(Level.HOLD, "disk_full", "the disk is full")
+    granted, why = rig.gate.set_mode(Mode.ARMED, "Ada")
+    assert not granted and "the disk is full" in why
+    rig.gate.recover("disk_full")
+    assert rig.gate.set_mode(Mode.ARMED, "Ada")[0]
+
+
+def test_a_deadman_that_was_let_go_is_told_until_somebody_drives_again() -> None:
+    rig = Rig(Mode.ARMED)
+    rig.gate.deadman(rig.now, True)
+    assert rig.gate.set_mode(Mode.TELEOP, "Ada")[0]
+    rig.gate.deadman(rig.now, False)
+    assert "deadman_released" in rig.tick(None).safety.alarms
+    rig.gate.deadman(rig.now, True)
+    assert "deadman_released" in rig.tick(None).safety.alarms
+    assert rig.gate.set_mode(Mode.TELEOP, "Ada")[0]
+    assert "deadman_released" not in rig.tick(None).safety.alarms
+
+
 def test_arming_needs_a_fresh_state() -> None:
     gate = Gate(Spec())
     assert gate.set_mode(Mode.READY, "Ada")[0]

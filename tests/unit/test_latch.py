@@ -48,6 +48,19 @@ def test_a_stop_outlives_a_restart_until_a_person_releases_it(tmp_path: Path) ->
     assert stopped_gate(path).mode is Mode.OFF
 
 
+def test_nothing_is_latched_that_nobody_stopped_and_a_mode_that_is_asked_for_is(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "latch"
+    rig = Rig(gate={"latch": Latch(path)})
+    rig.run((0.1, 0.1, 0.1, 0.1), 5)
+    assert not path.exists()
+    assert rig.gate.set_mode(Mode.STOPPED, "Ada")[0]
+    rig.tick(None)
+    rig.tick(None)
+    assert stopped_gate(path).mode is Mode.STOPPED
+
+
 @pytest.mark.parametrize("cut", [0, 1, 10, -1, -9])
 def test_a_torn_file_counts_as_stopped_and_can_be_released(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "latch"
