@@ -267,6 +267,17 @@ def test_no_corner_of_the_undercarriage_counts_as_a_moving_part() -> None:
     assert (bodies.points[:, LINK] >= 0).all(), "and go nowhere themselves"
 
 
+def test_the_corners_of_what_turns_with_the_house_are_moving_parts() -> None:
+    bodies = Bodies(ZX)
+    turning = [box for box in ZX.safety.boxes.values() if box.link != "track_link"]
+    assert turning
+    parts = {(bodies.names[int(row[LINK])], *row[1:4].tolist()) for row in bodies.points}
+    for box in turning:
+        for x in (box.low[0], box.high[0]):
+            for y in (box.low[1], box.high[1]):
+                assert (box.link, x, y, box.low[2]) in parts
+
+
 @pytest.mark.parametrize(
     ("on_its_way", "told"),
     [([0.0, 0.0, 1.0, 0.0], [0.0, 0.8, 0.0, 0.0]), ([0.0, -1.0, 0.0, 0.0], [0.0, 0.0, -0.8, 0.0])],
