@@ -356,6 +356,11 @@ def test_what_makes_it_neutral_is_told_with_its_level() -> None:
     for _ in range(20):
         out = rig.tick(rig.request(HALF), state=False)
     assert out.safety.level is Level.NEUTRAL and "none for" in out.safety.reasons[0]
+    rig = Rig()
+    rig.run(HALF, 2)
+    for _ in range(20):
+        out = rig.tick(None)
+    assert out.safety.level is Level.NEUTRAL and "no good request" in out.safety.reasons[0]
 
 
 def test_a_clock_that_goes_back_does_not_drive_the_model_mad() -> None:
