@@ -103,23 +103,24 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
         apart = least if k == 0 else max(least, COARSE)
         passed = _way(k / ways, stays, q, speed, brake, side, hold, model, world, worst, floor,
                       early, begin, apart, posture)  # fmt: skip
-        if passed:
-            return
-        if k == 0 and _least(worst) > gap:
+        if passed or (k == 0 and _least(worst) > gap):  # no guard: a short cut
             break
+    if passed:  # no guard: likewise, for who wants to know whether it passes at all
+        return
     helps = np.zeros((N_GROUPS, n), np.bool_)
     if _least(worst) > front or not _helping(q, speed, brake, side, hold, p, x, world, helps):
         return
     for i in range(N_GROUPS):
+        # no guard: a short cut
         if not helps[i].any() or (3.0 if i == G_TIP else 1.0) * worst[i] > front:
             continue
         for k in range(2 if gap > 0.0 else 1):
             passed = _way(float(k), helps[i], q, speed, brake, side, hold, model, world, worst,
                           floor, early, begin, max(least, COARSE), posture)  # fmt: skip
-            if passed:
+            if passed:  # no guard: likewise
                 return
-        for m in range(i + 1, N_GROUPS):  # no guard: the same way need not be looked at twice
-            if (helps[m] == helps[i]).all():
+        for m in range(i + 1, N_GROUPS):
+            if (helps[m] == helps[i]).all():  # no guard: nobody looks along a way twice
                 helps[m, :] = False
 
 
