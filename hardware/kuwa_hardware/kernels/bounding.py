@@ -101,12 +101,8 @@ def single(u, j, q, qd, p, table, x, slope, margin):  # type: ignore[no-untyped-
         return u, 0
     positive = u > 0.0
     sign, side = (1.0, UP) if positive else (-1.0, DOWN)
-    ahead, farthest, v, brake = (
-        x[j, AHEAD + side],
-        x[j, FARTHEST + side],
-        x[j, V + side],
-        x[j, BRAKE],
-    )
+    ahead, farthest = x[j, AHEAD + side], x[j, FARTHEST + side]
+    v, brake = x[j, V + side], x[j, BRAKE]
     flags = 0
     limit = p[j, Q_MAX] if positive else p[j, Q_MIN]
     drift = max(sign * x[j, EXCESS + side], 0.0)

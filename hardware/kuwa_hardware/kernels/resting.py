@@ -111,8 +111,7 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
     if _least(worst) > front or not _helping(q, speed, brake, side, hold, p, x, world, helps):
         return
     for i in range(N_GROUPS):
-        # no guard: a short cut
-        if not helps[i].any() or (3.0 if i == G_TIP else 1.0) * worst[i] > front:
+        if not helps[i].any() or _room(worst, i) > front:  # no guard: a short cut
             continue
         for k in range(2 if gap > 0.0 else 1):
             passed = _way(float(k), helps[i], q, speed, brake, side, hold, model, world, worst,
@@ -147,12 +146,18 @@ def _helping(q, speed, brake, side, hold, p, x, world, helps):  # type: ignore[n
 
 
 @njit(cache=True, error_model="numpy")
+def _room(g, i):  # type: ignore[no-untyped-def]
+    """Return how far a part may move before limit ``i`` is met [m]."""
+    # The centre of mass moves by less than a third of what the tool does.
+    return 3.0 * g[i] if i == G_TIP else g[i]
+
+
+@njit(cache=True, error_model="numpy")
 def _least(g):  # type: ignore[no-untyped-def]
-    """Return how far a part may move before a limit is met [m]."""
+    """Return how far a part may move before any limit is met [m]."""
     least = FAR
     for i in range(N_GROUPS):
-        # The centre of mass moves by less than a third of what the tool does.
-        least = min(least, g[i] if i != G_TIP else 3.0 * g[i])
+        least = min(least, _room(g, i))
     return least
 
 

@@ -187,13 +187,14 @@ class _Episodes:
         self._state, self._saved = state, saved
 
     def _begin(self, task: str) -> None:
-        if not (self._task or task):
+        task = self._task or task
+        if not task:
             raise ConvertError(f"{self._bag}: it does not say the task; give one")
         # The recorder had a picture of every camera, which may have come late into the bag.
-        self._awaited = (self._task or task) if self._grid.missing else ""
+        self._awaited = task if self._grid.missing else ""
         if self._awaited:
             return
-        self._writer.begin(self._task or task, bag=self._bag.name)
+        self._writer.begin(task, bag=self._bag.name)
         self._grid.begin()
 
     def _give_up(self) -> None:
