@@ -103,7 +103,14 @@ def test_an_episode_whose_first_pictures_are_lost_begins_with_the_next(tmp_path:
 
 def test_an_episode_without_its_pictures_is_left_out_and_told(tmp_path: Path) -> None:
     done = convert([bag(tmp_path / "bag", (3.5,), 0.0)], tmp_path / "set", "zx200")
-    assert done == Converted(0, 0, 0, 1, ())
+    assert done == Converted(0, 0, 0, 1, (), ())
+
+
+def test_a_bag_of_another_machine_says_what_does_not_match(tmp_path: Path) -> None:
+    done = convert([bag(tmp_path / "bag", (0.5,), 0.0)], tmp_path / "set", "d37")
+    assert done.episodes == 0
+    (why,) = done.bad
+    assert why.startswith("bag: joint_states: ") and "boom_joint" in why
 
 
 def test_few_bytes_wait_for_what_is_late(tmp_path: Path, monkeypatch: Any) -> None:

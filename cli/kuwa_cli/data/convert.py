@@ -42,7 +42,10 @@ def command(
             told=lambda read, size: bar.update(line, completed=read / max(size, 1)),
         )  # fmt: skip
         if not found.episodes:
-            raise DataError(f"{', '.join(map(str, bags))}: no episode with a frame in it")
+            why = "".join(f"; {text}" for text in found.bad[:1])
+            raise DataError(f"{', '.join(map(str, bags))}: no episode with a frame in it{why}")
+    for text in found.bad:
+        console.print(f"  left out: {text}", style="yellow", soft_wrap=True)
     for text in found.torn:
         console.print(f"  torn: {text}", style="yellow", soft_wrap=True)
     console.print(
@@ -54,5 +57,5 @@ def command(
     if as_json:
         values = {"folder": str(out), "episodes": found.episodes, "frames": found.frames,
                   "open_ends": found.open_ends, "skipped": found.skipped,
-                  "torn": list(found.torn)}  # fmt: skip
+                  "torn": list(found.torn), "bad": list(found.bad)}  # fmt: skip
         print(json.dumps(values, ensure_ascii=False))

@@ -54,6 +54,7 @@ class Converted:
         episodes: saved. frames: of them. open_ends: how many had no end in their bag.
         skipped: discarded by the operator, or without a frame.
         torn: what was left out of torn bags, in words.
+        bad: topics of which messages were left out, and what was wrong with the last such message.
     """
 
     episodes: int
@@ -61,6 +62,7 @@ class Converted:
     open_ends: int
     skipped: int
     torn: tuple[str, ...]
+    bad: tuple[str, ...]
 
 
 def files_of(path: Path) -> list[Path]:
@@ -104,6 +106,7 @@ def convert(
     joints = tuple(load_machine(machine).joint_names)
     episodes = frames = open_ends = skipped = 0
     torn: list[str] = []
+    bad: list[str] = []
     for bag in bags:
         files = files_of(bag)
         info, followed = _info(files, machine, joints, fps)
@@ -118,10 +121,11 @@ def convert(
                 if not found.whole:
                     torn.append(f"{path.name}: it is torn after {found.read} bytes")
             made.end()
+            bad += [f"{bag.name}: {topic}: {why}" for topic, why in made.problems.items()]
             episodes += writer.episodes - before[0]
             frames += writer.frames - before[1]
             open_ends, skipped = open_ends + made.open_ends, skipped + made.skipped
-    return Converted(episodes, frames, open_ends, skipped, tuple(torn))
+    return Converted(episodes, frames, open_ends, skipped, tuple(torn), tuple(bad))
 
 
 class _Episodes:
@@ -135,6 +139,7 @@ class _Episodes:
         self._grid = Grid(writer.info, writer)
         self._feed = Feed(joints)
         self._feed.grid = self._grid
+        self.problems = self._feed.problems
         self._state = self._awaited = ""
         self._saved = self._before = 0
         self.open_ends = self.skipped = 0
