@@ -1,4 +1,7 @@
-"""What every test may use: the --full option, the checkout's root, a ROS domain of its own."""
+"""What every test may use: the --full option, the checkout's root, a ROS domain of its own.
+
+With ``--stalls FILE`` the tests are listed that failed while the computer itself stood still.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import stall_watch
+from stall_watch import pytest_configure as pytest_configure
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,6 +28,7 @@ _LAST_DOMAIN = 101
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the tests marked full as well")
+    stall_watch.pytest_addoption(parser)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the markers

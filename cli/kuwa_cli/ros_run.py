@@ -50,10 +50,15 @@ class StackError(KuwaError):
     """The stack did not start, with the end of the log that says why."""
 
 
+class StoppedAtStart(StackError):
+    """A gate stopped before the run began: nothing has moved that a new start would lose."""
+
+
 def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: LiveStatus) -> Outcome:
     """Start the stack, watch it until the task is done or time is up, end it.
 
     Raises:
+        StoppedAtStart: a gate stopped the machine while the others still started.
         KuwaError: the stack could not start.
     """
     speed = settings.speed or 1.0
@@ -161,6 +166,10 @@ def _wait_for_auto(observers: list[Observer], processes: Processes, live: LiveSt
             observer.look()
             # Who may move is recorded from then on, while others still start.
             observer.recording |= observer.mode == Mode.AUTO.value
+        stopped = [observer for observer in observers if observer.mode == Mode.STOPPED.value]
+        if stopped:
+            # Only a person releases a stop: nothing would come of waiting longer.
+            raise StoppedAtStart(f"{_why(stopped, processes, {})}; logs are in {processes.logs}")
         # Supervisors call themselves active from the start.
         count = len([1 for n, (_, _, v) in nodes if v.get("state") == "active" and n != WATCHER])
         managed = sum(spec.lifecycle for spec in processes.specs.values())

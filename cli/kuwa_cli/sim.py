@@ -27,6 +27,8 @@ INTERRUPTED = 130
 FAULT = 1
 NOT_REACHED = 3
 """Exit code of a run that went through and did not reach what the scenario asks."""
+STARTS = 2
+"""So often a stack is started that was stopped while it started."""
 
 
 def command(
@@ -74,23 +76,15 @@ def command(
 
 def simulate(asked: Settings, folder: Path, lockstep: bool, as_json: bool, report: bool) -> int:
     """Run, score, report; return the exit code."""
-    logs = new_logs(asked, exact=lockstep)
-    log = next(iter(logs.values()))
     how = "lock-step" if lockstep else "ROS 2"
     if asked.emulated:
         how += f", {asked.robot}"
     machines = " + ".join(spec.name for spec in asked.specs.values())
     title = f"{asked.scenario.name} · {machines} · {asked.controller} · seed {asked.seed} · {how}"
     with LiveStatus(title) as live:
-        if lockstep:
-            from kuwa_cli.lockstep_run import run as run_lockstep
-
-            outcome = run_lockstep(asked, folder, logs, live)
-        else:
-            from kuwa_cli.ros_run import run as run_ros
-
-            outcome = run_ros(asked, folder, logs, live)
+        logs, outcome = (_in_lockstep if lockstep else _through_ros)(asked, folder, live)
         console = live.console
+    log = next(iter(logs.values()))
     values = finite(result(logs, outcome, asked, "lockstep" if lockstep else "ros", command_line()))
     interrupted = outcome.ended_by == "interrupt"
     try:
@@ -113,6 +107,36 @@ def simulate(asked: Settings, folder: Path, lockstep: bool, as_json: bool, repor
     if outcome.ended_by == "fault":
         return FAULT
     return 0 if values["success"] else NOT_REACHED
+
+
+def _in_lockstep(
+    asked: Settings, folder: Path, live: LiveStatus
+) -> tuple[dict[str, RunLog], Outcome]:
+    from kuwa_cli.lockstep_run import run
+
+    logs = new_logs(asked, exact=True)
+    return logs, run(asked, folder, logs, live)
+
+
+def _through_ros(
+    asked: Settings, folder: Path, live: LiveStatus
+) -> tuple[dict[str, RunLog], Outcome]:
+    """Run through ROS 2. A computer that stands still for a second while it starts stops a gate,
+    rightly; a simulated machine, which has not moved, is then simply started again."""
+    from kuwa_cli.ros_run import StoppedAtStart, run
+
+    for start in range(1, STARTS + 1):
+        logs = new_logs(asked, exact=False)
+        try:
+            outcome = run(asked, folder, logs, live)
+        except StoppedAtStart as stop:
+            if start == STARTS:
+                raise
+            live.console.print(f"  [yellow]stopped while it started; starting again[/]: {stop}")
+        else:
+            break
+    outcome.timing["starts"] = start
+    return logs, outcome
 
 
 def new_logs(asked: Settings, exact: bool) -> dict[str, RunLog]:

@@ -65,14 +65,29 @@ class Loop:
         return np.array(seen)
 
 
-@pytest.fixture(params=sorted(machine_folders()), scope="module")
-def machine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+BASIC = ("pid", "ebn")
+"""Controllers that are tried on every machine also by the short tests."""
+TYPICAL = ("zx200", "d37")
+"""Machines on which they try all of them: one that works standing, one that works while driving."""
 
 
-@pytest.fixture(params=CONTROLLERS, scope="module")
-def loop(machine: str, request: pytest.FixtureRequest) -> Loop:
-    return Loop(load_machine(machine), request.param)
+def pairs() -> list[object]:
+    """Return all (machine, controller), those for the long tests marked."""
+    return [
+        pytest.param(
+            (machine, controller),
+            id=f"{controller}-{machine}",
+            marks=() if controller in BASIC or machine in TYPICAL else pytest.mark.full,
+        )
+        for machine in sorted(machine_folders())
+        for controller in CONTROLLERS
+    ]
+
+
+@pytest.fixture(params=pairs(), scope="module")
+def loop(request: pytest.FixtureRequest) -> Loop:
+    machine, controller = request.param
+    return Loop(load_machine(machine), controller)
 
 
 def functions(spec: MachineSpec) -> list[tuple[str, list[int]]]:

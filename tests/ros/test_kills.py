@@ -22,6 +22,7 @@ def moving(rig: Rig) -> None:
     wait_for("motion", lambda: rig.probe.speed() > 0.1)
 
 
+@pytest.mark.full
 def test_a_killed_node_leaves_the_valves_neutral_and_can_be_restarted(
     ros_domain: int, tmp_path: Path
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_killed_robot_node_stops_the_stack_and_can_be_restarted(
             moving(rig)
 
 
+@pytest.mark.full
 def test_a_frozen_node_counts_as_dead(ros_domain: int, tmp_path: Path) -> None:
     with running(mock_stack(), tmp_path) as rig:
         probe, processes = rig.probe, rig.processes

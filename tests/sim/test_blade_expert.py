@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from scipy.ndimage import gaussian_filter
 from tracked_rig import TrackedRig
 
@@ -25,6 +26,7 @@ def error(rig: TrackedRig, surface: Surface) -> np.ndarray:
     return surface.strip(ground, 0.0, surface.width)
 
 
+@pytest.mark.full
 def test_a_bumpy_strip_becomes_even_to_two_centimetres() -> None:
     x = GRID.x0 + GRID.cell * np.arange(GRID.nx)[:, None] - 6.0
     y = GRID.y0 + GRID.cell * np.arange(GRID.ny)[None, :]

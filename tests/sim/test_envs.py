@@ -52,7 +52,18 @@ def test_each_scenario_file_has_its_name() -> None:
     assert env_ids()[TRENCH] == "dig_trench"
 
 
-@pytest.mark.parametrize("name", env_ids())
+def one_of_each_machine() -> list[object]:
+    """All environments, of which those after a machine's first are for the long tests."""
+    seen: set[str] = set()
+    chosen: list[object] = []
+    for name in env_ids():
+        machine = name.split("-")[0]
+        chosen.append(pytest.param(name, marks=pytest.mark.full) if machine in seen else name)
+        seen.add(machine)
+    return chosen
+
+
+@pytest.mark.parametrize("name", one_of_each_machine())
 def test_gymnasium_accepts_it(name: str) -> None:
     env = gymnasium.make(name).unwrapped
     with warnings.catch_warnings():

@@ -12,7 +12,9 @@ from kuwa_sim.scenario import Feature
 BUMPS = (Feature(shape="bumps", x_m=6.6, height_m=0.06, radius_m=3.5),)
 
 
-@pytest.mark.parametrize(("slope", "depth"), [(0.0, 0.05), (0.03, 0.06)])
+@pytest.mark.parametrize(
+    ("slope", "depth"), [(0.0, 0.05), pytest.param(0.03, 0.06, marks=pytest.mark.full)]
+)
 def test_a_pass_of_five_metres_is_graded_to_less_than_two_centimetres(
     slope: float, depth: float
 ) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from expert_rig import work
 from kuwa_machines.contracts import Task
 from kuwa_sim.scenario import Buried
 
 
+@pytest.mark.full
 def test_the_rest_of_the_trench_is_dug_around_a_boulder() -> None:
     task = Task("dig_trench", 6.5, 0.0, 0.0, 3.0, 1.0, 0.5, 1.0, 6.0, 0.05)
     boulder = Buried(kind="ellipsoid", centre_m=(6.5, 0.0, -0.55), half_m=(0.3, 0.5, 0.3))

@@ -37,6 +37,7 @@ joints:
 """
 
 
+@pytest.mark.full
 def test_a_worn_machine_is_found_and_simulated_again(tmp_path: Path) -> None:
     worn = tmp_path / "worn.yaml"
     worn.write_text(TRUTH)

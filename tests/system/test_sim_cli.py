@@ -44,7 +44,7 @@ def test_a_short_lockstep_run_leaves_its_folder(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_numbers(tmp_path: Path) -> None:
     scores = []
     for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
-        arguments = ["--lockstep", "--duration", "12", "--no-report", "--seed", seed]
+        arguments = ["--lockstep", "--duration", "5", "--no-report", "--seed", seed]
         done = kuwa("sim", *arguments, "--json", "--out", str(tmp_path / name))
         scores.append(json.loads(done.stdout)["score"])
     assert scores[0] == scores[1] != scores[2]
@@ -122,6 +122,33 @@ def test_neurons_are_watched_through_ros_and_go_on_from_a_run_in_lockstep(tmp_pa
     assert result["machines"]["zx200"]["spiking"]["mean_rate_hz"] > 0.0
     with np.load(first / "controller.npz") as one, np.load(then / "controller.npz") as other:
         assert set(one.files) == set(other.files)
+
+
+@pytest.mark.full
+@pytest.mark.ros
+def test_a_stack_that_stood_still_while_it_started_is_started_again(tmp_path: Path) -> None:
+    if "KUWA_ROOT" not in os.environ:
+        pytest.skip("needs Kuwa's environment: ./kuwa test")
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        [*KUWA, "sim", "--duration", "4", "--no-report", "--json", "--out", str(out)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        _wait_until(lambda: "configure planning" in _log(out, "supervisor"), 90, process)
+        children = psutil.Process(process.pid).children(recursive=True)
+        control = next(c for c in children if "kuwa_control/control" in " ".join(c.cmdline()))
+        control.suspend()
+        time.sleep(3.0)
+        control.resume()
+        stdout, stderr = process.communicate(timeout=120)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 3, stderr
+    assert "stopped while it started; starting again: the gate stopped the machine" in stderr
+    result = json.loads(stdout)
+    assert (result["ended_by"], result["timing"]["starts"]) == ("duration", 2)
 
 
 @pytest.mark.full
