@@ -18,6 +18,7 @@ from kuwa_msgs.msg import SafetyState
 from mcap.exceptions import McapError
 from mcap.reader import make_reader
 from mcap.records import Chunk
+from mcap.writer import CompressionType, Writer
 from mcap_ros2.decoder import DecoderFactory
 from rclpy.serialization import serialize_message
 
@@ -159,6 +160,42 @@ def test_damaged_chunks_are_left_out_and_counted(tmp_path: Path) -> None:
         kept, _ = numbers(torn)
         # What comes out is what went in: each is whole, in order, and none is made up.
         assert set(kept) <= whole and kept == sorted(set(kept))
+
+
+def test_messages_outlive_the_chunk_that_defined_their_channel(tmp_path: Path) -> None:
+    path = write(tmp_path / "bag")
+    with path.open("rb") as file:
+        summary = make_reader(file).get_summary()
+    assert summary is not None
+    first = min(summary.chunk_indexes, key=lambda index: index.chunk_start_offset)
+    data = bytearray(path.read_bytes())
+    data[first.chunk_start_offset + first.chunk_length // 2] ^= 1
+    torn = tmp_path / "bad.mcap"
+    for end in (len(data), len(data) // 2):  # with the definitions at the end, and without
+        torn.write_bytes(data[:end])
+        kept, found = numbers(torn)
+        assert kept[0] == EACH and len(kept) >= (PARTS // 2 - 2) * EACH, (end, kept[:3])
+        assert len(found.refused) == 1
+
+
+def test_definitions_at_the_end_of_a_file_of_others_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "other.mcap"
+    writer = Writer(str(path), chunk_size=200, compression=CompressionType.LZ4)
+    writer.start()
+    schema = writer.register_schema(TYPE, "ros2msg", SAFETY.schema.encode())
+    channel = writer.register_channel(SAFETY.topic, "cdr", schema)
+    for k in range(EACH):
+        writer.add_message(channel, 10**9 * k, message(k), 10**9 * k)
+    writer.finish()
+    with path.open("rb") as file:
+        summary = make_reader(file).get_summary()
+    assert summary is not None
+    first = min(summary.chunk_indexes, key=lambda index: index.chunk_start_offset)
+    data = bytearray(path.read_bytes())
+    data[first.chunk_start_offset + first.chunk_length // 2] ^= 1
+    path.write_bytes(data)
+    kept, found = numbers(path)
+    assert kept and kept == list(range(kept[0], EACH)) and found.refused
 
 
 def chunk(data: bytes, size: int, kind: str, crc: int = 0) -> Chunk:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from mcap import records
+from mcap.data_stream import RecordBuilder
 from mcap.writer import CompressionType, Writer
 
 from kuwa_machines.atomic import make_folder, replace_file, sync_folders
@@ -172,9 +174,17 @@ class Bag:
         sync_folders([self.folder])
 
     def _register(self, channel: Channel) -> int:
-        schema = self._writer.register_schema(channel.type, ENCODING, channel.schema.encode())
         metadata = {"offered_qos_profiles": yaml.safe_dump([channel.qos], sort_keys=False)}
-        return int(self._writer.register_channel(channel.topic, "cdr", schema, metadata))
+        body = channel.schema.encode()
+        schema = self._writer.register_schema(channel.type, ENCODING, body)
+        number = self._writer.register_channel(channel.topic, "cdr", schema, metadata)
+        # Also before the chunk in which the library puts them: if that one is damaged, messages of
+        # the later ones can still be read.
+        record = RecordBuilder()
+        records.Schema(schema, body, ENCODING, channel.type).write(record)
+        records.Channel(number, channel.topic, "cdr", metadata, schema).write(record)
+        self._file.write(record.end())
+        return int(number)
 
     def _finish(self) -> None:
         text = yaml.safe_dump(self._metadata(), sort_keys=False)

@@ -120,23 +120,40 @@ def salvaged(
         RecoverError: it is no MCAP file.
     """
     found.size = path.stat().st_size
-    schemas: dict[int, Schema] = {}
-    channels: dict[int, Channel] = {}
+    known = _Known()
+    with path.open("rb") as file:
+        # What is defined in a damaged chunk is often defined once more outside of it: by our own
+        # bags before it, by all whole files at their end.
+        for record in _records(path, file, Salvage(size=found.size)):
+            known.take(record)
     with path.open("rb") as file:
         for record in _records(path, file, found):
             if told is not None:
                 told(file.tell(), found.size)
             for each in _unpacked(record, found):
-                if isinstance(each, Schema) and len(schemas) < MAX_CHANNELS:
-                    schemas[each.id] = each
-                elif isinstance(each, ChannelRecord) and len(channels) < MAX_CHANNELS:
-                    channels[each.id] = _channel(each, schemas)
-                elif isinstance(each, Message) and each.channel_id in channels:
+                channels = known.take(each)
+                if isinstance(each, Message) and each.channel_id in channels:
                     at = 1e-9 * each.log_time
                     found.first = min(found.first, at) if found.messages else at
                     found.last = max(found.last, at)
                     found.messages += 1
                     yield channels[each.channel_id], each
+
+
+@dataclass
+class _Known:
+    """Channels and schemas by their numbers, as far as they were read."""
+
+    schemas: dict[int, Schema] = field(default_factory=dict)
+    channels: dict[int, Channel] = field(default_factory=dict)
+
+    def take(self, record: Any) -> dict[int, Channel]:
+        """Take a record, if it defines something; return all channels."""
+        if isinstance(record, Schema) and len(self.schemas) < MAX_CHANNELS:
+            self.schemas[record.id] = record
+        elif isinstance(record, ChannelRecord) and len(self.channels) < MAX_CHANNELS:
+            self.channels[record.id] = _channel(record, self.schemas)
+        return self.channels
 
 
 def _records(path: Path, file: IO[bytes], found: Salvage) -> Iterator[Any]:

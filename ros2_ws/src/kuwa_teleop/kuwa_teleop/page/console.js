@@ -4,6 +4,7 @@
 const $ = (id) => document.getElementById(id);
 const SEND_LEAST = 12, SEND_MOST = 33;  // Between two words of the sticks [ms].
 const SILENT = 600;                      // Without news for so long the link is called late [ms].
+const PLOT_EVERY = 100;                  // Lines of twenty seconds: more often they take the sticks' time [ms].
 const MODES = {
   off: ["Off", "nothing moves"], ready: ["Ready", "nothing moves; only listening"],
   armed: ["Armed", "moves when the deadman is held"], teleop: ["Driven by hand", ""],
@@ -13,7 +14,7 @@ const EPISODE_KEYS = {Digit1: "start", Digit2: "success", Digit3: "failure", Dig
 const BUTTON_KEYS = {KeyZ: "arm", KeyX: "disarm", KeyR: "release", KeyP: "auto", KeyO: "back", KeyT: "take", KeyY: "give", KeyN: "keep"};
 
 let socket = null, session = null, hello = null, me = "", last = null, lastAt = 0, drawnAt = performance.now();
-let sentAt = 0, sentText = "", dirty = false, shownTab = "Joints", releaseUntil = 0, everOpen = false;
+let sentAt = 0, sentText = "", shownHands = "", plottedAt = 0, dirty = false, shownTab = "Joints", releaseUntil = 0, everOpen = false;
 const plots = new Plots($("plot"), $("legend"));
 const hands = new Hands(padAction, lost);
 
@@ -83,9 +84,8 @@ function tick() {
       say({t: "in", l: read.levers, d: read.deadman, src: read.source, e: last.n, a: Math.round(now - drawnAt) / 1000});
     }
   }
-  $("deadman").classList.toggle("on", read.deadman);
-  $("deadman").setAttribute("aria-pressed", String(read.deadman));
-  showKnobs(read.levers);
+  const shown = JSON.stringify([read.levers, read.deadman, driven()]);
+  if (shown !== shownHands) { shownHands = shown; showHands(read); }
 }
 setInterval(tick, 8);
 
@@ -169,7 +169,9 @@ function makeStick(side) {
   pad.addEventListener("pointerdown", (e) => { held = e.pointerId; pad.setPointerCapture(held); move(e); e.preventDefault(); });
   pad.addEventListener("pointermove", (e) => { if (e.pointerId === held) move(e); });
   for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) pad.addEventListener(name, (e) => { if (e.pointerId === held) end(); });
-  padsOf[side] = {box, pad, knob, words, x};
+  padsOf[side] = {box, pad, knob, words, x, reach: 0};
+  // Asked for at every tick, its size would have the whole page laid out anew each time.
+  new ResizeObserver(() => { padsOf[side].reach = pad.clientWidth / 2 - 26; shownHands = ""; }).observe(pad);
 }
 makeStick("left"); makeStick("right");
 
@@ -180,11 +182,14 @@ function hold(button, down, up) {
 }
 hold($("deadman"), () => { hands.touchDeadman = true; }, () => { hands.touchDeadman = false; });
 
-function showKnobs(levers) {
-  for (const side of ["left", "right"]) {
-    const {box, pad, knob, words, x} = padsOf[side], reach = pad.clientWidth / 2 - 26;
+function driven() { return Boolean(last && last.desk.held && driving()); }
+
+function showHands({levers, deadman}) {
+  $("deadman").classList.toggle("on", deadman);
+  $("deadman").setAttribute("aria-pressed", String(deadman));
+  for (const {box, knob, words, x, reach} of Object.values(padsOf)) {
     knob.style.transform = `translate(${levers[x] * reach}px, ${-levers[x + 1] * reach}px)`;
-    box.classList.toggle("live", Boolean(last && last.desk.held && driving()));
+    box.classList.toggle("live", driven());
     words.minus.classList.toggle("on", levers[x] < -0.1); words.plus.classList.toggle("on", levers[x] > 0.1);
     words.down.classList.toggle("on", levers[x + 1] < -0.1); words.up.classList.toggle("on", levers[x + 1] > 0.1);
   }
@@ -350,7 +355,7 @@ function show() {
   showAlarms(m);
   showValves(m);
   showHandover(desk, mine);
-  plots.draw(shownTab);
+  if (performance.now() - plottedAt >= PLOT_EVERY) { plottedAt = performance.now(); plots.draw(shownTab); }
 }
 
 function showMode(mode, word, sub) {
@@ -488,7 +493,7 @@ for (const name of ["Joints", "Speeds", "Oil", "Network"]) {
   b.textContent = name;
   b.setAttribute("role", "tab");
   b.setAttribute("aria-selected", String(name === shownTab));
-  b.onclick = () => { shownTab = name; dirty = true; for (const each of b.parentElement.children) each.setAttribute("aria-selected", String(each === b)); };
+  b.onclick = () => { shownTab = name; plottedAt = 0; dirty = true; for (const each of b.parentElement.children) each.setAttribute("aria-selected", String(each === b)); };
   document.querySelector(".tabs").append(b);
 }
 begin();
