@@ -57,7 +57,7 @@ class Measured:
     stopped_ms: list[float] = field(default_factory=list)
 
 
-def figures(runs: int = RUNS, kills: int = 10) -> list[Figure]:
+def figures(runs: int = RUNS, kills: int = RUNS) -> list[Figure]:
     """Measure; return the figures for ``benchmarks/safety.py``.
 
     Args:
@@ -77,7 +77,7 @@ def figures(runs: int = RUNS, kills: int = 10) -> list[Figure]:
     ]
 
 
-def measure(runs: int = RUNS, kills: int = 10) -> Measured:
+def measure(runs: int = RUNS, kills: int = RUNS) -> Measured:
     """Return everything measured."""
     out = Measured(codec_us=codec_us(), round_trip_us=round_trip_us())
     with _Works() as works:

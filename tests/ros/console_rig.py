@@ -46,7 +46,10 @@ localStorage.setItem("kuwa-scene", "off");
 
 
 class Ears:
-    """Times what goes to control and to the robot, by receipt on the steady clock."""
+    """Times what goes to control and to the robot, by receipt on the steady clock.
+
+    The middleware says when it received something: this process has a browser to drive besides.
+    """
 
     def __init__(self, rig: Rig) -> None:
         node = rig.probe.node
@@ -69,9 +72,10 @@ class Ears:
 
     @staticmethod
     def _keeping(keep: Any) -> Any:
-        def callback(message: Any) -> None:
+        def callback(message: Any, info: Any) -> None:
             into, value = keep(message)
-            into.append((time.monotonic(), value))
+            age = time.time() - 1e-9 * info["received_timestamp"]
+            into.append((time.monotonic() - age, value))
 
         return callback
 

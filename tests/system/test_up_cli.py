@@ -36,7 +36,10 @@ def up(key: Path, state: Path) -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGINT)
-        code = process.wait(PATIENCE)
+        try:
+            code = process.wait(PATIENCE)
+        finally:
+            process.kill()  # its nodes end with it
     assert code == 0, log.read_text()
 
 

@@ -2,6 +2,7 @@
 "use strict";
 
 const SPAN = 20;
+const STEP = 0.1;  // Between two points: more cannot be seen, and drawing them takes the sticks' time [s].
 const COLOURS = ["#0b4f8a", "#b8480f", "#0a6b2d", "#8a1c7c", "#7a6500", "#3d3d3d", "#00747a"];
 
 class Plots {
@@ -11,12 +12,15 @@ class Plots {
     this.rows = [];
     this.names = [];
     this.shown = "";
+    this.width = this.height = 0;
+    // Asked for while drawing, the size would have the page laid out at once.
+    new ResizeObserver(() => { this.width = canvas.clientWidth; this.height = canvas.clientHeight; }).observe(canvas);
   }
 
   add(t, m) {
-    const newest = this.rows.length ? this.rows[this.rows.length - 1].t : -Infinity;
-    if (t === newest) this.rows.pop();
-    else if (t < newest) this.rows = [];  // The clock of a simulation began anew.
+    const at = (k) => this.rows.length >= k ? this.rows[this.rows.length - k].t : -Infinity;
+    if (t < at(1)) this.rows = [];  // The clock of a simulation began anew.
+    else if (t === at(1) || t - at(2) < STEP) this.rows.pop();
     this.rows.push({t, m});
     while (this.rows.length && this.rows[0].t < t - SPAN) this.rows.shift();
   }
@@ -50,8 +54,8 @@ class Plots {
   draw(what) {
     const {unit, lines, note} = this.content(what);
     const c = this.canvas, ratio = window.devicePixelRatio || 1;
-    const w = c.clientWidth, h = c.clientHeight;
-    if (c.width !== Math.round(w * ratio)) { c.width = Math.round(w * ratio); c.height = Math.round(h * ratio); }
+    const w = this.width, h = this.height;
+    if (c.width !== Math.round(w * ratio) || c.height !== Math.round(h * ratio)) { c.width = Math.round(w * ratio); c.height = Math.round(h * ratio); }
     const g = c.getContext("2d");
     g.setTransform(ratio, 0, 0, ratio, 0, 0);
     g.clearRect(0, 0, w, h);
