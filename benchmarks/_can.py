@@ -57,13 +57,13 @@ class Measured:
     stopped_ms: list[float] = field(default_factory=list)
 
 
-def figures(runs: int = RUNS, kills: int = RUNS) -> list[Figure]:
+def figures(runs: int = RUNS) -> list[Figure]:
     """Measure; return the figures for ``benchmarks/safety.py``.
 
     Args:
-        runs: of lost commands. kills: of each signal to the driver's process.
+        runs: of lost commands, and of each signal to the driver's process.
     """
-    m = measure(runs, kills)
+    m = measure(runs)
     worst = {"lost": m.lost_ms, "killed": m.killed_ms, "stopped": m.stopped_ms}
     return [
         Figure("safety.com3.codec", m.codec_us, "µs a frame"),
@@ -77,7 +77,7 @@ def figures(runs: int = RUNS, kills: int = RUNS) -> list[Figure]:
     ]
 
 
-def measure(runs: int = RUNS, kills: int = RUNS) -> Measured:
+def measure(runs: int = RUNS) -> Measured:
     """Return everything measured."""
     out = Measured(codec_us=codec_us(), round_trip_us=round_trip_us())
     with _Works() as works:
@@ -86,10 +86,10 @@ def measure(runs: int = RUNS, kills: int = RUNS) -> Measured:
         for _ in range(runs):
             out.lost_ms.append(works.lose("pause", float(rng.uniform(0.0, TICK))))
             works.go_on("go")
-        for _ in range(kills):
+        for _ in range(runs):
             out.stopped_ms.append(works.lose(signal.SIGSTOP, float(rng.uniform(0.0, TICK))))
             works.go_on(signal.SIGCONT)
-        for _ in range(kills):
+        for _ in range(runs):
             out.killed_ms.append(works.lose(signal.SIGKILL, float(rng.uniform(0.0, TICK))))
             works.go_on("start")
     return out

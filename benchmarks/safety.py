@@ -87,7 +87,7 @@ def bus() -> Iterator[Figure]:
     """The same through CAN, at the valves of the emulated machine; and what a frame costs."""
     import _can
 
-    yield from _can.figures(RUNS, RUNS)
+    yield from _can.figures(RUNS)
 
 
 def limits() -> Iterator[Figure]:

@@ -162,14 +162,19 @@ def test_damaged_chunks_are_left_out_and_counted(tmp_path: Path) -> None:
         assert set(kept) <= whole and kept == sorted(set(kept))
 
 
-def test_messages_outlive_the_chunk_that_defined_their_channel(tmp_path: Path) -> None:
-    path = write(tmp_path / "bag")
+def with_a_damaged_first_chunk(path: Path) -> bytes:
     with path.open("rb") as file:
         summary = make_reader(file).get_summary()
     assert summary is not None
     first = min(summary.chunk_indexes, key=lambda index: index.chunk_start_offset)
     data = bytearray(path.read_bytes())
     data[first.chunk_start_offset + first.chunk_length // 2] ^= 1
+    return bytes(data)
+
+
+def test_messages_outlive_the_chunk_that_defined_their_channel(tmp_path: Path) -> None:
+    path = write(tmp_path / "bag")
+    data = with_a_damaged_first_chunk(path)
     torn = tmp_path / "bad.mcap"
     for end in (len(data), len(data) // 2):  # with the definitions at the end, and without
         torn.write_bytes(data[:end])
@@ -187,13 +192,7 @@ def test_definitions_at_the_end_of_a_file_of_others_are_found(tmp_path: Path) ->
     for k in range(EACH):
         writer.add_message(channel, 10**9 * k, message(k), 10**9 * k)
     writer.finish()
-    with path.open("rb") as file:
-        summary = make_reader(file).get_summary()
-    assert summary is not None
-    first = min(summary.chunk_indexes, key=lambda index: index.chunk_start_offset)
-    data = bytearray(path.read_bytes())
-    data[first.chunk_start_offset + first.chunk_length // 2] ^= 1
-    path.write_bytes(data)
+    path.write_bytes(with_a_damaged_first_chunk(path))
     kept, found = numbers(path)
     assert kept and kept == list(range(kept[0], EACH)) and found.refused
 

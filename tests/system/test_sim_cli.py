@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,20 @@ def kuwa(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProces
     return subprocess.run(
         [*KUWA, *arguments], capture_output=True, text=True, timeout=240, cwd=cwd, check=False
     )
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The same while it runs, killed with all that it started if the test ends before it."""
+    process = subprocess.Popen(
+        [*KUWA, *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_short_lockstep_run_leaves_its_folder(tmp_path: Path) -> None:
@@ -130,11 +146,7 @@ def test_a_stack_that_stood_still_while_it_started_is_started_again(tmp_path: Pa
     if "KUWA_ROOT" not in os.environ:
         pytest.skip("needs Kuwa's environment: ./kuwa test")
     out = tmp_path / "run"
-    process = subprocess.Popen(
-        [*KUWA, "sim", "--duration", "4", "--no-report", "--json", "--out", str(out)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
+    with started("sim", "--duration", "4", "--no-report", "--json", "--out", str(out)) as process:
         _wait_until(lambda: "configure planning" in _log(out, "supervisor"), 90, process)
         children = psutil.Process(process.pid).children(recursive=True)
         control = next(c for c in children if "kuwa_control/control" in " ".join(c.cmdline()))
@@ -142,9 +154,6 @@ def test_a_stack_that_stood_still_while_it_started_is_started_again(tmp_path: Pa
         time.sleep(3.0)
         control.resume()
         stdout, stderr = process.communicate(timeout=120)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 3, stderr
     assert "stopped while it started; starting again: the gate stopped the machine" in stderr
     result = json.loads(stdout)
@@ -174,20 +183,13 @@ def test_ctrl_c_ends_the_whole_stack_and_keeps_what_was_seen(tmp_path: Path) -> 
     if "KUWA_ROOT" not in os.environ:
         pytest.skip("needs Kuwa's environment: ./kuwa test")
     out = tmp_path / "run"
-    process = subprocess.Popen(
-        [*KUWA, "sim", "--out", str(out), "--json"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
+    with started("sim", "--out", str(out), "--json") as process:
         _wait_until(lambda: "'auto': granted" in _log(out, "safety"), 90, process)
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 5
         time.sleep(3.0)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130, stderr
     assert not [child for child in children if child.is_running()]
     result = json.loads(stdout)
@@ -202,17 +204,11 @@ def test_ctrl_c_while_starting_leaves_nothing_running(tmp_path: Path) -> None:
     if "KUWA_ROOT" not in os.environ:
         pytest.skip("needs Kuwa's environment: ./kuwa test")
     out = tmp_path / "run"
-    process = subprocess.Popen(
-        [*KUWA, "sim", "--out", str(out)], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
+    with started("sim", "--out", str(out)) as process:
         _wait_until(lambda: (out / "logs" / "robot.log").exists(), 60, process)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
     assert not [child for child in children if child.is_running()]
@@ -224,19 +220,12 @@ def test_a_killed_node_ends_the_run_as_a_fault(tmp_path: Path) -> None:
     if "KUWA_ROOT" not in os.environ:
         pytest.skip("needs Kuwa's environment: ./kuwa test")
     out = tmp_path / "run"
-    process = subprocess.Popen(
-        [*KUWA, "sim", "--out", str(out), "--no-report"],
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
+    with started("sim", "--out", str(out), "--no-report") as process:
         _wait_until(lambda: "'auto': granted" in _log(out, "safety"), 90, process)
         time.sleep(1.0)
         children = psutil.Process(process.pid).children(recursive=True)
         next(c for c in children if "kuwa_control/control" in " ".join(c.cmdline())).kill()
         _, stderr = process.communicate(timeout=60)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 1, stderr
     assert "node control ended with code -9" in stderr
     assert not [child for child in children if child.is_running()]

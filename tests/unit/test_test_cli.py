@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import stall_watch
 
+from kuwa_cli import test as cli_test
 from kuwa_cli.test import forgiven, together
 
 ONE = "= 2 failed, 3 passed, 1 skipped, 9 deselected, 2 warnings in 12.50s ="
@@ -45,6 +46,34 @@ def test_the_closing_lines_are_added_up(lines: list[str], said: str) -> None:
 )
 def test_only_what_a_stall_failed_is_forgiven(line: str, count: int, said: str) -> None:
     assert forgiven(line, count) == said
+
+
+@pytest.mark.parametrize(
+    ("listed", "first", "second", "status", "said"),
+    [
+        ("0.3\ta.py::b\n", "1 failed, 2 passed in 3.00s", 0, 0, "3 passed in 3.00s"),
+        ("0.3\ta.py::b\n", "1 failed, 2 passed in 3.00s", 1, 1, "1 failed, 2 passed in 3.00s"),
+        ("0.3\ta.py::b\n", "2 failed, 1 passed in 3.00s", None, 1, "2 failed, 1 passed in 3.00s"),
+        ("", "1 failed, 2 passed in 3.00s", None, 1, "1 failed, 2 passed in 3.00s"),
+    ],
+)
+def test_what_failed_in_a_stall_runs_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+    listed: str, first: str, second: int | None, status: int, said: str,
+) -> None:  # fmt: skip
+    runs: list[list[str]] = []
+
+    def run(arguments: list[str]) -> tuple[int, str]:
+        runs.append(arguments)
+        if len(runs) == 1:
+            Path(arguments[-1]).write_text(listed)
+            return 1, first
+        assert arguments == ["a.py::b"] and second is not None
+        return second, "whatever"
+
+    monkeypatch.setattr(cli_test, "_run_pytest", run)
+    assert cli_test._run_again_what_a_stall_failed([]) == (status, said)
+    assert len(runs) == (1 if second is None else 2)
 
 
 FLAKY = """
