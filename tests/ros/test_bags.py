@@ -239,6 +239,22 @@ def test_what_is_no_bag_is_refused(tmp_path: Path, data: bytes, words: str) -> N
     assert not (tmp_path / "new").exists()
 
 
+def test_a_full_disk_leaves_no_half_of_a_recovered_bag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "bag", finish=False)
+
+    def full(bag: Bag) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bag, "close", full)
+        with pytest.raises(RecoverError, match="not written: No space left on device"):
+            recover([path], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    assert recover([path], tmp_path / "new").messages == PARTS * EACH
+
+
 def test_nobody_waits_for_a_slow_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bag = Bag(tmp_path / "bag")
     slow = bag.flush

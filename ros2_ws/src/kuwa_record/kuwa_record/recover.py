@@ -6,6 +6,7 @@ unpacked, and a chunk whose check sum does not match is left out and counted.
 
 from __future__ import annotations
 
+import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -89,26 +90,47 @@ def recover(
         KuwaError: the folder is there already.
     """
     all_found = Salvage(whole=True)
-    bag: Bag | None = None
-    waiting = 0
-    for path in paths:
-        found = Salvage()
-        for channel, message in salvaged(path, found, told):
-            if bag is None:
-                names = " ".join(each.name for each in paths)
-                bag = Bag(folder, {"recovered_from": names})
-            bag.write(channel, message.log_time, message.publish_time, message.data)
-            all_found.topics[channel.topic] = all_found.topics.get(channel.topic, 0) + 1
-            waiting += len(message.data)
-            if waiting > FLUSH_BYTES:
-                bag.flush()
-                waiting = 0
-        all_found.add(found)
-    if bag is None:
+    bags: list[Bag] = []
+    try:
+        for path in paths:
+            _copy(path, folder, bags, " ".join(each.name for each in paths), all_found, told)
+        for bag in bags:
+            bag.close()
+    except BaseException as error:
+        # Half a copy would stand in the way of the next try, and might be taken for all there was.
+        for bag in bags:
+            bag.abandon()
+            shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            why = error.strerror or str(error)
+            raise RecoverError(f"{folder}: not written: {why}; the original is as it was") from None
+        raise
+    if not bags:
         why = f"; left out: {'; '.join(all_found.refused)}" if all_found.refused else ""
         raise RecoverError(f"{paths[0]}: no whole message in it{why}")
-    bag.close()
     return all_found
+
+
+def _copy(
+    path: Path,
+    folder: Path,
+    bags: list[Bag],
+    names: str,
+    all_found: Salvage,
+    told: Callable[[int, int], None] | None,
+) -> None:
+    """Copy what is whole in a file into the bag, which is made for the first message."""
+    found, waiting = Salvage(), 0
+    for channel, message in salvaged(path, found, told):
+        if not bags:
+            bags.append(Bag(folder, {"recovered_from": names}))
+        bags[0].write(channel, message.log_time, message.publish_time, message.data)
+        all_found.topics[channel.topic] = all_found.topics.get(channel.topic, 0) + 1
+        waiting += len(message.data)
+        if waiting > FLUSH_BYTES:
+            bags[0].flush()
+            waiting = 0
+    all_found.add(found)
 
 
 def salvaged(
