@@ -255,6 +255,20 @@ def test_a_full_disk_leaves_no_half_of_a_recovered_bag(
     assert recover([path], tmp_path / "new").messages == PARTS * EACH
 
 
+def test_a_disk_too_full_for_the_head_of_a_bag_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kuwa_record.bagfile.os.fsync", full)
+        with pytest.raises(BagError, match="no bag can be made there: No space left on device"):
+            Bag(tmp_path / "bag")
+    assert not (tmp_path / "bag").exists()
+    Bag(tmp_path / "bag").close()
+
+
 def test_nobody_waits_for_a_slow_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bag = Bag(tmp_path / "bag")
     slow = bag.flush

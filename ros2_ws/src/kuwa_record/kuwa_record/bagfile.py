@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,7 +107,12 @@ class Bag:
             folder.mkdir()
         except OSError as error:
             raise BagError(f"{folder}: no bag can be made there: {error.strerror}") from None
-        self._open()
+        try:
+            self._open()
+        except OSError as error:
+            # Without its head it is no bag, and would stand in the way of the next try.
+            shutil.rmtree(folder, ignore_errors=True)
+            raise BagError(f"{folder}: no bag can be made there: {error.strerror}") from None
 
     @property
     def size(self) -> int:
