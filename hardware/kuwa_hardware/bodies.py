@@ -9,7 +9,7 @@ import numpy as np
 from kuwa_hardware.keepout import KeepOut
 from kuwa_hardware.kernels import postures as at
 from kuwa_machines.arrays import Array
-from kuwa_machines.chain import AXIS
+from kuwa_machines.chain import AXIS, Chain
 from kuwa_machines.safety import (
     CLEARANCE,
     STABILITY_MARGIN,
@@ -26,6 +26,15 @@ SPACING: Final = 0.5
 NOISE: Final = 0.1
 """Kept from the edge of the work space: the tool's place is known to some centimetres, and on its
 oil columns the arm swings by as much [m]."""
+POSTURES: Final = 5
+"""Of each joint, to see how far it moves the centre of mass at most."""
+STEP: Final = 1e-4
+"""Of a joint, for the same [rad]."""
+MOVING: Final = 2.0
+"""So much faster than the centre of mass its distance from a tipping line may change: motion takes
+of it as well."""
+TURNING: Final = 1.25
+"""The same with the whole upper machine, which turns about what motion takes."""
 
 
 class Bodies:
@@ -144,6 +153,15 @@ class Bodies:
         row[at.ROOT_X : at.ROOT_Y + 1] = root
         row[at.SPACE_LOW_X : at.SPACE_LOW_Z + 1] = work.low or (-at.FAR,) * 3
         row[at.SPACE_HIGH_X : at.SPACE_HIGH_Z + 1] = work.high or (at.FAR,) * 3
+        still = self.boxes[self.boxes[:, at.BOX_LINK] < 0]
+        row[at.BODY_RADIUS], row[at.BODY_LOW], row[at.BODY_HIGH] = 0.0, at.FAR, at.FAR
+        if not self._turns():
+            row[at.BODY_RADIUS], row[at.BODY_LOW] = at.FAR, -at.FAR
+        elif len(still):
+            low, high = still[:, at.LOW_X : at.LOW_Z + 1], still[:, at.HIGH_X : at.HIGH_Z + 1]
+            corner = np.maximum(np.abs(low[:, :2] - root), np.abs(high[:, :2] - root))
+            row[at.BODY_RADIUS] = np.hypot(*corner.T).max()
+            row[at.BODY_LOW], row[at.BODY_HIGH] = low[:, 2].min(), high[:, 2].max()
         return row
 
     def _balls(self) -> Array:
@@ -174,8 +192,32 @@ class Bodies:
         return row
 
     def _levers(self, spec: MachineSpec) -> Array:
+        """Return how fast each distance changes with each joint at most, shape (n, 5) [m/rad]."""
+        out = np.repeat(self._farthest(len(spec.joint_names))[:, None], at.N_DISTANCES, axis=1)
+        out[:, at.G_TIP] = MOVING * self._balance(spec)
+        if self._turns():
+            # As far out and as high as before, however the whole upper machine turns.
+            first = int(self.links[0, at.JOINT])
+            out[first, at.G_TIP] *= TURNING / MOVING
+            out[first, at.G_TURNED] = 0.0
+            s = self.space
+            sides = s[[at.SPACE_LOW_X, at.SPACE_LOW_Y, at.SPACE_HIGH_X, at.SPACE_HIGH_Y]]
+            root = s[at.ROOT_X : at.ROOT_Y + 1]
+            if s[at.RADIUS] + np.abs(root).max() <= np.abs(sides).min():
+                out[first, at.G_REACH] = 0.0
+        return out
+
+    def _turns(self) -> bool:
+        """Return whether the first joint turns all that moves about an upright axis."""
+        if not len(self.links):
+            return False
+        first = self.links[0, at.JOINT]
+        alone = first >= 0 and (self.links[:, at.JOINT] == first).sum() == 1
+        return bool(alone and self.links[0, at.AXIS] == AXIS["z"])
+
+    def _farthest(self, n: int) -> Array:
         """Return how far the farthest point may be from each joint, shape (n,) [m]."""
-        out = np.zeros(len(spec.joint_names))
+        out = np.zeros(n)
         farthest = 0.0
         for k in reversed(range(len(self.names))):
             own = self.points[self.points[:, at.LINK] == k, at.AT_X : at.AT_Z + 1]
@@ -186,6 +228,37 @@ class Bodies:
                 out[j] = max(out[j], farthest)
             farthest += float(np.linalg.norm(self.links[k, at.PIN_X : at.PIN_Z + 1]))
         return out
+
+    def _balance(self, spec: MachineSpec) -> Array:
+        """Return how far each joint moves the centre of mass at most, shape (n,) [m/rad].
+
+        In postures all over the joints' ranges, without a load and with the heaviest.
+        """
+        n = len(spec.joint_names)
+        out = np.zeros(n)
+        # What nothing leads turns all that moves alike in each of the first hinge's positions.
+        bends = {int(row[at.JOINT]) for k, row in enumerate(self.links) if k or row[at.LED] >= 0}
+        ends = [
+            np.linspace(max(low, -np.pi), min(high, np.pi), POSTURES if j in bends else 1)
+            for j, (low, high) in enumerate(zip(spec.q_min, spec.q_max, strict=True))
+        ]
+        q = np.stack(np.meshgrid(*ends), -1).reshape(-1, n)
+        for load in (0.0, heaviest_load(spec)):
+            here = self._centre(spec, q, load)
+            for j in {int(j) for j in self.links[:, at.JOINT] if j >= 0}:
+                there = self._centre(spec, q + STEP * np.eye(n)[j], load)
+                farthest = np.linalg.norm(there - here, axis=1).max()
+                out[j] = max(out[j], float(farthest) / STEP)
+        return out
+
+    def _centre(self, spec: MachineSpec, q: Array, load: float) -> Array:
+        """Return the whole machine's centre of mass in postures (T, n), base frame, (T, 3) [m]."""
+        total = self.weight[at.M0] + self.links[:, at.MASS].sum() + load
+        moment = self.weight[at.M0] * self.weight[at.M0_X : at.M0_Z + 1]
+        for name in self.names:
+            link = spec.links[name]
+            moment = moment + link.mass * Chain(spec, name).place(q, link.com)
+        return (moment + load * Chain(spec, spec.tool.link).place(q, load_point(spec))) / total
 
 
 def _half_planes(polygon: Array) -> Array:

@@ -90,7 +90,7 @@ class Bounds:
             arrays += [np.zeros(postures.N_SPACE), np.zeros((0, postures.N_ZONE)), np.zeros((0, 4))]
             arrays += [np.zeros((4, 3)), np.zeros(postures.N_WEIGHT), np.zeros((0, 3))]
         else:
-            self._parameters[:, motion.LEVER] = b.levers
+            self._parameters[:, motion.LEVER :] = b.levers
             settings[motion.JERK_LIMIT] = spec.safety.jerk or JERK
             settings[motion.POWER_LIMIT] = spec.hydraulics.pump_power
             arrays = [b.links, b.led, b.led_grid, b.points, b.tools, b.balls, b.boxes, b.space]
@@ -106,7 +106,8 @@ class Bounds:
             *arrays, np.zeros((k, 3, 3)), np.zeros((k, 3)), np.zeros((k + 1, 3)),
             np.zeros((k + 1, 3)),
         )  # fmt: skip
-        self._scratch = (np.zeros(4), np.zeros(4), np.zeros(4), np.zeros((4, 2 * n + 1)))
+        k = postures.N_DISTANCES
+        self._scratch = (np.zeros(k), np.zeros(k), np.zeros(k), np.zeros((k, 2 * n + 1)))
         self._told = np.zeros(n)
         self._advance = (
             self._parameters, self._table, self._x, self._ring_v, self._ring_s, self._clock,
@@ -117,6 +118,11 @@ class Bounds:
         # Compile, or load what was compiled, before anything moves.
         self.advance(0.0, self._nothing)
         self.bound(self._nothing, self._nothing, None, self.full, False, 0.0)
+
+    @property
+    def placed(self) -> bool:
+        """Whether a zone is on the map, so that the machine's place must be known."""
+        return self.bodies is not None and self.bodies.on_map
 
     def told(self) -> Array:
         """Return what the joints should do now, by the model, shape (n,) [rad/s]; kept inside."""
@@ -145,7 +151,8 @@ class Bounds:
         load = state.tool_load
         postures.learn(
             state.base_quaternion_wxyz, state.base_position, state.pressure, self._sides,
-            max(load, 0.0) if load == load else self.bodies.heaviest, self._weight, self._base,
+            max(load, 0.0) if math.isfinite(load) else self.bodies.heaviest,
+            self._weight, self._base,
             self._pressure,
         )  # fmt: skip
 

@@ -23,6 +23,7 @@ from kuwa_hardware.kernels.motion import (
     DEAD,
     DOWN,
     FLOW_POS,
+    LEVER,
     QD_MAX,
     SPEEDUP,
     UP,
@@ -36,10 +37,12 @@ from kuwa_hardware.kernels.postures import (
     G_REACH,
     G_SELF,
     G_TIP,
+    G_TURNED,
     G_ZONE,
     JOINT,
     LINK,
     LOAD,
+    N_DISTANCES,
     SIZE,
     distances,
     place,
@@ -51,7 +54,14 @@ from kuwa_machines import load_machine
 from kuwa_machines.chain import Chain
 from kuwa_machines.contracts import Array
 from kuwa_machines.loader import machine_folders
-from kuwa_machines.safety import Spot, convex_hull, support_polygon, tool_points
+from kuwa_machines.safety import (
+    Box,
+    Spot,
+    convex_hull,
+    heaviest_load,
+    support_polygon,
+    tool_points,
+)
 from kuwa_machines.spec import CylinderDrive, MotorDrive, NegativeFlow
 from kuwa_machines.viscosity import COLDEST, HOTTEST, slowing
 
@@ -226,7 +236,7 @@ def driven(stretches: list[tuple[list[float], int]], qd: list[float], zones: Kee
 
 
 def least(bounds: Bounds, u: list[float]) -> Array:
-    """The four least distances on the way to rest from a command."""
+    """The least distances on the way to rest from a command."""
     worst, floor, _, posture = bounds._scratch
     floor[:] = -np.inf
     comes_to_rest(np.array(u), np.asarray(ZX.home), bounds._motion, bounds._world, worst, floor,
@@ -324,7 +334,110 @@ def test_no_point_is_farther_from_a_joint_than_its_lever(machine: str) -> None:
             pin = chain.place(q, (0.0, 0.0, 0.0))
             beyond = [float(np.linalg.norm(at - pin)) for link, at in places if link >= k]
             if (joint := int(bodies.links[k, JOINT])) >= 0:
-                assert max(beyond, default=0.0) <= bodies.levers[joint] + 1e-6
+                assert max(beyond, default=0.0) <= bodies.levers[joint, G_ZONE] + 1e-6
+
+
+def seen(bounds: Bounds, q: Array) -> Array:
+    """The distances of a posture in which nothing moves."""
+    out = np.zeros(N_DISTANCES)
+    distances(q, 0.0, bounds._world, out)
+    return out
+
+
+@pytest.mark.parametrize("machine", sorted(machine_folders()))
+def test_no_distance_changes_faster_with_a_joint_than_its_lever_says(machine: str) -> None:
+    spec = load_machine(machine)
+    bounds = Bounds(spec, GateLimits())
+    levers = bounds._parameters[:, LEVER:]
+    # The exact distances everywhere, not those from a ball around the tool.
+    bounds._world[5][0, SIZE] = 10.0 * FAR
+    rng = np.random.default_rng(1)
+    low, high = np.maximum(spec.q_min, -3.2), np.minimum(spec.q_max, 3.2)
+    groups = [G_REACH, G_TIP, G_SELF]
+    for q in rng.uniform(low, high, (200, len(low))):
+        bounds._weight[LOAD] = rng.uniform(0.0, heaviest_load(spec))
+        step = np.clip(q + rng.uniform(-0.02, 0.02, len(q)), low, high) - q
+        change = np.abs(seen(bounds, q + step) - seen(bounds, q))
+        assert (change <= np.abs(step) @ levers + 1e-6)[groups].all()
+
+
+@pytest.mark.parametrize("machine", sorted(machine_folders()))
+def test_what_the_turning_of_the_whole_machine_cannot_change_it_does_not(machine: str) -> None:
+    spec = load_machine(machine)
+    bounds = Bounds(spec, GateLimits())
+    levers = bounds._parameters[:, LEVER:]
+    turning = spec.joint_names[0] == "swing_joint"
+    assert (levers[0] == 0.0).any() == turning or not levers[0].any()
+    rng = np.random.default_rng(2)
+    low, high = np.maximum(spec.q_min, -3.2), np.minimum(spec.q_max, 3.2)
+    for q in rng.uniform(low, high, (100, len(low))):
+        here = seen(bounds, q)
+        if not turning:
+            assert here[G_TURNED] < 0.0, "never taken for clear"
+            continue
+        for angle in rng.uniform(-np.pi, np.pi, 20):
+            turned = seen(bounds, np.array([angle, *q[1:]]))
+            assert turned[[G_REACH, G_TURNED]] == pytest.approx(here[[G_REACH, G_TURNED]], abs=1e-9)
+            assert here[G_TURNED] <= turned[G_SELF] + 1e-9
+
+
+def test_in_a_work_space_with_corners_the_reach_changes_as_the_house_turns() -> None:
+    safety = ZX.safety
+    for half, same in ((10.5, True), (9.0, False)):
+        space = safety.workspace.model_copy(
+            update={"low": (-half, -half, -9.0), "high": (half, half, 9.0)}
+        )
+        spec = ZX.model_copy(update={"safety": safety.model_copy(update={"workspace": space})})
+        assert (Bodies(spec).levers[0, G_REACH] == 0.0) == same
+
+
+def test_what_has_nothing_below_its_house_is_clear_of_it_however_it_turns() -> None:
+    boxes = {name: box for name, box in ZX.safety.boxes.items() if box.link != "track_link"}
+    safety = ZX.safety.model_copy(update={"boxes": boxes})
+    bounds = Bounds(ZX.model_copy(update={"safety": safety}), GateLimits())
+    home = seen(bounds, np.asarray(ZX.home))
+    assert home[G_TURNED] == home[G_SELF]
+
+
+@pytest.mark.parametrize("shift", [(1.5, 0.0), (-1.5, 0.0), (0.0, 1.5), (0.0, -1.5)])
+def test_an_undercarriage_that_stands_out_to_one_side_may_be_on_any(
+    shift: tuple[float, float],
+) -> None:
+    def moved(box: Box) -> Box:
+        low, high = np.add(box.low, (*shift, 0.0)), np.add(box.high, (*shift, 0.0))
+        return box.model_copy(update={"low": tuple(low), "high": tuple(high)})
+
+    boxes = {
+        name: moved(box) if box.link == "track_link" else box
+        for name, box in ZX.safety.boxes.items()
+    }
+    safety = ZX.safety.model_copy(update={"boxes": boxes})
+    bounds = Bounds(ZX.model_copy(update={"safety": safety}), GateLimits())
+    rng = np.random.default_rng(3)
+    for q in rng.uniform(np.maximum(ZX.q_min, -3.2), np.minimum(ZX.q_max, 3.2), (500, 4)):
+        distance = seen(bounds, q)
+        assert distance[G_TURNED] <= distance[G_SELF] + 1e-9
+
+
+class Endless:
+    """The excavator with an arm that turns without end."""
+
+    q_min = np.where([False, False, True, False], -np.inf, ZX.q_min)
+    q_max = np.where([False, False, True, False], np.inf, ZX.q_max)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(ZX, name)
+
+
+def test_a_joint_without_end_moves_the_centre_of_mass_no_less_than_one_with_ends() -> None:
+    with_ends, without = Bodies(ZX).levers, Bodies(Endless()).levers  # type: ignore[arg-type]
+    assert np.isfinite(without).all()
+    assert (without >= 0.95 * with_ends).all() and (without[1] >= with_ends[1]).all()
+
+
+def test_a_tool_on_the_undercarriage_moves_with_no_joint() -> None:
+    tool = ZX.tool.model_copy(update={"link": ZX.undercarriage.link})
+    assert not Bodies(ZX.model_copy(update={"tool": tool})).levers.any()
 
 
 def test_a_machine_with_open_centre_valves_is_faster_and_has_a_pump_for_each() -> None:

@@ -21,11 +21,13 @@ import math
 
 from numba import njit
 
-# Parameters.
+# Parameters. From LEVER on, how fast each distance of ``postures`` changes with the joint at
+# most [m/rad].
 (
     Q_MIN, Q_MAX, QD_MAX, QDD, DEAD, BAND, CURVE, LAG, OVER, FLOW_POS, FLOW_NEG, TORQUE, TABLE_Q,
-    TABLE_STEP, FREE, LEVER, N_PARAMETERS,
-) = range(17)  # fmt: skip
+    TABLE_STEP, FREE, LEVER,
+) = range(16)  # fmt: skip
+N_PARAMETERS = LEVER + 5
 # States, seven of both models, UP and DOWN: velocity, travel, travel in that direction alone,
 # position one dead time ahead, the same if only that direction's motion comes, velocity in excess
 # of the model, and what of it is taken to go on. Then growth of the command, deceleration that can

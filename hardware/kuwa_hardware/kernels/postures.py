@@ -2,7 +2,8 @@
 
 Four distances, each in metres and negative where a limit is passed: of the tool from the edge of
 its work space, of the centre of mass from the lines over which the machine tips, of the tool from
-the machine's own body, and of all moving parts from the zones that are kept out.
+the machine's own body, and of all moving parts from the zones that are kept out. A fifth is at most
+the third however the whole upper machine is turned.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ LINK, AT_X, AT_Y, AT_Z, N_POINT = range(5)
 SIZE, FROM, TO, N_BALL = range(4, 8)
 # A box of the body: its link and corners.
 BOX_LINK, LOW_X, LOW_Y, LOW_Z, HIGH_X, HIGH_Y, HIGH_Z, N_BOX = range(8)
-# Work space.
+# Work space, and the upright drum about its root that holds the boxes that do not turn with it.
 (
     RADIUS, ROOT_X, ROOT_Y, TOP, BOTTOM, SPACE_LOW_X, SPACE_LOW_Y, SPACE_LOW_Z, SPACE_HIGH_X,
-    SPACE_HIGH_Y, SPACE_HIGH_Z, N_SPACE,
-) = range(12)  # fmt: skip
+    SPACE_HIGH_Y, SPACE_HIGH_Z, BODY_RADIUS, BODY_LOW, BODY_HIGH, N_SPACE,
+) = range(15)  # fmt: skip
 # A zone: its edges from first to last, heights, whether on the map, and the box around it.
 FIRST, LAST, Z_LOW, Z_HIGH, ON_MAP, X_LOW, X_HIGH, Y_LOW, Y_HIGH, N_ZONE = range(10)
 # Weights: standing mass and its centre, the load's link, place and mass, gravity's direction in the
@@ -35,12 +36,15 @@ FIRST, LAST, Z_LOW, Z_HIGH, ON_MAP, X_LOW, X_HIGH, Y_LOW, Y_HIGH, N_ZONE = range
     M0, M0_X, M0_Y, M0_Z, LOAD_LINK, LOAD_X, LOAD_Y, LOAD_Z, LOAD, DOWN_X, DOWN_Y, DOWN_Z,
     KEEP_REACH, KEEP_TIP, KEEP_SELF, KEEP_ZONE, N_WEIGHT,
 ) = range(17)  # fmt: skip
-# The four distances.
+# The four distances that have limits, and the fifth.
 G_REACH, G_TIP, G_SELF, G_ZONE, N_GROUPS = range(5)
+G_TURNED, N_DISTANCES = range(4, 6)
 
 GRAVITY = 9.81
 PRESSURE_SHARE = 0.1
 """Of a new pressure in the mean that counts: a tenth of a second at 100 Hz."""
+FARTHEST, HIGHEST = 1e7, 1e9
+"""A machine that is farther from the map's origin [m], and a pressure above [Pa], are none."""
 FAR = 1e3
 CLOSE = 1.0
 """Farther than this the distance of a ball around the tool does [m]."""
@@ -243,7 +247,7 @@ def tip_distance(links, rot, pos, weight, support, dt, before, now):  # type: ig
 
 @njit(cache=True, error_model="numpy")
 def distances(q, dt, world, out):  # type: ignore[no-untyped-def]
-    """Fill the four distances of a posture, each less what is kept away from its limit.
+    """Fill the five distances of a posture, each less what is kept away from its limit.
 
     Args:
         q: joint positions, shape (n,) [rad]. dt: since the sample before [s]; 0: there is none.
@@ -255,7 +259,7 @@ def distances(q, dt, world, out):  # type: ignore[no-untyped-def]
     (links, led, led_grid, points, tools, balls, boxes, space, zones, edges, base, weight, support,
      rot, pos, before, now) = world  # fmt: skip
     place(q, links, led, led_grid, rot, pos)
-    reach, own, zone = FAR, FAR, FAR
+    reach, own, turned, zone = FAR, FAR, FAR, FAR
     # A ball around the tool says most of the time that it is far from everything.
     size = balls[0, SIZE]
     x, y, z = to_base(int(balls[0, LINK]), balls[0, AT_X], balls[0, AT_Y], balls[0, AT_Z], rot, pos)
@@ -269,19 +273,26 @@ def distances(q, dt, world, out):  # type: ignore[no-untyped-def]
             )
             reach = min(reach, reach_distance(a, b, c, space))
     for k in range(boxes.shape[0]):
-        rough = box_distance(x, y, z, boxes, k, rot, pos) - size
-        if rough > CLOSE:
-            own = min(own, rough)
-            continue
-        for i in range(tools):
-            a, b, c = to_base(
-                int(points[i, LINK]), points[i, AT_X], points[i, AT_Y], points[i, AT_Z], rot, pos
-            )
-            own = min(own, box_distance(a, b, c, boxes, k, rot, pos))
+        near = box_distance(x, y, z, boxes, k, rot, pos) - size
+        if near <= CLOSE:
+            near = FAR
+            for i in range(tools):
+                a, b, c = to_base(
+                    int(points[i, LINK]), points[i, AT_X], points[i, AT_Y], points[i, AT_Z],
+                    rot, pos,
+                )  # fmt: skip
+                near = min(near, box_distance(a, b, c, boxes, k, rot, pos))
+        own = min(own, near)
+        if boxes[k, BOX_LINK] >= 0.0:
+            turned = min(turned, near)
+    flat = max(math.hypot(x - space[ROOT_X], y - space[ROOT_Y]) - space[BODY_RADIUS], 0.0)
+    tall = max(space[BODY_LOW] - z, z - space[BODY_HIGH], 0.0)
+    turned = min(turned, math.hypot(flat, tall) - size)
     for k in range(zones.shape[0]):
         zone = min(zone, swept_distance(zones, k, edges, points, balls, base, rot, pos, zone))
     out[G_REACH] = reach - weight[KEEP_REACH]
     out[G_SELF] = own - weight[KEEP_SELF]
+    out[G_TURNED] = turned - weight[KEEP_SELF]
     out[G_ZONE] = zone - weight[KEEP_ZONE]
     tip = tip_distance(links, rot, pos, weight, support, dt, before, now)
     out[G_TIP] = tip - weight[KEEP_TIP]
@@ -289,7 +300,7 @@ def distances(q, dt, world, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def learn(wxyz, at, measured, sides, load, weight, base, pressure):  # type: ignore[no-untyped-def]
-    """Take attitude, position, load and pressures of a state; what is NaN stays as it was.
+    """Take attitude, position, load and pressures of a state; what is no number stays as it was.
 
     Args:
         measured: at both ports, shape (n, 2) [Pa]. sides: whether the first drives positively.
@@ -297,7 +308,7 @@ def learn(wxyz, at, measured, sides, load, weight, base, pressure):  # type: ign
     """
     weight[LOAD] = load
     a, x, y, z = wxyz[0], wxyz[1], wxyz[2], wxyz[3]
-    if a * a + x * x + y * y + z * z > 0.5:
+    if abs(a * a + x * x + y * y + z * z - 1.0) < 0.5:
         # Down in the base frame: the third row of the rotation, turned about.
         weight[DOWN_X] = -2.0 * (x * z - a * y)
         weight[DOWN_Y] = -2.0 * (y * z + a * x)
@@ -307,10 +318,10 @@ def learn(wxyz, at, measured, sides, load, weight, base, pressure):  # type: ign
         base[0, 1], base[1, 0] = 2.0 * (x * y - a * z), 2.0 * (x * y + a * z)
         base[0, 2], base[2, 0] = 2.0 * (x * z + a * y), 2.0 * (x * z - a * y)
         base[1, 2], base[2, 1] = 2.0 * (y * z - a * x), 2.0 * (y * z + a * x)
-    if at[0] == at[0] and at[1] == at[1] and at[2] == at[2]:
+    if max(abs(at[0]), abs(at[1])) < FARTHEST and abs(at[2]) < FARTHEST:
         base[3, 0], base[3, 1], base[3, 2] = at[0], at[1], at[2]
     for j in range(measured.shape[0]):
         for side in range(2):
             value = measured[j, side if sides[j] else 1 - side]
-            if value == value:
+            if abs(value) < HIGHEST:
                 pressure[j, side] += PRESSURE_SHARE * (value - pressure[j, side])

@@ -37,21 +37,25 @@ from kuwa_hardware.kernels.motion import (
 )  # fmt: skip
 from kuwa_hardware.kernels.postures import (
     FAR,
+    G_SELF,
     G_TIP,
+    G_TURNED,
+    N_DISTANCES,
     N_GROUPS,
     distances,
 )  # fmt: skip
 
 LEAST_STEP, MOST_STEP = 0.06, 0.35
 """Between two samples of the way to rest [s]."""
-FINE = 0.2
-"""So far parts may move between two samples near a limit [m], if that takes more than the least
-step: a way is looked at anew, from elsewhere, in every tick."""
+FINE = (0.2, 0.07, 0.2, 0.2)
+"""So far each distance may change between two samples near a limit [m], if that takes more than the
+least step: a way is looked at anew, from elsewhere, in every tick."""
 COARSE = 0.12
 """Between two samples of the other ways, and of those to rest by themselves [s]."""
 SAMPLES = 64
-APART, MOST_WAYS = 1.0, 5
-"""Between two ways that are looked at a part may be so far apart [m]; so many more ways at most."""
+APART, MOST_WAYS = (1.0, 0.35, 1.0, 1.0), 5
+"""Between two ways that are looked at a distance may differ by so much [m]; so many more ways at
+most."""
 RISE, FALL, LEAST_SHARE = 1 / 16, 1 / 16, 1 / 32
 """By how much what is let through may grow or shrink between two decisions, before it is halved;
 less than the last is nothing. A search anew each time would cost three times as much."""
@@ -79,12 +83,14 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
     """
     p, table, x, settings = model[0], model[1], model[2], model[3]
     n = q.shape[0]
-    for k in range(N_GROUPS):
-        worst[k] = FAR
-        posture[k, 2 * n] = 0.0
+    for i in range(N_DISTANCES):
+        worst[i] = FAR
+    for i in range(N_GROUPS):
+        posture[i, 2 * n] = 0.0
     speed, brake, side = np.empty((n, 2)), np.empty((n, 2)), np.empty(n, np.int64)
     hold = HOLD + 0.5 / settings[NEUTRAL_SLOPE]
-    gap, front = 0.0, 0.0
+    # By how much each distance may differ between the two models, and change on the front's way.
+    gap, front = np.zeros(N_DISTANCES), np.zeros(N_DISTANCES)
     stays = np.zeros(n, np.bool_)
     for j in range(n):
         way = u[j]
@@ -93,27 +99,37 @@ def comes_to_rest(u, q, model, world, worst, floor, early, begin, least, posture
         side[j] = UP if way > 0.0 else DOWN
         for m in range(2):
             speed[j, m], brake[j, m] = told(j, m, u[j], p, table, x)
-        if p[j, FREE] == 0.0:
-            up = _rest(j, UP, speed, brake, hold, p, x)
-            gap += abs(up - _rest(j, DOWN, speed, brake, hold, p, x)) * p[j, LEVER]
-        else:
-            front += abs(_rest(j, side[j], speed, brake, hold, p, x) - q[j]) * p[j, LEVER]
-    ways = min(max(math.ceil(gap / APART), 1), MOST_WAYS)
-    for k in range(ways + 1):
-        apart = least if k == 0 else max(least, COARSE)
-        passed = _way(k / ways, stays, q, speed, brake, side, hold, model, world, worst, floor,
-                      early, begin, apart, posture)  # fmt: skip
-        if passed or (k == 0 and _least(worst) > gap):  # no guard: a short cut
-            break
-    if passed:  # no guard: likewise, for who wants to know whether it passes at all
+        rest = _rest(j, side[j], speed, brake, hold, p, x)
+        for i in range(N_DISTANCES):
+            if p[j, FREE] == 0.0:
+                other = _rest(j, UP + DOWN - side[j], speed, brake, hold, p, x)
+                gap[i] += abs(other - rest) * p[j, LEVER + i]
+            else:
+                front[i] += abs(rest - q[j]) * p[j, LEVER + i]
+    passed = _way(0.0, stays, q, speed, brake, side, hold, model, world, worst, floor, early,
+                  begin, least, posture)  # fmt: skip
+    if passed:  # no guard: a short cut, for who wants to know whether it passes at all
         return
+    ways = 0
+    for i in range(N_GROUPS):
+        clear = i == G_SELF and worst[G_TURNED] > gap[G_TURNED]
+        if worst[i] <= gap[i] and not clear:
+            ways = max(ways, min(math.ceil(gap[i] / APART[i]), MOST_WAYS))
+    for k in range(1, ways + 1):
+        passed = _way(k / ways, stays, q, speed, brake, side, hold, model, world, worst, floor,
+                      early, begin, max(least, COARSE), posture)  # fmt: skip
+        if passed:  # no guard: likewise, for who wants to know whether it passes at all
+            return
     helps = np.zeros((N_GROUPS, n), np.bool_)
-    if _least(worst) > front or not _helping(q, speed, brake, side, hold, p, x, world, helps):
+    near = False
+    for i in range(N_GROUPS):
+        near = near or worst[i] <= front[i]
+    if not near or not _helping(q, speed, brake, side, hold, p, x, world, helps):
         return
     for i in range(N_GROUPS):
-        if not helps[i].any() or _room(worst, i) > front:  # no guard: a short cut
+        if not helps[i].any() or worst[i] > front[i]:  # no guard: a short cut
             continue
-        for k in range(2 if gap > 0.0 else 1):
+        for k in range(2 if gap[i] > 0.0 else 1):
             passed = _way(float(k), helps[i], q, speed, brake, side, hold, model, world, worst,
                           floor, early, begin, max(least, COARSE), posture)  # fmt: skip
             if passed:  # no guard: likewise
@@ -128,7 +144,7 @@ def _helping(q, speed, brake, side, hold, p, x, world, helps):  # type: ignore[n
     """Fill which cylinders make a distance larger, (groups, n); return whether any does."""
     n = q.shape[0]
     at = np.empty(n)
-    here, there = np.empty(N_GROUPS), np.empty(N_GROUPS)
+    here, there = np.empty(N_DISTANCES), np.empty(N_DISTANCES)
     for j in range(n):
         at[j] = min(max(_rest(j, side[j], speed, brake, hold, p, x), p[j, Q_MIN]), p[j, Q_MAX])
     distances(at, 0.0, world, here)
@@ -143,22 +159,6 @@ def _helping(q, speed, brake, side, hold, p, x, world, helps):  # type: ignore[n
             helps[i, j] = there[i] < here[i] - SLACK
             found = found or helps[i, j]
     return found
-
-
-@njit(cache=True, error_model="numpy")
-def _room(g, i):  # type: ignore[no-untyped-def]
-    """Return how far a part may move before limit ``i`` is met [m]."""
-    # The centre of mass moves by less than a third of what the tool does.
-    return 3.0 * g[i] if i == G_TIP else g[i]
-
-
-@njit(cache=True, error_model="numpy")
-def _least(g):  # type: ignore[no-untyped-def]
-    """Return how far a part may move before any limit is met [m]."""
-    least = FAR
-    for i in range(N_GROUPS):
-        least = min(least, _room(g, i))
-    return least
 
 
 @njit(cache=True, error_model="numpy")
@@ -242,11 +242,11 @@ def _way(  # type: ignore[no-untyped-def]
     n = q.shape[0]
     size = ring_v.shape[0]
     end = 0.0
-    lag, model_of = np.empty(n, np.int64), side.copy()
+    acts, model_of = np.empty(n, np.int64), side.copy()
     at, own = np.empty(n), np.empty(n)
-    g = np.empty(N_GROUPS)
+    g, rates = np.empty(N_DISTANCES), np.empty(N_DISTANCES)
     for j in range(n):
-        lag[j] = math.ceil(p[j, DEAD] / BIN)
+        acts[j] = (int(clock[HEAD]) - math.ceil(p[j, DEAD] / BIN)) % size
         own[j] = speed[j, side[j]]
         for m in range(2):
             v = speed[j, m]
@@ -255,7 +255,6 @@ def _way(  # type: ignore[no-untyped-def]
             if links.shape[0] > 0 and (v != 0.0 or x[j, CARRIED + m] != 0.0):
                 stop = p[j, DEAD] + (hold + abs(v) / brake[j, m] if v != 0.0 else 0.0)
                 end = max(end, stop)
-    head = int(clock[HEAD])
     if early and end > 0.0:
         for j in range(n):
             at[j] = q[j] if stays[j] else _rest(j, side[j], speed, brake, hold, p, x)
@@ -268,27 +267,30 @@ def _way(  # type: ignore[no-untyped-def]
             return True
     t, dt = min(begin, end), 0.0
     for k in range(SAMPLES):
-        reach, turns = 0.0, False
+        turns, bins = False, int(t / BIN)
+        for i in range(N_DISTANCES):
+            rates[i] = 1e-3
         for j in range(n):
             if stays[j]:
                 at[j] = q[j]
                 continue
             m = side[j]
-            past, told_at = (head - lag[j] + int(t / BIN)) % size, (head - lag[j]) % size
+            past = (acts[j] + bins) % size
             if t < p[j, DEAD]:
                 # What is on its way may be in the other direction than what is told now.
                 m = UP if ring_v[past, j, UP] + ring_v[past, j, DOWN] > 0.0 else DOWN
             at[j], rate = _placed(
-                j, m, t, q, speed, brake, hold, p, x, ring_v, ring_s, past, told_at
+                j, m, t, q, speed, brake, hold, p, x, ring_v, ring_s, past, acts[j]
             )
             if share > 0.0 and p[j, FREE] == 0.0:
                 other, fast = _placed(
-                    j, UP + DOWN - m, t, q, speed, brake, hold, p, x, ring_v, ring_s, past, told_at
+                    j, UP + DOWN - m, t, q, speed, brake, hold, p, x, ring_v, ring_s, past, acts[j]
                 )
                 at[j] += share * (other - at[j])
                 rate = max(rate, fast)
             at[j] = min(max(at[j], p[j, Q_MIN]), p[j, Q_MAX])
-            reach += rate * p[j, LEVER]
+            for i in range(N_DISTANCES):
+                rates[i] += rate * p[j, LEVER + i]
             turns = turns or (m != model_of[j] and p[j, FREE] == 0.0)
             model_of[j] = m
         # From one model to the other a joint jumps, which is no motion.
@@ -299,10 +301,14 @@ def _way(  # type: ignore[no-untyped-def]
             before[i, 0], before[i, 1], before[i, 2] = now[i, 0], now[i, 1], now[i, 2]
         if t >= end:
             break
+        dt = MOST_STEP
         for i in range(N_GROUPS):
-            g[i] = abs(g[i])
-        dt = max(_least(g), FINE) / max(reach, 1e-3)
-        dt = min(max(dt, least), MOST_STEP, end - t + 1e-9)
+            step = max(abs(g[i]), FINE[i]) / rates[i]
+            # However the whole upper machine turns meanwhile.
+            if i == G_SELF:  # no guard: a short cut
+                step = max(step, g[G_TURNED] / rates[G_TURNED])  # no guard: likewise
+            dt = min(dt, step)
+        dt = min(max(dt, least), end - t + 1e-9)
         if k >= SAMPLES - 2:
             dt = end - t + 1e-9
         t += dt
@@ -314,9 +320,12 @@ def _passed(at, moving, speed, g, worst, floor, posture):  # type: ignore[no-unt
     """Take a posture's distances; return whether one is below its floor, and keep where first."""
     n = at.shape[0]
     passed = False
+    worst[G_TURNED] = min(worst[G_TURNED], g[G_TURNED])
     for i in range(N_GROUPS):
-        worst[i] = min(worst[i], g[i])
-        if g[i] < floor[i] - SLACK:
+        # What cannot be reckoned is no distance.
+        room = g[i] if g[i] == g[i] else -FAR
+        worst[i] = min(worst[i], room)
+        if room < floor[i] - SLACK:
             passed = True
             if posture[i, 2 * n] == 0.0:
                 # Where on the way this limit is passed first, and how fast.
@@ -354,20 +363,24 @@ def kept_apart(out, flags, q, model, world, scratch):  # type: ignore[no-untyped
         clock[SHARE] = 1.0
         return
     guilty = _guilty(out, posture, bad, world)
-    zero, trial = np.zeros(n), out.copy()
-    comes_to_rest(zero, q, model, world, stop, floor, False, 0.0, COARSE, posture)
-    beyond = _below(stop, floor)
+    trial = out.copy()
+    # From now on: what passes leaves nothing to ask of a stop.
+    share = _let_through(out, trial, guilty, q, model, world, worst, floor, 0.0, posture)
     # What is on its way is the same whatever is told now.
     begin = FAR
     for j in range(n):
         if out[j] != 0.0:
             begin = min(begin, p[j, DEAD])
+    beyond = 0
+    if share == 0.0:
+        comes_to_rest(np.zeros(n), q, model, world, stop, floor, False, 0.0, COARSE, posture)
+        beyond = _below(stop, floor)
     if beyond:
         # Stopping now would not be in time: of what makes it worse nothing is left.
         guilty = _guilty(out, posture, beyond, world)
         for j in range(n):
             if guilty[j] and out[j] != 0.0:
-                out[j] = trial[j] = 0.0
+                out[j] = 0.0
                 flags[j] |= beyond
         for i in range(N_GROUPS):
             floor[i] = min(stop[i], 0.0)
@@ -376,29 +389,10 @@ def kept_apart(out, flags, q, model, world, scratch):  # type: ignore[no-untyped
         if not bad:
             return
         guilty = _guilty(out, posture, bad, world)
-    if not guilty.any():
-        guilty[:] = True
+        share = _let_through(out, trial, guilty, q, model, world, worst, floor, begin, posture)
     others = False
     for j in range(n):
         others = others or (out[j] != 0.0 and not guilty[j])
-    share, last = 0.0, 2.0
-    for attempt in range(4):
-        s = clock[SHARE]
-        if attempt == 0:
-            s = min(s + RISE, 1.0)
-        elif attempt == 2:
-            s -= FALL
-        elif attempt == 3:
-            s *= 0.5
-        if s >= last or s < LEAST_SHARE:
-            continue
-        last = s
-        for j in range(n):
-            trial[j] = s * out[j] if guilty[j] else 0.0
-        comes_to_rest(trial, q, model, world, worst, floor, True, begin, LEAST_STEP, posture)
-        if not _below(worst, floor):
-            share = s
-            break
     clock[SHARE] = share
     for j in range(n):
         trial[j] = out[j]
@@ -422,11 +416,43 @@ def kept_apart(out, flags, q, model, world, scratch):  # type: ignore[no-untyped
 
 
 @njit(cache=True, error_model="numpy")
+def _let_through(  # type: ignore[no-untyped-def]
+    out, trial, guilty, q, model, world, worst, floor, begin, posture
+):
+    """Return the share of the guilty joints' commands that leads to no harm while others stand.
+
+    Where no joint is guilty all are. ``trial`` is used up.
+    """
+    n, s = out.shape[0], 0.0
+    last, clock = 2.0, model[6]
+    if not guilty.any():
+        guilty[:] = True
+    for attempt in range(4):
+        if attempt == 0:
+            s = min(clock[SHARE] + RISE, 1.0)
+        elif attempt == 1:
+            s = clock[SHARE]
+        elif attempt == 2:
+            s -= FALL
+        else:
+            s *= 0.5
+        if s >= last or s < LEAST_SHARE:
+            continue
+        last = s
+        for j in range(n):
+            trial[j] = s * out[j] if guilty[j] else 0.0
+        comes_to_rest(trial, q, model, world, worst, floor, True, begin, LEAST_STEP, posture)
+        if not _below(worst, floor):
+            return s
+    return 0.0
+
+
+@njit(cache=True, error_model="numpy")
 def _guilty(out, posture, bad, world):  # type: ignore[no-untyped-def]
     """Return which joints' motion makes a limit worse where it is passed first on the way."""
     n = out.shape[0]
     guilty = np.zeros(n, np.bool_)
-    here, there = np.empty(N_GROUPS), np.empty(N_GROUPS)
+    here, there = np.empty(N_DISTANCES), np.empty(N_DISTANCES)
     for i in range(N_GROUPS):
         if not bad & (REACH << i):
             continue
