@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -160,6 +161,13 @@ def preflight() -> Iterator[Figure]:
     yield Figure("safety.preflight.sound_machines", len(sound), "1", ">= 50")
 
 
+def _say(all_found: list[Any]) -> None:
+    """Print what fuzzing found wrong: a figure alone would send the reader to search again."""
+    for found in all_found:
+        for what, count in found.bad.most_common(10):
+            print(f"{count} × {what}", file=sys.stderr)
+
+
 def fuzzing() -> Iterator[Figure]:
     """Crashes and unsafe outputs under strange topics, files and frames."""
     import fuzz_files
@@ -170,9 +178,11 @@ def fuzzing() -> Iterator[Figure]:
     yield Figure("safety.fuzz.topics.messages", topics.sent, "1")
     yield Figure("safety.fuzz.topics.bad", topics.bad, "1", "<= 0")
     files = [found for _, found in fuzz_files.fuzz(SECONDS_EACH["files"] * FUZZ_S, 1)]
+    _say(files)
     yield Figure("safety.fuzz.files.tried", sum(f.tried for f in files), "1")
     yield Figure("safety.fuzz.files.bad", sum(f.bad.total() for f in files), "1", "<= 0")
     frames = [found for _, found in fuzz_frames.fuzz(SECONDS_EACH["frames"] * FUZZ_S, 1)]
+    _say(frames)
     yield Figure("safety.fuzz.frames.sent", sum(f.frames for f in frames), "1")
     yield Figure("safety.fuzz.frames.bad", sum(f.bad.total() for f in frames), "1", "<= 0")
     yield Figure("safety.fuzz.time", FUZZ_S, "s", ">= 3600")

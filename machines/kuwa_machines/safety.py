@@ -23,6 +23,7 @@ from kuwa_machines.units import (
     Point3,
     Pressure,
     Temperature,
+    planar_points,
 )
 
 if TYPE_CHECKING:
@@ -37,16 +38,7 @@ SOIL_DENSITY = 1800.0
 
 
 def _polygon(raw: Any) -> Any:
-    if not isinstance(raw, dict) or set(raw) != {"value", "unit", "source"}:
-        raise ValueError("expected {value: [[x, y], …], unit: m, source: …}")
-    if raw["unit"] != "m":
-        raise ValueError(f"unit {raw['unit']!r} is not valid here; valid: m")
-    points = tuple(tuple(float(v) for v in point) for point in raw["value"])
-    if len(points) < 3 or any(len(point) != 2 for point in points):
-        raise ValueError("a polygon needs at least three points [x, y]")
-    if not np.all(np.isfinite(points)):
-        raise ValueError("a polygon's points must be finite")
-    return points
+    return planar_points(raw, "a polygon", "[x, y]")
 
 
 Polygon = Annotated[tuple[tuple[float, float], ...], BeforeValidator(_polygon)]

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from kuwa_machines.datafile import Data
-from kuwa_machines.units import Angle, Length, Point3, Ratio, Volume
+from kuwa_machines.units import Angle, Length, Point3, Ratio, Volume, planar_points
 
 
 def _polyline(raw: Any) -> Any:
-    if not isinstance(raw, dict) or set(raw) != {"value", "unit", "source"}:
-        raise ValueError("expected {value: [[x, z], …], unit: m, source: …}")
-    if raw["unit"] != "m":
-        raise ValueError(f"unit {raw['unit']!r} is not valid here; valid: m")
-    points = tuple(tuple(float(v) for v in point) for point in raw["value"])
-    if len(points) < 3 or any(len(point) != 2 for point in points):
-        raise ValueError("a profile needs at least three points [x, z]")
-    if not np.all(np.isfinite(points)):
-        raise ValueError("a profile's points must be finite")
-    return points
+    return planar_points(raw, "a profile", "[x, z]")
 
 
 Polyline = Annotated[tuple[tuple[float, float], ...], BeforeValidator(_polyline)]

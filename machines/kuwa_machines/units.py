@@ -50,6 +50,30 @@ UNITS: dict[str, dict[str, float]] = {
 Temperatures stay in °C and growth in shares per hour, as everybody says them."""
 
 
+def planar_points(raw: Any, what: str, axes: str) -> tuple[tuple[float, float], ...]:
+    """Return points of a plane, of a mapping ``{value: [[x, z], …], unit: m, source: …}`` [m].
+
+    Args:
+        what: they make, for the words of errors. axes: of the plane, likewise.
+
+    Raises:
+        ValueError: it is no such mapping, has less than three points or one that is none.
+    """
+    if not isinstance(raw, dict) or set(raw) != {"value", "unit", "source"}:
+        raise ValueError(f"expected {{value: [{axes}, …], unit: m, source: …}}")
+    if raw["unit"] != "m":
+        raise ValueError(f"unit {raw['unit']!r} is not valid here; valid: m")
+    try:
+        points = tuple(tuple(float(v) for v in point) for point in raw["value"])
+    except (TypeError, OverflowError):
+        raise ValueError(f"{what}'s points must be pairs of numbers {axes}") from None
+    if len(points) < 3 or any(len(point) != 2 for point in points):
+        raise ValueError(f"{what} needs at least three points {axes}")
+    if not all(math.isfinite(v) for point in points for v in point):
+        raise ValueError(f"{what}'s points must be finite")
+    return points  # type: ignore[return-value]
+
+
 def _reader(dimension: str, shape: int) -> Callable[[Any], Any]:
     units = UNITS[dimension]
 
