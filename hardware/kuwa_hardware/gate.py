@@ -30,7 +30,7 @@ from kuwa_hardware.latch import Latch
 from kuwa_hardware.limits import GateLimits
 from kuwa_hardware.modes import PREFLIGHT, SOURCE, ModeMachine
 from kuwa_hardware.monitors import Monitors
-from kuwa_hardware.watch import NEVER, Deadman, Doubt, Heartbeats
+from kuwa_hardware.watch import NEVER, Deadman, Doubt, Heartbeats, Place
 from kuwa_machines.arrays import finite
 from kuwa_machines.contracts import (
     Array,
@@ -92,6 +92,7 @@ class Gate:
         self._heartbeats = Heartbeats(self.limits)
         self._deadman = Deadman(self.limits)
         self._doubt = Doubt(self.limits)
+        self._place = Place(self.limits, self._bounds.placed)
         self._hold = Hold(spec)
         self._monitors = Monitors(spec, self.limits)
         self._latch, self._envelope, self._preflight = latch, envelope, preflight
@@ -118,6 +119,11 @@ class Gate:
     def mode(self) -> Mode:
         """The mode in force."""
         return self._modes.mode
+
+    @property
+    def why(self) -> str:
+        """Who asked for the mode in force, or what brought it about, in words."""
+        return self._modes.why
 
     # What others say -------------------------------------------------------------------------
 
@@ -215,7 +221,7 @@ class Gate:
             applied = self._bounded(now, wanted, dt, level, reasons)
         self._applied = applied
         return GateOutput(
-            self._command(applied), self._safety(now, level, applied, wanted, reasons)
+            self._command(now, applied), self._safety(now, level, applied, wanted, reasons)
         )
 
     # What comes in ---------------------------------------------------------------------------
@@ -235,6 +241,7 @@ class Gate:
             self._stale = code, f"; the last one is not new: {why}"
             return
         self._bounds.learn(state)
+        self._place.measured(now, state.base_position, state.base_stamp)
         moving = self.mode in _MOVING
         self._monitors.look(now, state, self._bounds.told(), self._applied, moving)
         self._state, self._state_at, self._stale = state, now, ("state_lost", "")
@@ -267,9 +274,9 @@ class Gate:
     def _watch(self, now: float) -> None:
         """Look at what should have been heard, and at whether a hold holds."""
         demands = self._heartbeats.silent(now) + self._monitors.demands(now)
-        doubt = self._doubt.demand(now)
-        if doubt is not None:
-            demands.append(doubt)
+        demands += [
+            demand for demand in (self._doubt.demand(now), self._place.demand(now)) if demand
+        ]
         if demands or self._watched:
             codes = {code for code, _, _ in demands}
             for code in self._watched - codes:
@@ -278,7 +285,7 @@ class Gate:
                 if code not in self._watched:
                     self.degrade(level, code, why)
             self._watched = codes
-        if self.mode is Mode.TELEOP and self._deadman.known:
+        if self.mode is Mode.TELEOP:
             code, why = self._deadman.trouble(now)
             if code:
                 self._faults.put(code, Level.NONE, f"{why}; arm again and hold it")
@@ -352,12 +359,12 @@ class Gate:
         fast = np.abs(self._state.qd) > 1.1 * PREFLIGHT_SPEED * self._qd_max
         return np.where(fast, 0.0, self._guided)
 
-    def _command(self, applied: Array) -> JointCommand:
+    def _command(self, now: float, applied: Array) -> JointCommand:
         self._sequence += 1
-        if self._request is not None:
+        # Of what it answers; never an old one, which the watchdog would take for a recording.
+        stamp = 0.0 if self._state is None else self._state.stamp
+        if self._request is not None and now - self._request_at <= self.limits.request_timeout:
             stamp = self._request.stamp
-        else:
-            stamp = 0.0 if self._state is None else self._state.stamp
         command = JointCommand(
             stamp, self._sequence, "gate", CommandKind.VALVE, self._names, applied
         )
@@ -407,7 +414,7 @@ class Gate:
             # The way back from a mode in which things move is never barred.
             if missing and self.mode not in _ENGAGED:
                 return f"preflight: {missing}"
-        if mode is Mode.TELEOP and self._deadman.known and self._now is not None:
+        if mode is Mode.TELEOP and self._now is not None:
             _, why = self._deadman.trouble(self._now)
             if why:
                 return f"{why}; hold it, and ask again"

@@ -26,6 +26,7 @@ class GateLimits:
         heartbeat_timeout: a node silent for longer is taken for dead [s].
         supervisor_timeout: the same of the supervisor, before the machine stops; 0: never [s].
         deadman_timeout: a deadman silent for longer is taken for released [s].
+        place_timeout: where zones on the map are kept out, a place that is older is unknown [s].
         unknown_time: perception does not know the scene for this long before a hold [s].
     """
 
@@ -39,6 +40,7 @@ class GateLimits:
     heartbeat_timeout: float = timeout("safety.heartbeat_timeout")
     supervisor_timeout: float = timeout("safety.supervisor_timeout")
     deadman_timeout: float = timeout("safety.deadman_timeout")
+    place_timeout: float = timeout("safety.place_timeout")
     unknown_time: float = timeout("safety.unknown_time")
 
     def __post_init__(self) -> None:

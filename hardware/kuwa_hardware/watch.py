@@ -1,4 +1,4 @@
-"""Who must be heard: nodes by their heartbeats, the operator's deadman, perception's doubt.
+"""Who must be heard: nodes by their heartbeats, the operator's deadman, perception's doubt, place.
 
 All times are of receipt on the steady clock. A node is watched from the first heartbeat on that
 says it is active, and no more once it says that it is not.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from kuwa_hardware.failures import failures
+from kuwa_hardware.failures import failure, failures
 from kuwa_hardware.limits import GateLimits
+from kuwa_machines.arrays import Array, finite
 from kuwa_machines.contracts import Level
 
 ACTIVE: Final = "active"
@@ -94,6 +95,40 @@ class Deadman:
         if now - self._at > self._timeout:
             return "teleop_killed", f"no word of the deadman for {self._timeout:g} s"
         return "", ""
+
+
+class Place:
+    """Whether it is known where the machine stands; zones on the map can be kept out only then.
+
+    Args:
+        needed: whether there are such zones.
+    """
+
+    CODE: Final = "place_unknown"
+
+    def __init__(self, limits: GateLimits, needed: bool) -> None:
+        self._timeout, self._needed = limits.place_timeout, needed
+        self._at = NEVER
+        self._stamp = -math.inf
+        """Of the newest position [s]."""
+
+    def measured(self, now: float, position: Array, stamp: float) -> None:
+        """A state was received at steady time ``now`` [s].
+
+        Args:
+            position: base frame on the map, shape (3,) [m]; NaN where unknown.
+            stamp: at which it was true [s]; NaN where nobody knows.
+        """
+        # A receiver that is out may repeat its last position, with its stamp.
+        if self._needed and finite(position) and stamp != self._stamp:
+            self._at, self._stamp = now, stamp
+
+    def demand(self, now: float) -> Demand | None:
+        """Return what not knowing the place demands at steady time ``now`` [s]."""
+        if not self._needed or now - self._at <= self._timeout:
+            return None
+        why = f"no position on the map for {self._timeout:g} s, and zones on it are kept out"
+        return self.CODE, failure(self.CODE).reaction.level, why
 
 
 class Doubt:

@@ -2,7 +2,8 @@
 
 It sits in the process that talks to the valves, behind the gate, and trusts nobody: what it is
 given must be valve commands for exactly this machine's joints, finite and in range, newer than the
-last one, and with a key also genuine. It shares no code with the gate but the envelope.
+last one, an answer to what was measured just now, and with a key also genuine. It shares no code
+with the gate but the envelope.
 """
 
 from __future__ import annotations
@@ -42,13 +43,18 @@ class Watchdog:
         self.trips = 0
         self.refused = 0
         self._envelope = envelope
+        self._answer_age = table_timeout("safety.answer_age")
         self._command: JointCommand | None = None
         self._at = 0.0
         self._newest: int | None = None
 
-    def receive(self, now: float, command: JointCommand) -> str:
-        """Take a command at steady time ``now`` [s]; return why it is refused, or ``""``."""
-        why = self._refusal(now, command)
+    def receive(self, now: float, command: JointCommand, measured: float = math.nan) -> str:
+        """Take a command at steady time ``now`` [s]; return why it is refused, or ``""``.
+
+        Args:
+            measured: stamp of the newest state of this robot [s]; not finite: there is none.
+        """
+        why = self._refusal(now, command) or self._recorded(command, measured)
         if why:
             self.refused += 1
         else:
@@ -61,6 +67,16 @@ class Watchdog:
             self._command = None
             self.trips += 1
         return self._command
+
+    def _recorded(self, command: JointCommand, measured: float) -> str:
+        """Return why a command is of another time, however genuine: one of an earlier start."""
+        age = measured - command.stamp
+        if math.isfinite(measured) and not abs(age) <= self._answer_age:
+            return (
+                f"command {command.sequence} answers a state {age:.3f} s before the newest, "
+                f"at most ±{self._answer_age:g} s is allowed"
+            )
+        return ""
 
     def _refusal(self, now: float, command: JointCommand) -> str:
         try:

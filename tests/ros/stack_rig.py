@@ -70,6 +70,7 @@ class Probe:
                 topics.TRAJECTORY,
                 topics.VELOCITY_REFERENCE,
                 topics.EMERGENCY_STOP,
+                topics.DEADMAN,
             )
         }
         self._set_mode = self.node.create_client(SetMode, topics.SET_MODE[0])
@@ -155,7 +156,13 @@ class Probe:
     def request(self, msg: JointCommand) -> None:
         self._out[topics.REQUEST].publish(msg)
 
+    def deadman(self) -> None:
+        """Say that the operator holds the deadman."""
+        self._out[topics.DEADMAN].publish(Bool(data=True))
+
     def velocity(self, values: list[float]) -> None:
+        """As an operator's program does, with the deadman held."""
+        self.deadman()
         kind = JointCommand.VELOCITY_FRACTION
         self._out[topics.VELOCITY_REFERENCE].publish(
             self.command(values, kind=kind, source="teleop")

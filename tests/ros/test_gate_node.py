@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,3 +108,15 @@ def test_silence_ends_in_neutral_and_a_restarted_count_needs_arming(rig: Rig) ->
         probe.engage("auto")
         wait_for("applied again", lambda: abs(probe.out() - 0.05) < 1e-9)
     assert probe.set_mode("ready")[0]
+
+
+def test_zones_on_the_map_are_kept_out_only_where_the_gate_hears_the_place(
+    ros_domain: int, tmp_path: Path
+) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("zones: {street: {frame: map, polygon_m: [[90, 0], [91, 0], [91, 1]]}}")
+    with running(mock_stack("robot", "safety", zones=str(site)), tmp_path / "logs") as rig:
+        rig.probe.engage("auto")
+        # A gate that did not hear it would not have armed: its state alone has no place.
+        assert "place_unknown" not in rig.probe.safety.alarms
+        assert rig.probe.set_mode("ready")[0]

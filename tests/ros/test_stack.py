@@ -37,12 +37,16 @@ def test_the_clock_ticks_without_a_gap(rig: Rig) -> None:
 
 def test_it_follows_a_velocity_reference_in_teleop(rig: Rig) -> None:
     probe = rig.probe
-    probe.engage("teleop")
     before = probe.position("arm_joint")
-    with probe.repeating(lambda: probe.velocity([0.0, 0.0, -0.3, 0.0])):
-        wait_for("the arm moves", lambda: probe.position("arm_joint") < before - 0.05)
-    # The reference is silent now: zero velocity, although control goes on.
-    wait_for("standstill", lambda: probe.speed() < 1e-3, 5.0)
+    with probe.repeating(probe.deadman):
+        with probe.repeating(lambda: probe.velocity([0.0, 0.0, -0.3, 0.0])):
+            probe.engage("teleop")
+            wait_for("the arm moves", lambda: probe.position("arm_joint") < before - 0.05)
+        # The reference is silent now: zero velocity, although control goes on.
+        wait_for("standstill", lambda: probe.speed() < 1e-3, 5.0)
+        assert probe.mode == "teleop"
+    # And without the deadman nobody drives any more.
+    wait_for("armed", lambda: probe.mode == "armed", 2.0)
     assert probe.set_mode("ready")[0]
 
 
@@ -84,8 +88,8 @@ def test_a_bad_trajectory_is_refused(rig: Rig) -> None:
 
 def test_an_emergency_stop_is_latched(rig: Rig) -> None:
     probe = rig.probe
-    probe.engage("teleop")
     with probe.repeating(lambda: probe.velocity([0.3, 0.0, 0.0, 0.0])):
+        probe.engage("teleop")
         wait_for("motion", lambda: probe.speed() > 0.05)
         probe.stop(True)
         took = wait_for("neutral", lambda: probe.mode == "stopped" and probe.out() == 0.0, 2.0)

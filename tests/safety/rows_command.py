@@ -163,10 +163,14 @@ def applied_forged(tmp_path: Path) -> Seen:
     bench = sealed_bench()
     dog = Watchdog(NAMES, envelope=Envelope(KEY))
     out = bench.run(30)
-    assert dog.receive(bench.now, out.applied) == ""
+    # One that was recorded at an earlier start, when the gate had counted further.
+    recorded = replace(out.applied, sequence=out.applied.sequence + 10**9, stamp=bench.now - 3600.0)
+    assert dog.receive(bench.now, Envelope(KEY).seal(recorded), bench.now)
+    assert dog.current(bench.now) is None
+    assert dog.receive(bench.now, out.applied, bench.now) == ""
     forged = replace(out.applied, sequence=out.applied.sequence + 1, values=LARGE)
-    why = dog.receive(bench.now, forged)
+    why = dog.receive(bench.now, forged, bench.now)
     assert why
     assert dog.current(bench.now) is out.applied
     genuine = bench.run(1).applied
-    return Seen("refuse", 1e3 * TICK, dog.receive(bench.now, genuine) == "", why)
+    return Seen("refuse", 1e3 * TICK, dog.receive(bench.now, genuine, bench.now) == "", why)

@@ -10,6 +10,7 @@ import numpy as np
 
 from failure_rows import Seen, row
 from gate_bench import SPEC, TICK, Bench, changed, level, neutral
+from kuwa_hardware.keepout import KeepOut, Zone
 from kuwa_machines.contracts import Array, GateOutput, Level, MachineState, Mode
 
 STEADY = (0.3, -0.25, 0.4, 0.4)
@@ -22,9 +23,10 @@ def spoilt(
     values: Any = STEADY,
     warm: int = 100,
     mend: Callable[[Bench], None] = lambda bench: None,
+    **gate: Any,
 ) -> Seen:
     """States are changed from now on: the valves go to neutral, and the work goes on afterwards."""
-    bench = Bench()
+    bench = Bench(**gate)
     out = bench.run(warm, values)
     assert out.safety.level is Level.NONE, out.safety
     bench.change = change
@@ -59,6 +61,26 @@ def state_lost(tmp_path: Path) -> Seen:
 @row("state_nan")
 def state_nan(tmp_path: Path) -> Seen:
     return spoilt("state_nan", lambda s: changed(s, q=at_joint(s.q, 2, np.nan)))
+
+
+@row("place_unknown")
+def place_unknown(tmp_path: Path) -> Seen:
+    """No position any more, or the last one again, where a zone on the map is kept out."""
+    away = Zone(frame="map", polygon_m=((90.0, 0.0), (91.0, 0.0), (91.0, 1.0)))
+    last: list[float] = []
+
+    def repeated(state: MachineState) -> MachineState:
+        last.append(state.stamp)
+        return changed(state, base_stamp=last[0])
+
+    for change in (lambda s: changed(s, base_position=np.full(3, np.nan)), repeated):
+        seen = spoilt("place_unknown", change, zones=KeepOut({"away": away}))
+    # Neither matters where nothing on the map is kept out.
+    beside = Zone(frame="base", polygon_m=away.polygon_m)
+    bench = Bench(zones=KeepOut({"beside": beside}))
+    bench.change = lambda s: changed(s, base_position=np.full(3, np.nan))
+    assert bench.run(100, STEADY).safety.level is Level.NONE
+    return seen
 
 
 @row("state_stamp_frozen")

@@ -69,6 +69,8 @@ class Rig:
         self.q: Array = np.zeros(len(self.names)) if q is None else np.asarray(q, dtype=float)
         self.qd: Array = np.zeros(len(self.names))
         self.tick(None)
+        if mode is Mode.TELEOP:
+            self.gate.deadman(self.now, True)
         path = {Mode.OFF: [], Mode.READY: [Mode.READY], Mode.ARMED: [Mode.READY, Mode.ARMED]}
         for step in path.get(mode, [Mode.READY, Mode.ARMED, mode]):
             granted, why = self.gate.set_mode(step, "person")

@@ -114,6 +114,34 @@ def test_teleop_takes_teleop_only() -> None:
     np.testing.assert_array_equal(out.applied.values, HALF)
 
 
+def test_nobody_drives_by_hand_without_a_deadman_that_is_heard() -> None:
+    rig = Rig(Mode.ARMED)
+    granted, why = rig.gate.set_mode(Mode.TELEOP, "Ada")
+    assert not granted and "never held" in why
+    rig.gate.deadman(rig.now, True)
+    assert rig.gate.set_mode(Mode.TELEOP, "Ada")[0]
+    for _ in range(15):
+        out = rig.tick(rig.request(HALF, source="teleop"))
+    assert out.safety.mode is Mode.ARMED and not out.applied.values.any()
+    assert "teleop_killed" in out.safety.alarms
+
+
+def test_the_gate_tells_who_asked_for_its_mode() -> None:
+    rig = Rig(Mode.READY)
+    assert rig.gate.why == "person asked for 'ready'"
+    rig.gate.emergency_stop(True, "Ada")
+    assert rig.gate.why == "stopped by Ada"
+
+
+def test_what_is_applied_never_answers_an_old_state() -> None:
+    rig = Rig()
+    asked = rig.request(HALF)
+    assert rig.tick(asked).applied.stamp == asked.stamp
+    for _ in range(100):
+        out = rig.tick(None)
+    assert rig.now - out.applied.stamp < 2 * PERIOD, "the state's, for want of a request"
+
+
 def test_values_beyond_one_are_bounded() -> None:
     rig = Rig(spec=Spec(q_min=[-np.inf] * 4, q_max=[np.inf] * 4))
     out = rig.run((2.0, -3.0, 0.5, 1.0), 20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +43,21 @@ def test_a_replay_is_refused_and_is_no_sign_of_life() -> None:
     # A gate that was restarted counts anew; the valves have been neutral for ten time-outs.
     assert "must be higher" in dog.receive(10.5, GOOD)
     assert dog.receive(11.5, GOOD) == ""
+
+
+def test_a_genuine_command_of_an_earlier_start_is_refused() -> None:
+    envelope = Envelope(b"k" * 32)
+    dog = Watchdog(SPEC.joint_names, timeout=0.1, envelope=envelope)
+    measured = 5000.0
+    fresh = envelope.seal(replace(GOOD, stamp=measured - 0.02))
+    for stamp in (0.0, measured - 0.6, measured + 0.6, 1e12, math.nan):
+        recorded = envelope.seal(replace(GOOD, stamp=stamp, sequence=10**9))
+        assert "before the newest" in dog.receive(10.0, recorded, measured)
+    assert dog.current(10.0) is None
+    # Nor does it stand in the way of the genuine ones.
+    assert dog.receive(10.0, fresh, measured) == ""
+    # Before anything was measured there is nothing to hold it against.
+    assert Watchdog(SPEC.joint_names).receive(10.0, GOOD, -math.inf) == ""
 
 
 def test_with_a_key_only_the_gate_is_heard_and_never_twice() -> None:

@@ -50,7 +50,8 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     "robot": Permission((*SENSORS, t.GROUND_TRUTH, t.TASK, t.CLOCK), (t.APPLIED,)),
     "safety": Permission(
         (t.APPLIED, t.SAFETY),
-        (t.JOINT_STATES, t.ROBOT_STATUS, t.REQUEST, t.EMERGENCY_STOP, t.DEADMAN, t.LATENT,
+        (t.JOINT_STATES, t.ROBOT_STATUS, t.PRESSURES, t.ODOM, t.REQUEST, t.EMERGENCY_STOP,
+         t.DEADMAN, t.LATENT,
          t.heartbeat("planning"), t.heartbeat("supervisor"), t.heartbeat("perception")),
         serves=(t.SET_MODE[0],),
     ),

@@ -94,7 +94,7 @@ class Topic:
 
 
 JOINT_STATES: Final = Topic("joint_states", JointState, "100 Hz", "robot", "all", depth=10)
-ODOM: Final = Topic("odom", Odometry, "50 Hz", "robot", "planning", depth=5)
+ODOM: Final = Topic("odom", Odometry, "50 Hz", "robot", "planning, safety", depth=5)
 IMU: Final = Topic("imu", Imu, "100 Hz", "robot", "planning", depth=5)
 TOOL_FORCE: Final = Topic(
     "tool_force", WrenchStamped, "50 Hz, with load pins", "robot", "planning", depth=5
@@ -103,7 +103,7 @@ CAMERA: Final = Topic(
     "camera/<name>/image_raw", Image, "the camera's own, where pictures are on", "robot", "anyone"
 )
 PRESSURES: Final = Topic(
-    "pressures", HydraulicState, "50 Hz", "robot", "planning, control", depth=5
+    "pressures", HydraulicState, "50 Hz", "robot", "planning, control, safety", depth=5
 )
 ROBOT_STATUS: Final = Topic(
     "robot_status", RobotStatus, "50 Hz", "robot", "safety, record, console", depth=5

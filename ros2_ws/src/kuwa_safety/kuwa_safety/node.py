@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,7 +63,7 @@ class SafetyNode(KuwaNode[SafetyParameters]):
         spec = load_machine_as(p.machine, p.parameters)
         limits = {name: getattr(p, name) for name in GateLimits.__dataclass_fields__}
         envelope = envelope_of(p.key_file)
-        self._status = StatusMemory(STATUS_PATIENCE)
+        self._status = StatusMemory(STATUS_PATIENCE, tuple(spec.joint_names))
 
         def preflight() -> str:
             return arming_reason(p.preflight, p.machine, spec, self._status.kind, time.time())
@@ -80,7 +81,11 @@ class SafetyNode(KuwaNode[SafetyParameters]):
         self._asked = None if envelope is None else ModeRequests(envelope)
         self._to_state = JointStateReader(tuple(spec.joint_names))
         self._states = self.reader(topics.JOINT_STATES)
-        self._statuses = self.reader(topics.ROBOT_STATUS)
+        self._beside = (
+            ("robot status", self.reader(topics.ROBOT_STATUS), self._status.take),
+            ("pressures", self.reader(topics.PRESSURES), self._status.pressures),
+            ("odom", self.reader(topics.ODOM), self._status.odometry),
+        )
         self._requests = self.reader(topics.REQUEST)
         self._stops = self.reader(topics.EMERGENCY_STOP, STOPS)
         self._deadman = self.reader(topics.DEADMAN)
@@ -107,7 +112,13 @@ class SafetyNode(KuwaNode[SafetyParameters]):
     def report(self) -> dict[str, object]:
         if self.gate is None:
             return {}
-        return {"mode": self._mode.value, "level": self._level.name, "refused": self._refused}
+        return {
+            "mode": self._mode.value,
+            # Who armed it, or released it: the black box keeps this.
+            "why": self.gate.why,
+            "level": self._level.name,
+            "refused": self._refused,
+        }
 
     def _step(self, now: float, message: Any | None) -> None:
         assert self.gate is not None
@@ -133,9 +144,10 @@ class SafetyNode(KuwaNode[SafetyParameters]):
             return None
 
     def _newest_state(self, now: float) -> MachineState | None:
-        status = self._statuses.take()
-        if status is not None:
-            self._checked("robot status", lambda: self._status.take(now, status))
+        for what, reader, take in self._beside:
+            heard = reader.take()
+            if heard is not None:
+                self._checked(what, partial(take, now, heard))
         message = self._states.take()
         if message is None:
             return None

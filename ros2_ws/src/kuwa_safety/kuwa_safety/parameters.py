@@ -70,6 +70,11 @@ class SafetyParameters:
     deadman_timeout: float = _time(
         "deadman_timeout", "a deadman silent for this long counts as released", 1.0
     )
+    place_timeout: float = _time(
+        "place_timeout",
+        "where zones on the map are kept out: neutral when the position is unknown for this long",
+        10.0,
+    )
     unknown_time: float = _time(
         "unknown_time", "hold when perception does not know the scene for this long", 10.0
     )
