@@ -55,7 +55,7 @@ def attend(
                 code = 1
                 break
     except KeyboardInterrupt:
-        console.print("ending: valves to neutral, then node by node")
+        console.print("ending: the robot node sends neutral, every node releases what it holds")
     finally:
         with unbroken():
             asking.close()

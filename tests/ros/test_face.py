@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import rclpy
+from builtin_interfaces.msg import Time
+from rclpy.parameter import Parameter
 
 from kuwa_hardware.watchdog import Watchdog
 from kuwa_machines import load_machine
 from kuwa_machines.contracts import CommandKind, JointCommand, MachineState
 from kuwa_planning.node import PlanningNode
 from kuwa_robot.face import Face
+from kuwa_robot.node import RobotNode, RobotParameters
 from kuwa_ros import topics
-from kuwa_ros.conversions import JointOrder, JointStateReader, command_msg
+from kuwa_ros.conversions import JointOrder, JointStateReader, command_msg, seconds
+from kuwa_ros.lifecycle import SUCCESS
 from kuwa_ros.status import LOST, StatusMemory
+from stack_rig import wait_for
 
 pytestmark = pytest.mark.ros
 
@@ -153,7 +160,8 @@ def test_the_status_reaches_the_gate_with_the_joint_states() -> None:
         STATE, engine_speed=180.0, oil_temperature=55.0, faults=("bus_passive", "frame_corrupt")
     )
     front.publish(told)
-    memory, bare = StatusMemory(0.2), JointStateReader(SPEC.joint_names)(sent["joint_states"][-1])
+    memory = StatusMemory(0.2, SPEC.joint_names)
+    bare = JointStateReader(SPEC.joint_names)(sent["joint_states"][-1])
     assert memory.merged(0.0, bare) is bare
     memory.take(1.0, sent["robot_status"][-1])
     state = memory.merged(1.1, bare)
@@ -166,16 +174,35 @@ def test_the_status_reaches_the_gate_with_the_joint_states() -> None:
     assert old.faults == (LOST,) and np.isnan(old.engine_speed)
 
 
+def test_pressures_and_place_reach_the_gate_with_the_joint_states_while_they_are_young() -> None:
+    front, sent = face()
+    at = np.array([12.0, -7.0, 0.4])
+    measured = replace(STATE, base_position=at, base_stamp=1.95, pressure=np.full((4, 2), 9e6))
+    front.publish(measured)
+    memory = StatusMemory(0.2, SPEC.joint_names)
+    bare = JointStateReader(SPEC.joint_names)(sent["joint_states"][-1])
+    assert np.isnan(bare.base_position).all() and np.isnan(bare.pressure).all()
+    memory.odometry(1.0, sent["odom"][-1])
+    memory.pressures(1.1, sent["pressures"][-1])
+    state = memory.merged(1.15, bare)
+    assert np.array_equal(state.base_position, at) and state.base_stamp == pytest.approx(1.95)
+    assert np.array_equal(state.pressure, measured.pressure)
+    state = memory.merged(1.25, bare)
+    assert np.isnan(state.base_position).all() and not np.isnan(state.pressure).any()
+    assert np.isnan(memory.merged(1.4, bare).pressure).all()
+
+
 def test_without_the_gate_the_valves_are_neutral_and_the_status_says_so() -> None:
     node = Node()
     front, sent = face(node=node)
     robot: Any = front.robot
 
-    def told(now: float, sequence: int | None = None, value: float = 0.1) -> Any:
+    def told(now: float, sequence: int | None = None, value: float = 0.1, late: float = 0.0) -> Any:
         if sequence is not None:
             values = np.full(N, value)
+            stamp = sent["joint_states"][-1].header.stamp if sent["joint_states"] else Time()
             command = JointCommand(
-                0.0, sequence, "gate", CommandKind.VALVE, SPEC.joint_names, values
+                seconds(stamp) - late, sequence, "gate", CommandKind.VALVE, SPEC.joint_names, values
             )
             node.commands.waiting.append(command_msg(command))
         front.drive(now)
@@ -191,7 +218,73 @@ def test_without_the_gate_the_valves_are_neutral_and_the_status_says_so() -> Non
     assert told(0.51, 2) == (2, [])
     assert told(0.52, 2, value=0.5) == (2, []) and "2 was taken before" in node.complaints[-1]
     assert told(0.53, 3, value=np.nan) == (2, []) and len(node.complaints) == 2
+    assert told(0.535, 9, late=3600.0) == (2, []) and "before the newest" in node.complaints[-1]
     node.commands.waiting.append(command_msg(JointCommand(
         0.0, 9, "gate", CommandKind.VALVE, SPEC.joint_names, np.zeros(N))))  # fmt: skip
     front.forget()
     assert told(0.54) == (2, [])
+
+
+def full(values: np.ndarray) -> JointCommand:
+    return JointCommand(0.0, 1, "gate", CommandKind.VALVE, SPEC.joint_names, values)
+
+
+def broken(*_: Any) -> Any:
+    raise ZeroDivisionError("in what is only told")
+
+
+@pytest.mark.parametrize("when", ["publish", "advance", "drive"])
+def test_a_loop_that_breaks_down_leaves_the_valves_neutral(
+    ros_domain: int, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    rclpy.init()
+    node = RobotNode()
+    try:
+        node.set_parameters([Parameter("robot", value="mock")])
+        assert node.trigger_configure() == SUCCESS
+        front = node.faces[0]
+        robot: Any = front.robot
+        command = full(np.full(N, 0.4))
+        monkeypatch.setattr(front.watchdog, "current", lambda now: command)
+        assert node.trigger_activate() == SUCCESS
+        wait_for("motion", lambda: robot._u.any(), 5.0)
+        monkeypatch.setattr(robot if when == "advance" else front, when, broken)
+        wait_for("the loop's end", lambda: "only told" in node._problem, 5.0)
+        assert not robot._u.any()
+    finally:
+        node.finish()
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def test_one_robot_that_cannot_be_told_keeps_no_other_from_neutral_and_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = RobotNode.__new__(RobotNode)
+    robots: list[Any] = [Robot(), Robot()]
+    node.faces = [Face(Node(), r, "mock", "", Watchdog(SPEC.joint_names, 0.1)) for r in robots]  # type: ignore[arg-type]
+    for each in robots:
+        each.write(full(np.full(N, 0.4)))
+        each.close = lambda each=each: each.told.append("closed")
+    for broke in range(2):
+        with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+            patch.setattr(robots[broke], "neutral", broken)
+            node.deactivate()
+        assert robots[1 - broke].told[-1] is None
+    monkeypatch.setattr(robots[0], "close", broken)
+    with pytest.raises(ZeroDivisionError):
+        node.cleanup()
+    assert robots[1].told[-1] == "closed"
+
+
+def test_a_full_disk_at_the_end_keeps_no_robot_open(tmp_path: Path) -> None:
+    node = RobotNode.__new__(RobotNode)
+    front, _ = face()
+    robot: Any = front.robot
+    robot.close = lambda: robot.told.append("closed")
+    node.faces, node._counts = [front], {}
+    node.p = RobotParameters(stats_file=str(tmp_path / "no" / "folder"))
+    (tmp_path / "no").write_text("")
+    with pytest.raises(OSError):
+        node.cleanup()
+    assert robot.told == ["closed"] and not node.faces

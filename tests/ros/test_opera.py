@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,18 +14,23 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
+from builtin_interfaces.msg import Time
 from com3_msgs.msg import JointCmd
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 
-from kuwa_bringup.processes import Processes
+from kuwa_bringup.processes import Processes, command_line
 from kuwa_bringup.stack import NodeSpec
 from kuwa_machines.contracts import CommandKind, JointCommand, MachineState
 from kuwa_machines.loader import load_machine
 from kuwa_robot.opera import OperaRobot
 from kuwa_robot.opera_table import OperaError, parse
 from kuwa_ros import topics
+from kuwa_ros.conversions import command_msg, seconds
 from kuwa_ros.loop import Reader
 from kuwa_ros.topics import Topic
 from stack_rig import wait_for
@@ -67,14 +73,18 @@ class Site:
     processes: Processes
 
     def driver(self, bus: str) -> OperaRobot:
-        return OperaRobot(self.owner, SPEC, parse(bus, "zx200"))  # type: ignore[arg-type]
+        # The emulated machine may still be starting.
+        settings = parse(f"patience=30 {bus}", "zx200")
+        return OperaRobot(self.owner, SPEC, settings)  # type: ignore[arg-type]
 
     def stop_process(self, number: int) -> None:
         os.kill(self.processes._running["machine"].pid, number)
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+def machine(
+    ros_domain_module: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Processes]:
     values = {"machine": "zx200", "plant": "mock", "order": "permuted", "seed": 3}
     spec = NodeSpec("kuwa_robot", "opera_machine", "machine", "/zx200", values, lifecycle=False)
     processes = Processes((spec,), Path(tmp_path_factory.mktemp("opera")))
@@ -207,6 +217,85 @@ def test_another_commander_is_a_fault(site: Site) -> None:
         other.destroy_node()
     finally:
         robot.close()
+
+
+NODE = {"machine": "zx200", "robot": "opera", "bus": "namespace=/zx200 mode=effort"}
+START = 'KUWA_PARENT=$$ "$@" >"$LOG" 2>&1 & echo $!; wait $!'
+
+
+class Commanded:
+    """A robot node as a process of a shell, in motion, and what its machine hears."""
+
+    def __init__(self, owner: Owner, log: Path) -> None:
+        spec = NodeSpec("kuwa_robot", "robot", "robot", "/kuwa/zx200", NODE)
+        self.log = log
+        self.shell = subprocess.Popen(
+            ["sh", "-c", START, "sh", *command_line(spec)],
+            env={**os.environ, "LOG": str(log)}, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self.shell.stdout is not None
+        self.pid = int(self.shell.stdout.readline())
+        self._owner, self._sequence = owner, 0
+        self._apply = owner.writer(topics.APPLIED)
+        self._states, self._stamp = owner.reader(topics.JOINT_STATES), Time()
+        front = Topic("/zx200/front_cmd", JointCmd, "", "", "", depth=100)
+        self._machine = owner.reader(front, 100)
+        self.heard: list[list[float]] = []
+
+    def activate(self) -> None:
+        node = self._owner.node
+        client = node.create_client(ChangeState, "robot/change_state")
+        assert client.wait_for_service(20.0), self.log.read_text()
+        executor = SingleThreadedExecutor(context=self._owner.context)
+        for number in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            future = client.call_async(ChangeState.Request(transition=Transition(id=number)))
+            rclpy.spin_until_future_complete(node, future, executor, 20.0)
+            assert future.result().success, self.log.read_text()
+
+    def alive(self) -> bool:
+        """Command it as the gate does, hear it; say whether it lives."""
+        for state in self._states.drain():
+            self._stamp = state.header.stamp
+        self._sequence += 1
+        u = np.full(len(NAMES), 0.3)
+        self._apply(command_msg(JointCommand(
+            seconds(self._stamp), self._sequence, "gate", CommandKind.VALVE, NAMES, u
+        )))  # fmt: skip
+        self.heard += [list(message.effort) for message in self._machine.drain()]
+        try:
+            return ") Z" not in Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return False
+
+    def moves(self) -> bool:
+        return self.alive() and bool(self.heard) and any(self.heard[-1])
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "starter killed"])
+def test_a_robot_node_that_ends_in_motion_says_neutral_last(
+    site: Site, tmp_path: Path, how: str
+) -> None:
+    robot = Commanded(site.owner, tmp_path / "log")
+    try:
+        robot.activate()
+        wait_for("motion", robot.moves, 10.0)
+        if how == "starter killed":
+            robot.shell.kill()
+        else:
+            for _ in range(2):  # a second one does not cut the end short
+                os.kill(robot.pid, getattr(signal, how))
+        # The gate commands on, so that it is not the watchdog that says neutral.
+        wait_for("its end", lambda: not robot.alive(), 10.0)
+        time.sleep(0.2)
+        robot.alive()
+        assert not any(map(any, robot.heard[-5:])), (robot.heard[-12:], robot.log.read_text())
+        if how != "starter killed":
+            assert robot.shell.wait(5.0) == 0, robot.log.read_text()
+    finally:
+        if robot.alive():
+            os.kill(robot.pid, signal.SIGKILL)
+        robot.shell.kill()
+        robot.shell.communicate()
 
 
 def test_what_cannot_be_is_refused_with_the_remedy(site: Site) -> None:

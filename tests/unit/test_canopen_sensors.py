@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -98,6 +100,45 @@ def test_an_emergency_lasts_until_the_node_takes_it_back(rig: CanopenRig) -> Non
     rig.there.emergency(12, 0)
     rig.run(TICK)
     assert rig.sensors.faults() == ()
+
+
+def test_a_lost_bus_never_holds_the_reader_up_and_comes_back(rig: CanopenRig) -> None:
+    assert rig.sensors._network is not None and rig.sensors._network.bus is not None
+    rig.sensors._network.bus.shutdown()
+    # It can be opened again at once, but nobody answers: every try waits for an SDO.
+    took = []
+    until = time.monotonic() + 2.0
+    while time.monotonic() < until:
+        start = time.monotonic()
+        rig.sensors.read()
+        took.append(time.monotonic() - start)
+        assert rig.sensors.faults() == ("driver_disconnected",)
+        time.sleep(0.01)
+    # One SDO takes 0.5 s; a computer under load holds a thread up for less, and seldom.
+    assert max(took) < 0.25 and np.quantile(took, 0.9) < 0.005, sorted(took)[-5:]
+    rig.q["lift_joint"] = 0.4
+    until = time.monotonic() + 10.0
+    while rig.sensors.faults() and time.monotonic() < until:
+        rig.there.step(rig.q)
+        time.sleep(0.001)
+    rig.run(0.1)
+    assert rig.sensors.faults() == ()
+    assert rig.sensors.readings["lift"].angle == pytest.approx(0.4, abs=STEP)
+    rig.sensors.close()
+    assert "canopen" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_reader_closed_while_it_connects_again_stays_closed(rig: CanopenRig) -> None:
+    assert rig.sensors._network is not None and rig.sensors._network.bus is not None
+    rig.sensors._network.bus.shutdown()
+    rig.sensors.read()
+    rig.sensors.close()
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        rig.there.step(rig.q)
+        rig.sensors.read()
+        time.sleep(0.01)
+    assert rig.sensors.faults() == ("driver_disconnected",)
 
 
 def test_who_does_not_answer_is_named() -> None:

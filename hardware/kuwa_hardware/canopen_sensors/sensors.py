@@ -1,12 +1,14 @@
 """Joint angles from CANopen encoders and inclinometers.
 
 Nodes are configured by SDO while connecting, for which a thread listens; from then on ``read``
-takes what has come, without a thread and without waiting.
+takes what has come, without a thread and without waiting. A bus that is lost is connected again by
+a thread of its own, since an SDO that nobody answers takes half a second.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -37,6 +39,9 @@ SPEED_SAMPLES = 4
 """The speed is the mean over so many values: one step of an encoder must not look like motion."""
 MOST = 2000
 RETRY = 0.5
+"""Between two tries to connect again [s]."""
+JOIN = 2.0
+"""A try to connect that fails has ended by then [s]."""
 
 
 @dataclass
@@ -86,8 +91,9 @@ class JointSensors:
         }
         self._network: canopen.Network | None = None
         self._nodes: dict[int, _Node] = {}
-        self._tried = -math.inf
-        self._wanted = False
+        self._end = threading.Event()
+        self._again: threading.Thread | None = None
+        self._lock = threading.Lock()
         silent = failure("sensor_silent").timeout
         self._patience = max(silent, 2.5 * file.heartbeat, 2.5 * file.period)
 
@@ -100,38 +106,45 @@ class JointSensors:
         """
         if self._network is not None:
             return
+        self._end.set()
+        self._end = threading.Event()
+        self._open(self._end)
+
+    def _open(self, end: threading.Event) -> None:
+        """Connect, and keep the connection unless ``end`` says that nobody wants it any more."""
         network = canopen.Network(self._open_bus())
         network.NOTIFIER_CYCLE = 0.02
-        self._nodes = {}
+        nodes: dict[int, _Node] = {}
         try:
             network.connect()
             network.check()
             for name, sensor in self.file.sensors.items():
-                if sensor.node not in self._nodes:
-                    self._nodes[sensor.node] = self._set_up(network, name, sensor)
-            for node in self._nodes.values():
+                if sensor.node not in nodes:
+                    nodes[sensor.node] = self._set_up(network, name, sensor)
+            for node in nodes.values():
                 node.remote.nmt.state = "OPERATIONAL"
+            # From here on nobody but read() takes frames.
+            assert network.notifier is not None
+            network.notifier.stop()
         except BaseException:
-            network.disconnect()
+            with suppress(Exception):
+                network.disconnect()
             raise
-        # From here on nobody but read() takes frames.
-        assert network.notifier is not None
-        network.notifier.stop()
         now = self._steady()
-        for node in self._nodes.values():
+        for node in nodes.values():
             node.heartbeat = node.value_at = now
-        self._network, self._wanted = network, True
+        with self._lock:
+            if self._network is None and not end.is_set():
+                self._nodes, self._network = nodes, network
+                return
+        _leave(network)
 
     def read(self) -> dict[str, Reading]:
         """Take what has come; return every sensor's reading by its name. Never waits."""
-        now = self._steady()
-        if self._network is None:
-            if self._wanted and now - self._tried >= RETRY:
-                self._tried = now
-                with suppress(SensorError, BusError, *BUS_ERRORS):
-                    self.connect()
+        network = self._network
+        if network is None:
             return self.readings
-        bus = self._network.bus
+        bus = network.bus
         assert bus is not None
         try:
             for _ in range(MOST):
@@ -139,11 +152,11 @@ class JointSensors:
                 if message is None:
                     break
                 if not (message.is_error_frame or message.is_remote_frame):
-                    self._network.notify(
+                    network.notify(
                         message.arbitration_id, bytearray(message.data), message.timestamp
                     )
         except BUS_ERRORS:
-            self._drop()
+            self._lose(network)
         self._convert()
         return self.readings
 
@@ -168,14 +181,29 @@ class JointSensors:
 
     def close(self) -> None:
         """Leave the bus; the sensors go on by themselves. Safe to call twice."""
-        self._wanted = False
-        self._drop()
-
-    def _drop(self) -> None:
-        network, self._network = self._network, None
+        with self._lock:
+            self._end.set()
+            network, self._network = self._network, None
         if network is not None:
-            with suppress(Exception):
-                network.disconnect()
+            _leave(network)
+        if self._again is not None:
+            self._again.join(JOIN)
+
+    def _lose(self, network: canopen.Network) -> None:
+        """Let the bus go and connect again, without waiting for either."""
+        self._network = None
+        self._again = threading.Thread(
+            target=self._reconnect, args=(network, self._end), name="canopen", daemon=True
+        )
+        self._again.start()
+
+    def _reconnect(self, lost: canopen.Network, end: threading.Event) -> None:
+        _leave(lost)
+        while not end.is_set():
+            with suppress(SensorError, BusError, *BUS_ERRORS):
+                self._open(end)
+                return
+            end.wait(RETRY)
 
     def _set_up(self, network: canopen.Network, name: str, sensor: Sensor) -> _Node:
         encoder = isinstance(sensor, EncoderSensor)
@@ -289,6 +317,11 @@ class JointSensors:
             return 0.0
         travel = self.spec.joints[sensor.joint].position
         return 0.5 * (travel.min + travel.max) if travel.bounded else 0.0
+
+
+def _leave(network: canopen.Network) -> None:
+    with suppress(Exception):
+        network.disconnect()
 
 
 def angles(sensors: JointSensors) -> dict[str, Reading]:

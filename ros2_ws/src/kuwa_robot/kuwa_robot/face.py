@@ -137,7 +137,7 @@ class Face:
 
     def _receive(self, now: float, message: Any, age: float) -> None:
         command = command_from(message)
-        refused = self.watchdog.receive(now, command)
+        refused = self.watchdog.receive(now, command, self._stamp)
         if refused:
             raise CommandError(refused)
         # The age goes by the system's clock, which may be set; it is for the statistics only.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,15 +106,17 @@ class RobotNode(KuwaNode[RobotParameters]):
         return DeadlineLoop("robot", period, self._step, self.fail)
 
     def deactivate(self) -> None:
-        for face in self.faces:
-            face.robot.neutral()
+        with ExitStack() as each:  # one that raises does not keep the others from it
+            for face in self.faces:
+                each.callback(face.robot.neutral)
 
     def cleanup(self) -> None:
-        if self.faces and self.p.stats_file:
-            self.timing.write(Path(self.p.stats_file), **self._counts)
-        for face in self.faces:
-            face.robot.close()
-        self.faces = []
+        faces, self.faces = self.faces, []
+        with ExitStack() as each:
+            for face in faces:
+                each.callback(face.robot.close)
+        if faces and self.p.stats_file:
+            faces[0].timing.write(Path(self.p.stats_file), **self._counts)
 
     @property
     def timing(self) -> Timing:
@@ -138,15 +141,19 @@ class RobotNode(KuwaNode[RobotParameters]):
         return sum(face.watchdog.trips for face in self.faces)
 
     def _step(self, now: float) -> None:
-        robot = self.robot
-        assert robot is not None
         try:
-            for face in self.faces:
-                face.drive(now)
-            state = robot.advance() if isinstance(robot, SimulatedRobot) else robot.read()
+            self._drive(now)
         except BaseException:
+            # Whatever it was, even in what is only told: this loop commands nothing any more.
             self.deactivate()
             raise
+
+    def _drive(self, now: float) -> None:
+        robot = self.robot
+        assert robot is not None
+        for face in self.faces:
+            face.drive(now)
+        state = robot.advance() if isinstance(robot, SimulatedRobot) else robot.read()
         self.faces[0].publish(state)
         if self._sim_clock is not None:
             self._sim_clock_msg.clock = time_msg(state.stamp)

@@ -38,6 +38,11 @@ SETTING_EVERY = 5
 """Settings and a stop go out every so many cycles of 10 ms, as on the platform's own bus."""
 LOOK_EVERY = 10
 """Other writers of our command topics are looked for every so many cycles."""
+LAST_WORDS = 10
+"""Neutral is said so often, a cycle apart, before the topics close: what has not arrived by then
+never does, and not every machine is known to centre its valves when commands stay away."""
+CYCLE = 0.01
+"""[s]."""
 SHOWN = 0.5
 """A message that was refused is a fault for this long [s]."""
 
@@ -155,8 +160,11 @@ class OperaRobot:
             self._send(np.zeros(self._n))
 
     def close(self) -> None:
-        """Ask for no motion and send no more; the node takes its topics back."""
-        self.neutral()
+        """Ask for no motion :data:`LAST_WORDS` times; the node takes its topics back."""
+        if self._connected:
+            for _ in range(LAST_WORDS):
+                self.neutral()
+                time.sleep(CYCLE)
         self._connected = False
 
     @property
@@ -241,7 +249,7 @@ class OperaRobot:
 
     def _send(self, u: np.ndarray) -> None:
         if not self._node.context.ok():
-            return  # the process ends; the machine goes to neutral by itself
+            return  # nothing can be sent any more; kuwa_ros.main closes the driver before that
         q = self._state.q
         if self._setpoints:
             target = self._encoder.positions(u, q)

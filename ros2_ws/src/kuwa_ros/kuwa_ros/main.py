@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.utilities import ok as context_is_ok
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
 from kuwa_machines.errors import KuwaError
@@ -21,34 +21,37 @@ from kuwa_machines.errors import KuwaError
 PARENT_VARIABLE: Final = "KUWA_PARENT"
 """Environment variable: process id of the starter; a node whose starter is gone ends itself."""
 
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM)
+
 
 def run(make: Callable[[], Any]) -> None:
     """Make the node, spin it until it is told to end, release it; exit 0 when that went well."""
-    rclpy.init()
+    # rclpy's own handlers shut the context down at the signal, and then nothing can be published:
+    # a robot node that speaks ROS to its machine could not send neutral any more.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = None
     code = 0
     try:
+        executor = SingleThreadedExecutor()
+        ended = _end_on_signals(executor)
         node = make()
         if PARENT_VARIABLE in os.environ:
             threading.Thread(
                 target=_follow, args=(os.environ[PARENT_VARIABLE],), daemon=True
             ).start()
-        executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
+        while not ended.is_set():
+            executor.spin_once()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except KuwaError as error:
         print(error, file=sys.stderr)
         code = 1
     except Exception:
-        # Between the signal and its exception, rclpy refuses whatever a callback is about.
-        if context_is_ok():
-            traceback.print_exc()
-            code = 1
+        traceback.print_exc()
+        code = 1
     finally:
-        # A second Ctrl-C, from the terminal and from a launcher, must not cut the release short.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _ignore_signals()
         try:
             if node is not None:
                 node.finish()
@@ -57,7 +60,6 @@ def run(make: Callable[[], Any]) -> None:
             traceback.print_exc()
             code = 1
         try_shutdown()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # rclpy has put back the one before
     sys.stdout.flush()
     sys.stderr.flush()
     # Everything is released. The interpreter's own end would take a while longer, and aborts now
@@ -65,8 +67,41 @@ def run(make: Callable[[], Any]) -> None:
     os._exit(code)
 
 
+def _end_on_signals(executor: SingleThreadedExecutor) -> threading.Event:
+    """Have SIGINT and SIGTERM end whatever the main thread does; return what they set.
+
+    The exception alone would do, but Python loses one that is raised while it collects garbage.
+    """
+    ended = threading.Event()
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+
+    def wake() -> None:
+        while os.read(told, 1)[0] not in _ENDS:
+            pass  # a signal that somebody else listens for
+        ended.set()
+        # Python runs a handler once the executor's wait is over, which a signal does not end.
+        executor.wake()
+
+    def end(number: int, frame: object) -> None:
+        _ignore_signals()
+        raise KeyboardInterrupt
+
+    threading.Thread(target=wake, name="signals", daemon=True).start()
+    signal.set_wakeup_fd(tell)
+    for number in _ENDS:
+        signal.signal(number, end)
+    return ended
+
+
+def _ignore_signals() -> None:
+    """A second Ctrl-C, from the terminal and from a launcher, must not cut the release short."""
+    for number in _ENDS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _follow(parent: str) -> None:
     while str(os.getppid()) == parent:
         time.sleep(0.5)
     print("the process that started this node is gone: ending", file=sys.stderr)
-    try_shutdown()
+    os.kill(os.getpid(), signal.SIGTERM)
