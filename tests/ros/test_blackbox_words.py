@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kuwa_msgs.msg import Alarm, Alarms, Heartbeat
 from rclpy.serialization import serialize_message
 
+from kuwa_bringup import recorder
 from kuwa_bringup.alarms import AlarmBook, of_box, of_gate
+from kuwa_bringup.recorder import LEFT_OUT, RECORDED
 from kuwa_cli.blackbox import last_commands, timeline
 from kuwa_hardware.blackbox import BlackBox, Record, read
 from kuwa_hardware.failures import failure
@@ -52,7 +57,7 @@ def test_an_alarm_has_level_reason_and_remedy_of_its_row() -> None:
 def test_the_black_box_has_alarms_of_its_own(tmp_path: Path) -> None:
     box = BlackBox(tmp_path)
     assert of_box(box, 0.0) == {}
-    box.problem, box.torn = "no room", "7 bytes"
+    box.unfed, box.torn = "no room", "7 bytes"
     assert of_box(box, 1.0) == {"disk_full": "no room", "black_box_torn": "7 bytes"}
     assert of_box(box, 100.0) == {"disk_full": "no room"}
 
@@ -93,6 +98,72 @@ def test_the_timeline_tells_what_changed_and_what_was_missing() -> None:
     ]
     (line,) = last_commands(records)
     assert "applied" in line and "7 of gate: swing +0.500" in line
+
+
+def test_every_topic_is_recorded_or_left_out_for_a_reason() -> None:
+    assert set(RECORDED).isdisjoint(LEFT_OUT)
+    assert set(RECORDED) | set(LEFT_OUT) == set(topics.TOPICS)
+    # What somebody sees who asks why it moved: what was asked, by whom, and what it felt.
+    for topic in (topics.IMU, topics.TOOL_FORCE, topics.JOY, topics.REFERENCE, topics.SPIKES):
+        assert topic in RECORDED
+
+
+class Topic:
+    """A reader of one topic: what waits, or the error that it raises."""
+
+    def __init__(self, topic: topics.Topic, waiting: list[tuple[bytes, float]] | None) -> None:
+        self.topic, self.waiting = topic, waiting
+        self.subscription = SimpleNamespace(topic_name=f"/zx200/{topic.name}")
+
+    def take_raw(self) -> tuple[bytes, float] | None:
+        if self.waiting is None:
+            raise RuntimeError("the middleware is at odds")
+        return self.waiting.pop(0) if self.waiting else None
+
+
+def test_a_topic_that_cannot_be_taken_from_is_an_alarm_and_the_others_are_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: dict[str, Topic] = {}
+
+    def reader(node: Any, topic: topics.Topic, depth: int = 1) -> Topic:
+        readers[topic.name] = made = Topic(topic, [])
+        return made
+
+    monkeypatch.setattr(recorder, "Reader", reader)
+    node: Any = SimpleNamespace(context=SimpleNamespace(ok=lambda: True))
+    recording = recorder.Recorder(node, tmp_path, ("control",))
+    try:
+        readers["joint_states"].waiting = None
+        readers["imu"].waiting = [(b"felt", 7.0)]
+        until(lambda: "joint_states is not recorded" in recording.box.problem)
+        assert of_box(recording.box, 0.0) == {"disk_full": recording.box.problem}
+        until(lambda: readers["imu"].waiting == [])
+        readers["joint_states"].waiting = [(b"stood", 8.0)]
+        until(lambda: not of_box(recording.box, 0.0))
+    finally:
+        recording.stop()
+    assert [(r.topic, r.data) for r in read(tmp_path).records] == [
+        ("/zx200/imu", b"felt"), ("/zx200/joint_states", b"stood"),
+    ]  # fmt: skip
+
+
+def test_a_recorder_whose_thread_has_ended_is_an_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "Reader", lambda node, topic, depth=1: Topic(topic, []))
+    node: Any = SimpleNamespace(context=SimpleNamespace(ok=lambda: False))
+    recording = recorder.Recorder(node, tmp_path, ())
+    until(lambda: "thread recorder" in of_box(recording.box, 0.0).get("disk_full", ""))
+    recording.stop()
+    assert of_box(recording.box, 0.0) == {}
+
+
+def until(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 5.0
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_messages_go_through_the_box_unchanged(tmp_path: Path) -> None:

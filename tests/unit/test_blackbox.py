@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -10,16 +11,17 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kuwa_hardware.blackbox import BlackBox, Record, files_of, read, scan
-from kuwa_hardware.blackbox.files import ASIDE, BlackBoxError, segments_of
+from kuwa_hardware.blackbox.files import ASIDE, BlackBoxError, Segment, segments_of
 from kuwa_hardware.blackbox.records import HEAD, MARK, MESSAGE, channel_frame, frame
 
 RECORDS = tuple(
@@ -227,6 +229,114 @@ def test_a_killed_process_leaves_what_it_had_and_the_next_one_puts_it_aside(tmp_
     assert recorded(kept) == numbers[:-1]
     assert "torn" in box.torn and "whole" in box.torn
     assert recorded(tmp_path) == []
+
+
+def until(done: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 5.0
+    while not done():
+        assert time.monotonic() < end, what
+        time.sleep(0.01)
+
+
+def spoil(path: Path) -> None:
+    """Make a segment one that a bad card does not give back: reading it is an I/O error."""
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(OSError) as caught:
+        path.read_bytes()
+    assert caught.value.errno == errno.EIO
+
+
+def test_a_segment_that_cannot_be_read_is_kept_and_told_and_stops_nothing(tmp_path: Path) -> None:
+    clock = Clock()
+    for run in range(2):
+        fill(BlackBox(tmp_path, segment=3.0, clock=clock), clock, 0, 9)
+        bad = segments_of(tmp_path)[1]
+        spoil(bad)
+        box = BlackBox(tmp_path)
+        box.start()
+        box.record("/t", "x", 1.0, b"77")
+        box.stop()
+        assert recorded(tmp_path) == [77] and box.problem == ""
+        kept = bad.with_name(bad.name + (".unreadable" if run == 0 else ".unreadable-2"))
+        assert kept.is_symlink() and not bad.exists()
+        assert "cannot be read" in box.torn and kept.name in box.torn
+        # What the disk does give back is put aside, and the box itself says what is missing.
+        aside = max((tmp_path / ASIDE).iterdir(), key=lambda folder: folder.stat().st_ctime_ns)
+        assert recorded(aside) == [0, 1, 2, 6, 7, 8]
+        assert any(kept.name in r.data.decode() for r in read(tmp_path).records if not r.topic)
+        # As if nothing had been before, but for what was kept: numbers begin again.
+        for path in (*segments_of(tmp_path), tmp_path / "ended"):
+            path.unlink()
+
+
+def test_no_error_ends_the_thread_and_each_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Segment) -> NoReturn:
+        raise ValueError("nobody thought of this")
+
+    box = BlackBox(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Segment, "flush", broken)
+        box.start()
+        box.record("/t", "x", 1.0, b"5")
+        until(lambda: "nobody thought of this" in box.problem, "not told")
+    until(lambda: box.problem == "", "it does not go on")
+    until(lambda: recorded(tmp_path) == [5], "lost")
+    box.stop()
+
+
+def test_a_disk_that_refuses_everything_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After errors the kernel mounts a card read-only: not even old files can be taken away."""
+
+    def refused(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    clock = Clock()
+    box = BlackBox(tmp_path, span=10.0, segment=2.0, clock=clock)
+    fill(box, clock, 0, 9)
+    with monkeypatch.context() as patch:
+        for where, name in ((Segment, "append"), (Segment, "close"), (Path, "unlink")):
+            patch.setattr(where, name, refused)
+        fill(box, clock, 9, 40)
+        assert "Read-only" in box.problem
+    clock.now += 2.0
+    fill(box, clock, 40, 42)
+    assert box.problem == "" and recorded(tmp_path)[-10:] == list(range(32, 42))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_has_ended_is_a_problem_until_it_should_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = BlackBox(tmp_path / "one")
+    box.start()
+    feeder = threading.Thread(target=lambda: None, name="recorder")
+    feeder.start()
+    feeder.join()
+    assert box.problem == ""
+    box.watch(feeder)
+    assert "thread recorder of the black box has ended" in box.problem
+    box.stop()
+    assert box.problem == ""
+
+    def ends() -> NoReturn:
+        raise SystemExit
+
+    other = BlackBox(tmp_path / "other")
+    monkeypatch.setattr(other, "work", ends)
+    other.start()
+    until(lambda: "thread blackbox" in other.problem, "nobody is told")
+    other.stop()
+
+
+def test_what_does_not_come_is_a_problem(tmp_path: Path) -> None:
+    box = BlackBox(tmp_path)
+    box.unfed = "imu is not recorded"
+    assert box.problem == "imu is not recorded"
 
 
 def test_what_is_no_black_box_is_refused_with_a_hint(tmp_path: Path) -> None:

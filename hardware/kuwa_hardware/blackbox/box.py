@@ -3,7 +3,8 @@
 Who records only puts bytes into a queue. A thread of its own writes them into the newest segment,
 waits for the disk, begins a new segment every few seconds and takes old ones away. A disk that is
 full or hangs costs nobody else a moment: the queue keeps the last half minute, and what it still
-keeps is written when the disk takes it again.
+keeps is written when the disk takes it again. No error ends the thread; should it or one that feeds
+it end nevertheless, :attr:`BlackBox.problem` says so.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from kuwa_hardware.blackbox.files import ASIDE, Segment, flush_folder, put_aside, read, segments_of
+from kuwa_hardware.blackbox.files import (
+    ASIDE,
+    Segment,
+    flush_folder,
+    out_of_the_way,
+    put_aside,
+    read_each,
+    segments_of,
+)
 from kuwa_hardware.blackbox.records import MESSAGE, NOTE, channel_frame, frame
 
 SPAN: Final = 30.0
@@ -57,12 +66,13 @@ class BlackBox:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = Path(folder)
-        self.problem = ""
-        """Why the disk does not take it, in words; empty: it does."""
+        self.unfed = ""
+        """Why what should be recorded does not come, in words, by who records; empty: it does."""
         self.full = ""
         """Why nothing more is put aside, in words; empty: it is."""
         self.torn = ""
-        """What an earlier run left torn, in words; empty: nothing."""
+        """What an earlier run left torn or unreadable, in words; empty: nothing."""
+        self._failure = ""
         self._span, self._length, self._keep, self._clock = span, segment, keep, clock
         self._lock = threading.Lock()
         self._queue: deque[tuple[float, bytes]] = deque()
@@ -79,6 +89,7 @@ class BlackBox:
         self._earlier = True
         self._wake, self._end = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
+        self._watched: list[threading.Thread] = []
 
     # What others call ------------------------------------------------------------------------
 
@@ -86,6 +97,22 @@ class BlackBox:
         """Start the thread that writes."""
         self._thread = threading.Thread(target=self._run, name="blackbox", daemon=True)
         self._thread.start()
+        self.watch(self._thread)
+
+    def watch(self, thread: threading.Thread) -> None:
+        """Count it as a problem when a thread, one that records say, ends before :meth:`stop`."""
+        self._watched.append(thread)
+
+    @property
+    def problem(self) -> str:
+        """Why nothing or not all is recorded, in words; empty: all is."""
+        ended = [t.name for t in self._watched if not t.is_alive()]
+        if ended and not self._end.is_set():
+            return (
+                f"{self.folder}: thread {' and '.join(ended)} of the black box has ended, nothing "
+                f"is recorded; start the supervisor again ({self._failure or 'it gave no reason'})"
+            )
+        return self._failure or self.unfed
 
     def stop(self) -> None:
         """Write what waits, end the thread, and say that this was in order."""
@@ -128,14 +155,14 @@ class BlackBox:
             self.work()
         self.work()
         if self._file is not None:
-            self._close(self._clock())
             with suppress(OSError):
+                self._close(self._clock())
                 (self.folder / ENDED).touch()
 
     def work(self) -> None:
         """Write what waits; the thread's only work, and that of a test."""
         now = self._clock()
-        if self.problem and now < self._retry_at:
+        if self._failure and now < self._retry_at:
             return
         waiting: list[tuple[float, bytes]] = []
         try:
@@ -154,8 +181,8 @@ class BlackBox:
             while self._asked:
                 self._set_aside(self._asked[0])
                 self._asked.popleft()
-            self.problem = ""
-        except OSError as error:
+            self._failure = ""
+        except Exception as error:  # the next half minute may be the one that counts
             self._failed(now, waiting, error)
 
     def _segment(self, now: float) -> Segment:
@@ -181,16 +208,28 @@ class BlackBox:
         left, ended = segments_of(self.folder), self.folder / ENDED
         self._number = max((int(path.stem) for path in left), default=0)
         if left and not ended.exists():
-            found = read(self.folder)
+            found, unreadable = read_each(left)
             if found.torn:
-                self.torn = (
+                self._left(
                     f"{found.torn} bytes at the end of an earlier run are torn; "
                     f"{len(found.records)} records before them are whole"
                 )
-            self._set_aside("an earlier run was cut off", left)
+            for path, why in unreadable.items():
+                left.remove(path)
+                with suppress(OSError):
+                    why += f"; kept as {out_of_the_way(path).name}"
+                self._left(why)
+            if left:
+                self._set_aside("an earlier run was cut off", left)
         for path in left:
             path.unlink(missing_ok=True)
         ended.unlink(missing_ok=True)
+
+    def _left(self, words: str) -> None:
+        """Tell what an earlier run left in disorder, once though the disk makes us try again."""
+        if words not in self.torn:
+            self.torn = "; ".join(filter(None, (self.torn, words)))
+            self.note(words, time.time())
 
     def _close(self, now: float) -> None:
         assert self._file is not None
@@ -234,9 +273,10 @@ class BlackBox:
             self._tail = (folder, 2)
         flush_folder(place)
 
-    def _failed(self, now: float, waiting: list[tuple[float, bytes]], error: OSError) -> None:
+    def _failed(self, now: float, waiting: list[tuple[float, bytes]], error: Exception) -> None:
         """Keep in memory what the disk did not take; begin a new file when it does again."""
-        self.problem = f"{self.folder}: {error.strerror or error}"
+        what = error.strerror if isinstance(error, OSError) else None
+        self._failure = f"{self.folder}: {what or f'{type(error).__name__}: {error}'}"
         self._retry_at = now + RETRY
         with self._lock:
             self._queue.extendleft(reversed(waiting))
@@ -245,9 +285,13 @@ class BlackBox:
                 self._queue[0][0] < now - self._span or self._queued > MAX_QUEUE
             ):
                 self._queued -= len(self._queue.popleft()[1])
-        if self._file is not None:
-            self._file.close()
-            self._ends[self._file.path], self._file = now, None
-        self._named = 0
-        # Room for what is new comes from what is old.
-        self._forget_old(now)
+        file, self._file, self._named = self._file, None, 0
+        if file is not None:
+            self._ends[file.path] = now
+        # A disk that failed may refuse these as well: the next try begins without them.
+        with suppress(OSError):
+            # Room for what is new comes from what is old.
+            self._forget_old(now)
+        with suppress(OSError):
+            if file is not None:
+                file.close()

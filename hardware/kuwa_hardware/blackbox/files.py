@@ -15,6 +15,9 @@ from kuwa_machines.errors import KuwaError
 SUFFIX: Final = ".kbb"
 ASIDE: Final = "kept"
 """Folder of what was put aside, below that of the running black box."""
+UNREADABLE: Final = ".unreadable"
+"""After the name of a segment that the disk does not give back; such a file is kept and passed
+over."""
 MAX_FILE: Final = 256 * 2**20
 """A longer file is not read [bytes]."""
 _SEGMENT: Final = re.compile(r"^\d{8}" + re.escape(SUFFIX) + "$")
@@ -58,9 +61,10 @@ class Segment:
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        # Also where closing fails the number is free, and may be another file's by the next time.
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 def flush_folder(folder: Path) -> None:
@@ -116,16 +120,36 @@ def read(path: Path) -> Recording:
     Raises:
         BlackBoxError: there is none, or it is too large or unreadable.
     """
+    found, unreadable = read_each(files_of(path))
+    for why in unreadable.values():
+        raise BlackBoxError(why)
+    return found
+
+
+def read_each(files: Iterable[Path]) -> tuple[Recording, dict[Path, str]]:
+    """Return all whole records of files, and of each that cannot be read why not, in words."""
     records: dict[Record, None] = {}
     torn = 0
-    for file in files_of(path):
+    unreadable: dict[Path, str] = {}
+    for file in files:
         try:
             if file.stat().st_size > MAX_FILE:
-                raise BlackBoxError(f"{file}: longer than {MAX_FILE} bytes, no black box's segment")
+                unreadable[file] = f"{file}: longer than {MAX_FILE} bytes, no black box's segment"
+                continue
             found = scan(file.read_bytes())
         except OSError as error:
-            raise BlackBoxError(f"{file}: cannot be read: {error.strerror}") from None
+            unreadable[file] = f"{file}: cannot be read: {error.strerror}"
+            continue
         # What a full disk took in part was written again into the next file.
         records.update(dict.fromkeys(found.records))
         torn += found.torn
-    return Recording(tuple(records), torn)
+    return Recording(tuple(records), torn), unreadable
+
+
+def out_of_the_way(path: Path) -> Path:
+    """Give a segment that cannot be read a name that is no segment's; return it."""
+    other, count = path.with_name(path.name + UNREADABLE), 1
+    while other.exists():
+        count += 1
+        other = path.with_name(f"{path.name}{UNREADABLE}-{count}")
+    return path.rename(other)

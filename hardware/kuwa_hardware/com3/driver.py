@@ -178,17 +178,18 @@ class Com3Robot:
         now = self._steady()
         if self.blocked:
             u = np.zeros(len(u))
-        effort = self.mode == "effort"
+        effort, signals, q = self.mode == "effort", self.signals, self._state.q
         data = self._command.encode_raw(
-            self.signals.pilot_raw(u) if effort else self.signals.target_raw(u)
+            signals.pilot_raw(u) if effort else signals.target_raw(u, q)
         )
         if now - self._setting_at >= self._setting.cycle - 0.5 * self._command.cycle:
             self._setting_at = now
             self._link.send(now, self._setting.id, self._setting_frame())
         self._link.send(now, self._command.id, data)
         carried = self._command.decode(data)
-        signals = self.signals
-        self._carried = signals.valves(carried) if effort else signals.fractions(carried)
+        self._carried = (
+            signals.valves(carried) if effort else signals.opened(signals.speeds(carried), q)
+        )
         return self._carried.copy()
 
     def _setting_frame(self) -> bytes:

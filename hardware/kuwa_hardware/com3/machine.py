@@ -92,15 +92,14 @@ class EmulatedMachine:
         self._drives = Drives(spec)
         self._kinematics = ExcavatorKinematics(spec)
         self._mount = np.array(next(iter(spec.joints.values())).origin, dtype=float)
-        valves = [joint.oil.valve for joint in spec.joints.values()]
-        self._band = np.array([valve.dead_band for valve in valves])
-        self._curve = np.array([valve.curve for valve in valves])
         data = self.signals.data
         self._state_of = {
             True: data.external[0],
             False: next(v for v in range(256) if v not in data.external),
         }
         self._asked: dict[str, Array] = {name: np.zeros(n) for name in COMMAND}
+        """Valve commands of ``effort``, joint velocities [rad/s] of ``velocity``."""
+        self._q = np.full(n, np.nan)
         self._asked_at = dict.fromkeys(COMMAND, -math.inf)
         self._front = 0
         self._alive_heard = math.nan
@@ -134,6 +133,7 @@ class EmulatedMachine:
         for _ in range(ticks):
             state = self.robot.advance()
             terrain, images = state.terrain or terrain, {**images, **state.images}
+        self._q = state.q
         self._tell(state, ticks)
         return state if ticks == 1 else replace(state, terrain=terrain, images=images)
 
@@ -161,9 +161,7 @@ class EmulatedMachine:
         if self._front == SIGNAL_SWITCH["effort"]:
             return self._asked["effort"]
         # The machine's own velocity control: what its valve curve asks for, without feedback.
-        wish = self._asked["velocity"]
-        opened = self._band + (1.0 - self._band) * np.abs(wish) ** (1.0 / self._curve)
-        return np.where(wish == 0.0, 0.0, np.sign(wish) * opened)
+        return self.signals.opened(self._asked["velocity"], self._q)
 
     # Receiving -------------------------------------------------------------------------------
 
@@ -195,7 +193,7 @@ class EmulatedMachine:
         for mode, name in COMMAND.items():
             if message.name != name:
                 continue
-            asked = self.signals.valves if mode == "effort" else self.signals.fractions
+            asked = self.signals.valves if mode == "effort" else self.signals.speeds
             wish = asked(values)
             if not np.isfinite(wish).all():
                 raise FrameError(f"{name}: a target is not available")

@@ -2,6 +2,8 @@
 
 a = sign · scale · q + offset        angle on the bus of a joint at q; velocities without offset
 p = (|u| + dead zone) · full         pilot pressure of a valve command u, zero below ``least``
+v = sign · scale · q̇(u, q)           target velocity of u: the speed that the valve gives, by
+                                     :class:`kuwa_hardware.flow.FlowCurve`
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 from pydantic import model_validator
 
 from kuwa_hardware.com3.codec import messages
+from kuwa_hardware.flow import FlowCurve
 from kuwa_machines.contracts import Array
 from kuwa_machines.datafile import Data, DataFile, load_data
 from kuwa_machines.errors import MachineError, choices
@@ -124,7 +127,7 @@ class JointSignals:
         self._maps = maps
         self._factor = np.array([j.sign * j.scale for j in maps])
         self._offset = np.array([j.offset for j in maps])
-        self._qd_max = spec.qd_max
+        self._curve = FlowCurve(spec)
         self._pilot = messages()["Pilot_Pressure_Cmd_1"].signals
         self._target = messages()["Velocity_Cmd_1"].signals
 
@@ -198,16 +201,31 @@ class JointSignals:
                     out[i] += sign * share
         return np.clip(out, -1.0, 1.0)
 
-    def target_raw(self, u: Array) -> dict[str, int]:
-        """Return the raw signals of a ``Velocity_Cmd_1``: u is a fraction of the highest speed."""
-        speed = (u * self._qd_max * self._factor).tolist()
-        return {j.target: self._target[j.target].raw(v)
-                for j, v in zip(self._maps, speed, strict=True)}  # fmt: skip
+    def target_raw(self, u: Array, q: Array) -> dict[str, int]:
+        """Return the raw signals of a ``Velocity_Cmd_1`` for valve commands in [−1, 1].
 
-    def fractions(self, targets: Mapping[str, float]) -> Array:
-        """Return the fractions of the highest speed that these targets are, shape (n,)."""
-        speed = np.array([targets[j.target] for j in self._maps]) / self._factor
-        return np.clip(speed / self._qd_max, -1.0, 1.0)
+        The gate foresees what valves do, dead band and curve included, so that is what is asked
+        for: a command that it takes for none must be none. Where a joint is not known to be, its
+        speed is not known either, and it is told to stand.
+
+        Args:
+            u: shape (n,). q: joint positions, shape (n,) [rad].
+        """
+        speed = self._curve.velocity(np.where(np.isfinite(q), u, 0.0), q) * self._factor
+        return {j.target: self._target[j.target].raw(v)
+                for j, v in zip(self._maps, speed.tolist(), strict=True)}  # fmt: skip
+
+    def speeds(self, targets: Mapping[str, float]) -> Array:
+        """Return the joint velocities that these targets are, shape (n,) [rad/s]."""
+        return np.array([targets[j.target] for j in self._maps]) / self._factor
+
+    def opened(self, speeds: Array, q: Array) -> Array:
+        """Return the valve commands that give these joint velocities, shape (n,).
+
+        Args:
+            speeds: shape (n,) [rad/s]. q: joint positions, shape (n,) [rad].
+        """
+        return self._curve.valve(np.where(np.isfinite(q), speeds, 0.0), q)
 
 
 def map_file(spec: MachineSpec) -> Path:

@@ -75,6 +75,9 @@ def pump_pressure(pressure: Array, flow: Array, asked: NDArray[np.bool_], margin
     One pump serves the highest load: what enters a port comes at no less than that port's pressure,
     and before a joint that is told to move and cannot the pump stands at that joint's pressure.
 
+    It serves the controllers, which share out the pump's power by it. That the pump works is taken
+    for granted: the result is never below the margin, so it cannot show that the pump fails.
+
     Args:
         pressure: of the ports, shape (n, 2) [Pa]. flow: into them [m³/s].
         asked: whether a command opens the port to the pump, shape (n, 2).
