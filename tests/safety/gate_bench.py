@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -45,6 +46,8 @@ class Bench:
         self.q = np.array(spec.home, dtype=float)
         self.qd = np.zeros(len(self.q))
         self.told: list[Array] = []
+        self.trail: list[tuple[Array, Array]] = []
+        """Positions and velocities that the gate saw at each tick."""
         self.last: GateOutput | None = None
         self.source = {Mode.TELEOP: "teleop", Mode.ARMED: "preflight"}.get(mode, "control")
         self.tick(None)
@@ -97,6 +100,7 @@ class Bench:
         """One tick of 10 ms; the deadman is held."""
         self.now += TICK
         self._move()
+        self.trail.append((self.q.copy(), self.qd.copy()))
         out = self.gate.step(self.now, self.change(self.state()), request)
         self.told.append(out.applied.values)
         self.last = out
@@ -113,24 +117,62 @@ class Bench:
     def _move(self) -> None:
         """Dead time, dead band, curve, the cylinder's lever and the valve's lag, as in the data."""
         for j, joint in enumerate(self.spec.joints.values()):
-            drive, valve = joint.drive, joint.drive.valve
+            valve = joint.drive.valve
             k = len(self.told) - round(valve.dead_time / TICK)
-            u = self.told[k][j] if k >= 0 else 0.0
-            s = max(abs(u) - valve.dead_band, 0.0) / (1.0 - valve.dead_band)
-            full = valve.max_flow_positive if u > 0 else valve.max_flow_negative
-            if isinstance(drive, CylinderDrive):
-                lever = float(lever_arm(drive.linkage, self.q[j]))
-                area = drive.head_area if (lever > 0) == (u > 0) else drive.rod_area
-                volume = abs(lever) * area
-            else:
-                volume = drive.displacement
-            target = np.copysign(s**valve.curve * full / volume, u)
+            target = self.steady(j, self.told[k][j] if k >= 0 else 0.0)
             change = (target - self.qd[j]) * (1.0 - np.exp(-TICK / valve.time_constant))
             if joint.axis == "z":
                 most = joint.acceleration * TICK
                 change = np.clip(target - self.qd[j], -most, most)
             self.qd[j] += change
         self.q = self.q + TICK * self.qd
+
+    def steady(self, j: int, u: float) -> float:
+        """Velocity that a command of a joint leads to where the joint is now [rad/s]."""
+        drive = list(self.spec.joints.values())[j].drive
+        valve = drive.valve
+        s = max(abs(u) - valve.dead_band, 0.0) / (1.0 - valve.dead_band)
+        full = valve.max_flow_positive if u > 0 else valve.max_flow_negative
+        if isinstance(drive, CylinderDrive):
+            lever = float(lever_arm(drive.linkage, self.q[j]))
+            area = drive.head_area if (lever > 0) == (u > 0) else drive.rod_area
+            volume = abs(lever) * area
+        else:
+            volume = drive.displacement
+        return float(np.copysign(s**valve.curve * full / volume, u))
+
+    def without_gate(self, tick: int, until: int, values: Any) -> Bench:
+        """This machine, were ``values`` let through from ``tick`` on, up to ``until``."""
+        other = self._from(tick, values)
+        other.trail = self.trail[: tick + 1]
+        for _ in range(tick, until):
+            other._move()
+            other.trail.append((other.q.copy(), other.qd.copy()))
+            other.told.append(other.told[-1])
+        return other
+
+    def rest(self, tick: int, values: Any) -> Array:
+        """Every position from ``tick`` on until rest, shape (ticks, n) [rad].
+
+        ``values`` are let through at that tick, and from then on neutral, which is all that a gate
+        could still do.
+        """
+        other = self._from(tick, values)
+        valves = [joint.drive.valve for joint in self.spec.joints.values()]
+        longest = max(v.dead_time + 8.0 * v.time_constant for v in valves)
+        path: list[Array] = []
+        while len(path) * TICK < longest or np.abs(other.qd).max() > 1e-3:
+            other._move()
+            other.told.append(np.zeros(len(other.q)))
+            path.append(other.q)
+        return np.array(path)
+
+    def _from(self, tick: int, values: Any) -> Bench:
+        """This machine at an earlier tick, with other values let through there."""
+        other = copy(self)
+        other.told = [*self.told[:tick], np.asarray(values, dtype=float)]
+        other.q, other.qd = (x.copy() for x in self.trail[tick])
+        return other
 
     def until(
         self,

@@ -1,161 +1,232 @@
 """Rows of the failure table that the ISOBUS driver and the CANopen sensors find.
 
-On the clock of the rig, in ticks of 10 ms: the driver reports the fault and its level is what the
-gate steps down to; at the machine's side the valves are in neutral.
+Driver, gate and machine in step, on the clock of the rig, in ticks of 10 ms. The driver reports the
+fault; what counts is what the gate makes of it, and that the machine's own valves are in neutral.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from failure_rows import Seen, row
-from kuwa_hardware.failures import failure
+from kuwa_hardware.canopen_sensors.robot import SensedRobot
+from kuwa_hardware.gate import Gate
 from kuwa_hardware.j1939.name import Name
-from kuwa_machines.contracts import Level
+from kuwa_hardware.mock import MockRobot
+from kuwa_machines.contracts import (
+    Array,
+    CommandKind,
+    GateOutput,
+    JointCommand,
+    Level,
+    Mode,
+    Robot,
+)
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
-from canopen_rig import TICK as SENSOR_TICK
 from canopen_rig import CanopenRig
 from isobus_rig import TICK, IsobusRig, working
 
-PATIENCE = 1.0
+PATIENCE = 300
+"""Ticks that a reaction, or the way back, is waited for; its bound is the table's."""
+HELD = 0.01
+"""Largest opening by which a tractor's own controller holds the curvature it was left at."""
 
 
-def until(said: Callable[[], bool], step: Callable[[], object], tick: float) -> float:
-    """Step until something is said; return the time [ms]."""
-    waited = 0.0
-    while not said():
-        assert waited < PATIENCE, "nothing was said"
-        step()
-        waited += tick
-    return 1e3 * waited
+class Loop:
+    """Gate and driver at 100 Hz, in mode auto, the machine in motion.
+
+    Args:
+        robot: the driver. wish: what control asks for. clock: steady time [s].
+        goes_on: the machine's own tick. valves: of the machine itself.
+    """
+
+    def __init__(
+        self, robot: Robot, wish: Array, clock: Callable[[], float],
+        goes_on: Callable[[], None], valves: Callable[[], Array],
+    ) -> None:  # fmt: skip
+        self.robot, self.wish, self.clock = robot, wish, clock
+        self.goes_on, self.valves = goes_on, valves
+        self.gate = Gate(robot.spec)
+        self.names = tuple(robot.spec.joint_names)
+        self.sequence, self.stamp = 0, 0.0
+        self.tick()
+        self.engage()
+        self.until(self.moves)
+        for _ in range(30):
+            out = self.tick()
+            assert out.safety.level is Level.NONE, out.safety
+
+    def engage(self) -> None:
+        for mode in (Mode.READY, Mode.ARMED, Mode.AUTO):
+            granted, why = self.gate.set_mode(mode, "Ada")
+            assert granted, why
+
+    def tick(self) -> GateOutput:
+        """One period: read, decide, write, let the machine go on."""
+        state = self.robot.read()
+        new = state.stamp > self.stamp
+        self.stamp = state.stamp
+        self.sequence += 1
+        request = JointCommand(
+            state.stamp, self.sequence, "control", CommandKind.VALVE, self.names, self.wish
+        )
+        self.out = self.gate.step(self.clock(), state if new else None, request)
+        self.robot.write(self.out.applied)
+        self.goes_on()
+        return self.out
+
+    def moves(self) -> bool:
+        """Whether the valves of the machine are open as wished."""
+        return bool(np.abs(self.valves()).max() > 0.5 * np.abs(self.wish).max())
+
+    def stands(self) -> bool:
+        """Valves in neutral at the machine, and the gate means it."""
+        return not self.valves().any() and self.out.safety.level >= Level.NEUTRAL
+
+    def rests(self) -> bool:
+        """The gate means neutral, and no valve does more than hold."""
+        told = self.out.applied.values.any() or self.out.safety.level < Level.NEUTRAL
+        return not told and bool(np.abs(self.valves()).max() < HELD)
+
+    def until(self, holds: Callable[[], bool]) -> float:
+        """Go on until it holds; return how long that took [ms]."""
+        start = self.clock()
+        for _ in range(PATIENCE):
+            if holds():
+                return 1e3 * (self.clock() - start)
+            self.tick()
+        raise AssertionError(f"not within {PATIENCE} ticks: {holds.__name__}, {self.out.safety}")
+
+    def seen(self, code: str, undo: Callable[[], object], lasts: int = 60) -> Seen:
+        """The fault was made: wait for neutral and its code, undo it, go on as the mode allows.
+
+        Args:
+            lasts: ticks that the fault goes on after the reaction.
+        """
+        assert self.moves()
+        after = self.until(self.stands)
+        safety = self.out.safety
+        assert code in safety.alarms, safety
+        stopped = safety.mode is Mode.STOPPED
+        assert stopped == (safety.level is Level.STOPPED), safety
+        for _ in range(lasts):
+            self.tick()
+            assert self.stands(), "it went on while the fault was there"
+        undo()
+        if stopped:
+            for _ in range(PATIENCE):
+                self.tick()
+                assert self.rests(), "a stop lasts until a person releases it"
+            self.engage()
+        self.until(self.moves)
+        gone = code not in self.tick().safety.alarms
+        return Seen("stopped" if stopped else "neutral", after, gone, " ".join(safety.reasons))
 
 
-def reacted(rig: IsobusRig, code: str) -> tuple[float, str]:
-    """Go on commanding until the driver says ``code`` and the valves are in neutral."""
-    state = rig.driver.read()
+def tractor() -> tuple[IsobusRig, Loop]:
+    """An ISOBUS tractor that works."""
+    rig = working()
 
-    def step() -> None:
-        nonlocal state
-        state = rig.tick(rig.all(0.3))
+    def goes_on() -> None:
+        rig.tractor.step()
+        rig.now += TICK
 
-    waited = until(lambda: code in state.faults and not rig.tractor.valves.any(), step, TICK)
-    return waited, failure(code).reaction.value
+    return rig, Loop(rig.driver, rig.all(0.3), rig.clock, goes_on, lambda: rig.tractor.valves)
 
 
 @row("address_lost")
 def address_lost(tmp_path: Path) -> Seen:
     """A node with a lower NAME claims our address; we take another and go on."""
-    rig = working()
+    rig, loop = tractor()
     lower = Name(identity_number=0, industry_group=0, arbitrary_address_capable=False)
-    rig.stranger_claims(lower, rig.driver.claim.address)
-    after, reaction = reacted(rig, "address_lost")
-    state = rig.run(rig.all(0.3), 0.8)
-    again = state.faults == () and bool(rig.tractor.valves.any())
+    before = rig.driver.claim.address
+    rig.stranger_claims(lower, before)
+    # It is over as soon as another address is ours.
+    seen = loop.seen("address_lost", lambda: None, lasts=0)
+    assert rig.driver.claim.address != before
     rig.close()
-    return Seen(reaction, after, again)
+    return seen
 
 
 @row("all_implements_stop")
 def all_implements_stop(tmp_path: Path) -> Seen:
-    """The switch is pushed; the gate stops and latches by the level that the row demands."""
-    from kuwa_hardware.gate import Gate
-    from kuwa_machines.contracts import Mode
-
-    rig = working()
-    gate = Gate(rig.spec)
-    gate.step(rig.now, rig.tick(rig.all(0.3)), None)
-    for mode in (Mode.READY, Mode.ARMED, Mode.AUTO):
-        granted, why = gate.set_mode(mode, "person")
-        assert granted, why
+    """The switch is pushed; released again, the stop stays until a person releases it."""
+    rig, loop = tractor()
     rig.tractor.stop_pressed = True
-    after, _ = reacted(rig, "all_implements_stop")
-    state = rig.driver.read()
-    assert failure("all_implements_stop").reaction.level is Level.STOPPED
-    safety = gate.step(rig.now, state, None).safety
-    rig.tractor.stop_pressed = False
-    freed = rig.run(None, 0.3)
-    # The switch is released; the stop stays until a person releases it.
-    still = gate.step(rig.now, freed, None).safety.mode is Mode.STOPPED
+    seen = loop.seen("all_implements_stop", lambda: setattr(rig.tractor, "stop_pressed", False))
     rig.close()
-    return Seen("stopped" if safety.mode is Mode.STOPPED else safety.mode.value, after, still)
+    return seen
 
 
-def sensing() -> CanopenRig:
-    rig = CanopenRig()
-    rig.connect()
-    rig.run(0.1)
-    assert rig.sensors.faults() == ()
-    return rig
+class Sensed:
+    """A tractor whose sensors are on CANopen beside its own, its lift turning at 0.1 rad/s."""
+
+    def __init__(self) -> None:
+        self.rig = rig = CanopenRig()
+        plant = MockRobot(rig.spec)
+        names = tuple(rig.spec.joint_names)
+        rig.q = dict(zip(names, map(float, rig.spec.home), strict=True))
+        rig.connect()
+        plant.connect()
+        rig.run(0.1)
+        self.robot = SensedRobot(plant, rig.sensors)
+        self.valves = np.zeros(len(names))
+        write = self.robot.write
+
+        def keep(command: JointCommand) -> JointCommand:
+            self.valves = command.ordered(names)
+            return write(command)
+
+        def goes_on() -> None:
+            rig.q = dict(zip(names, map(float, plant.advance().q), strict=True))
+            rig.now += TICK
+            rig.there.step(rig.q)
+
+        self.robot.write = keep  # type: ignore[method-assign]
+        wish = -0.1 / rig.spec.qd_max * (np.array(names) == "lift_joint")
+        goes_on()
+        self.loop = Loop(self.robot, wish, rig.clock, goes_on, lambda: self.valves)
+
+    def seen(self, code: str, undo: Callable[[], object]) -> Seen:
+        seen = self.loop.seen(code, undo)
+        self.robot.close()
+        self.rig.close()
+        return seen
 
 
 @row("sensor_silent")
 def sensor_silent(tmp_path: Path) -> Seen:
     """A sensor loses its supply."""
-    rig = sensing()
-    rig.there.mute.add(10)
-    after = until(
-        lambda: "sensor_silent" in rig.sensors.faults(), lambda: rig.run(SENSOR_TICK), SENSOR_TICK
-    )
-    rig.there.mute.clear()
-    rig.run(0.1)
-    again = rig.sensors.faults() == ()
-    rig.close()
-    return Seen(failure("sensor_silent").reaction.value, after, again)
+    sensed = Sensed()
+    sensed.rig.there.mute.add(10)
+    return sensed.seen("sensor_silent", sensed.rig.there.mute.clear)
 
 
 @row("sensor_emergency")
 def sensor_emergency(tmp_path: Path) -> Seen:
     """A sensor reports a defect of its own, and that it is gone."""
-    rig = sensing()
-    rig.there.emergency(12, 0x5030)
-    after = until(
-        lambda: "sensor_emergency" in rig.sensors.faults(),
-        lambda: rig.run(SENSOR_TICK), SENSOR_TICK,
-    )  # fmt: skip
-    said = rig.sensors.emergencies[12]
-    rig.there.emergency(12, 0)
-    rig.run(SENSOR_TICK)
-    again = rig.sensors.faults() == ()
-    rig.close()
-    return Seen(failure("sensor_emergency").reaction.value, after, again, said)
+    sensed = Sensed()
+    sensed.rig.there.emergency(12, 0x5030)
+    said = []
+
+    def mend() -> None:
+        said.append(sensed.rig.sensors.emergencies[12])
+        sensed.rig.there.emergency(12, 0)
+
+    seen = sensed.seen("sensor_emergency", mend)
+    assert not sensed.rig.sensors.emergencies.get(12), "it is gone"
+    return replace(seen, said=said[0])
 
 
 @row("sensor_frozen")
 def sensor_frozen(tmp_path: Path) -> Seen:
     """A sensor's shaft comes loose while the joint turns at 0.1 rad/s."""
-    from kuwa_hardware.canopen_sensors.robot import SensedRobot
-    from kuwa_hardware.mock import MockRobot
-    from kuwa_machines.contracts import CommandKind, JointCommand
-
-    rig = sensing()
-    plant = MockRobot(rig.spec)
-    robot = SensedRobot(plant, rig.sensors)
-    robot.connect()
-    names = tuple(rig.spec.joint_names)
-    faults: tuple[str, ...] = ()
-
-    def step() -> None:
-        nonlocal faults
-        u = -0.1 / rig.spec.qd_max * (np.array(names) == "lift_joint")
-        robot.write(JointCommand(0.0, 1, "control", CommandKind.VALVE, names, u))
-        rig.q = dict(zip(names, map(float, plant.advance().q), strict=True))
-        rig.now += SENSOR_TICK
-        rig.there.step(rig.q)
-        faults = robot.read().faults
-
-    for _ in range(50):
-        step()
-    assert faults == ()
-    rig.there.stuck.add(10)
-    after = until(lambda: "sensor_frozen" in faults, step, SENSOR_TICK)
-    rig.there.stuck.clear()
-    step()
-    again = faults == ()
-    robot.close()
-    rig.close()
-    return Seen(failure("sensor_frozen").reaction.value, after, again)
+    sensed = Sensed()
+    sensed.rig.there.stuck.add(10)
+    return sensed.seen("sensor_frozen", sensed.rig.there.stuck.clear)

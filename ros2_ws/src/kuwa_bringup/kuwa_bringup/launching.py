@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from kuwa_bringup.stack import EMULATED, NodeSpec, Value, stack
+from kuwa_bringup.stack import EMULATED, SIMULATED, NodeSpec, Value, stack
+from kuwa_bringup.statefolder import state_folder
 
 ARGUMENTS: dict[str, tuple[str, str]] = {
     "machine": ("zx200", "machine, by the name of its folder"),
@@ -15,23 +19,33 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     "namespace": ("", "namespace; the machine's name if empty"),
     "controller": ("", "controller, by name; the control node's own choice if empty"),
     "controller_state": ("", "file with what the controller learnt in an earlier run"),
-    "controller_state_out": ("", "file where the controller saves what it has learnt at the end"),
+    "controller_state_out": (
+        "",
+        "file where the controller saves what it has learnt; if empty a real machine's in state",
+    ),
     "parameters": ("", "file with identified numbers in place of the machine's own"),
     "partners": ("", "other machines of the scenario: name or name=machine, with commas between"),
     "bus": ("", "how a real robot is reached: socketcan:can0, for instance"),
-    "latch_file": ("", "file that keeps a stop over a restart; none if empty"),
+    "state": ("", "folder for latch, records and black boxes; that of kuwa up if empty"),
+    "latch_file": ("", "file that keeps a stop over a restart; if empty a real machine's in state"),
     "key_file": ("", "key for codes on commands, mode 600; none are asked for if empty"),
     "zones": ("", "file of the site's zones that are kept out"),
-    "preflight": ("", "the preflight's record, without which arming is refused; none if empty"),
-    "blackbox": ("", "folder for the black box; none is kept if empty"),
+    "preflight": ("", "record without which arming is refused; if empty a real machine's in state"),
+    "blackbox": ("", "folder for the black box; if empty a real machine's in state"),
+    "realtime": ("false", "real-time priority for the loops, where it is permitted"),
+    "cpus": ("", "processors for the loops, 2,3 for instance; all if empty"),
     "record": ("", "folder into which the machine is recorded; it is not if empty"),
     "task": ("", "of the episodes that are recorded, in words"),
+    "fps": ("20", "frames a second of the episodes that are recorded"),
+    "countdown": ("0.0", "between an episode's start and its first frame, in seconds"),
+    "images": ("jpeg", "pictures in the recorder's bag: jpeg, raw or none"),
     "planner": ("expert", "planner; none: nothing is planned"),
     "pattern": ("", "control pattern of the levers: iso, sae …; the machine's own if empty"),
     "joystick": ("game_controller", "layout of what a joystick node says on joy, or none"),
     "host": ("127.0.0.1", "where the operator's page listens"),
     "port": ("8765", "port of the operator's page"),
     "url_file": ("", "file for the page's address with its token; in the state folder if empty"),
+    "network": ("loopback", "open: leave it to the environment which computers reach the stack"),
     "use_sim_time": ("false", "set use_sim_time; our nodes take time from the states anyway"),
     "params_file": ("", "YAML file with parameters that replace the stack's own"),
     "log_level": ("info", "log level of the nodes"),
@@ -39,11 +53,14 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
 
 ALWAYS = (
     "machine", "robot", "namespace", "controller", "controller_state", "controller_state_out",
-    "parameters", "bus", "record", "task", "use_sim_time", "params_file", "log_level",
+    "parameters", "bus", "record", "task", "fps", "countdown", "images", "network",
+    "use_sim_time", "params_file", "log_level",
 )  # fmt: skip
 """Arguments of every launch file."""
-REAL = ("latch_file", "key_file", "zones", "preflight", "blackbox")
+REAL = ("state", "latch_file", "key_file", "zones", "preflight", "blackbox", "realtime", "cpus")
 """Arguments of those that may move a real machine."""
+PROFILE, RANGE = "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_AUTOMATIC_DISCOVERY_RANGE"
+"""Variables by which Fast DDS and ROS are told where to look for others."""
 RESPAWN_S = 1.0
 """A node that died is started again this long after [s]."""
 
@@ -70,10 +87,32 @@ def description(
 
 
 def _nodes(context: Any, emulated: bool = False, console: bool = False) -> list[Any]:
+    from launch.actions import SetEnvironmentVariable
+
     given = {name: context.launch_configurations.get(name, "") for name in ARGUMENTS}
     get = {name: given[name] or ARGUMENTS[name][0] for name in ARGUMENTS}
-    own = get["namespace"].strip("/") or get["machine"]
-    specs = stack(
+    specs = specs_of(get, emulated, console)
+    variables = {} if _opened(get["network"]) else loopback(os.environ)
+    return [
+        *(SetEnvironmentVariable(name, value) for name, value in variables.items()),
+        *(
+            _action(spec, _true(get["use_sim_time"]), get["params_file"], get["log_level"])
+            for spec in specs
+        ),
+    ]
+
+
+def specs_of(
+    get: Mapping[str, str], emulated: bool = False, console: bool = False
+) -> tuple[NodeSpec, ...]:
+    """Return the stack of the arguments' values.
+
+    Raises:
+        OSError: the folder for what a real machine keeps cannot be made or written.
+    """
+    # An operator who names a bus drives what is on it.
+    emulated = emulated and get["robot"] in EMULATED and not (console and get["bus"])
+    return stack(
         get["machine"],
         get["robot"],
         get["scenario"],
@@ -84,28 +123,75 @@ def _nodes(context: Any, emulated: bool = False, console: bool = False) -> list[
         console=_console(get) if console else None,
         controller=get["controller"],
         controller_state=get["controller_state"],
-        controller_states_out={own: get["controller_state_out"]},
         namespace=get["namespace"],
         partners=_partners(get["partners"]),
         parameters={get["machine"]: get["parameters"]} if get["parameters"] else None,
         bus=get["bus"],
-        emulated=emulated and get["robot"] in EMULATED,
-        latch_file=get["latch_file"],
+        emulated=emulated,
         key_file=get["key_file"],
         zones=get["zones"],
-        preflight=get["preflight"],
-        blackbox=get["blackbox"],
+        realtime=_true(get["realtime"]),
+        cpus=get["cpus"],
         record=get["record"],
         task=get["task"],
+        recording=_recording(get),
+        **_kept(get, simulated=emulated or get["robot"] in SIMULATED),
     )
-    use_sim_time = get["use_sim_time"].lower() in ("true", "1", "yes")
-    return [_action(spec, use_sim_time, get["params_file"], get["log_level"]) for spec in specs]
 
 
-def _console(get: dict[str, str]) -> dict[str, Value]:
+def _kept(get: Mapping[str, str], simulated: bool) -> dict[str, Any]:
+    """Return the files that outlive the stack; nobody has to ask for those of a real machine."""
+    own = get["namespace"].strip("/") or get["machine"]
+    given: dict[str, Any] = {n: get[n] for n in ("latch_file", "preflight", "blackbox") if get[n]}
+    if get["controller_state_out"]:
+        given["controller_states_out"] = {own: get["controller_state_out"]}
+    if simulated:
+        return given
+    folder = state_folder(get["machine"], Path(get["state"]) if get["state"] else None)
+    return folder.parameters(own, get["robot"]) | given
+
+
+def loopback(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that keep all traffic on this computer, as ``./kuwa`` sets them.
+
+    None where the environment says otherwise: a profile of its own, or another range of discovery.
+
+    Raises:
+        FileNotFoundError: the profile is not there; DDS would take none, and say nothing.
+    """
+    if environment.get(PROFILE) or environment.get(RANGE, "") not in ("", "LOCALHOST"):
+        return {}
+    if not environment.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp").startswith("rmw_fastrtps"):
+        return {RANGE: "LOCALHOST"}
+    from ament_index_python.packages import get_package_share_directory
+
+    profile = Path(get_package_share_directory("kuwa_bringup"), "config", "loopback.xml")
+    if not profile.is_file():
+        raise FileNotFoundError(f"{profile} is not there; build kuwa_bringup again: ./kuwa setup")
+    # With LOCALHOST the middleware would put transports of its own in place of the profile's.
+    return {PROFILE: str(profile), RANGE: "SYSTEM_DEFAULT"}
+
+
+def _opened(network: str) -> bool:
+    if network not in ("loopback", "open"):
+        raise ValueError(f"network {network!r}: it is 'loopback' or 'open'")
+    return network == "open"
+
+
+def _true(text: str) -> bool:
+    return text.lower() in ("true", "1", "yes")
+
+
+def _console(get: Mapping[str, str]) -> dict[str, Value]:
     """Return the teleop node's parameters."""
     texts: dict[str, Value] = {n: get[n] for n in ("pattern", "joystick", "host", "url_file")}
     return {**texts, "port": int(get["port"])}
+
+
+def _recording(get: Mapping[str, str]) -> dict[str, Value]:
+    """Return further parameters of the record node."""
+    fps, countdown = int(get["fps"]), float(get["countdown"])
+    return {"fps": fps, "countdown": countdown, "images": get["images"]}
 
 
 def _partners(text: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 Value = bool | int | float | str | tuple[str, ...]
@@ -29,6 +30,8 @@ OPERA_ABOVE: Final = "/opera"
 """Above the namespace of an emulated machine that speaks ROS: its topics are not the stack's."""
 
 
+IMAGES: Final = ("jpeg", "raw", "none")
+"""What the recorder's bag may hold of pictures."""
 PRIORITY: Final = {"robot": 80, "safety": 75, "control": 70}
 """Of SCHED_FIFO: who is behind in the chain goes first, since it bounds what the others can do."""
 
@@ -90,6 +93,7 @@ def stack(
     console: Mapping[str, Value] | None = None,
     record: str = "",
     task: str = "",
+    recording: Mapping[str, Value] | None = None,
 ) -> tuple[NodeSpec, ...]:
     """Return the nodes of one machine's stack, the supervisor last.
 
@@ -110,7 +114,8 @@ def stack(
         bus: how a real robot is reached, in the words of its kind.
         emulated: whether the machine on the bus is another process with a plant behind it, which
             is then the first of the nodes; the supervisor has nothing to do with it.
-        latch_file: keeps a stop of the first machine over a restart; none if empty.
+        latch_file: keeps a stop of the first machine over a restart, and a file beside it that of
+            each partner; none if empty.
         key_file: of the key for codes on commands; none are asked for if empty.
         zones: file of the site's zones that are kept out.
         preflight: the preflight's record of the first machine, which arming then needs.
@@ -121,6 +126,7 @@ def stack(
         record: folder into which the first machine is recorded; it is not if empty. The record
             node comes first, so that it hears the others' first words.
         task: of the episodes that are recorded, in words.
+        recording: further parameters of the record node: fps, countdown, images.
 
     Raises:
         ValueError: if a real machine should arm itself, or a robot that has no emulated machine
@@ -204,7 +210,7 @@ def stack(
         theirs: dict[str, Value] = {"machine": partner, "parameters": files.get(partner, "")}
         own_of: dict[str, dict[str, Value]] = {
             "control": {"controller_state": "", "controller_state_out": kept.get(name, "")},
-            "safety": {"latch_file": "", "preflight": ""},
+            "safety": {"latch_file": _beside(latch_file, name), "preflight": ""},
         }
         rest = [
             (n, values | theirs | own_of.get(n, {})) for n, values in nodes if n not in own_only
@@ -224,7 +230,8 @@ def stack(
             there |= {"robot": robot, "bus": bus}
         specs.append(NodeSpec("kuwa_robot", program, "machine", place, there, lifecycle=False))
     if record:
-        specs.insert(0, recorder(machine, record, ns, own, task, scenario, seed))
+        more = recording or {}
+        specs.insert(0, recorder(machine, record, ns, own, task, scenario, seed, **more))
     return (*specs, *_supervised(ns, nodes, watching | {"auto_arm": arms}))
 
 
@@ -256,6 +263,12 @@ def recorder(
 
 def _below(folder: str, name: str) -> str:
     return folder and f"{folder.rstrip('/')}/{name}"
+
+
+def _beside(file: str, name: str) -> str:
+    """Return ``stopped-truck.json`` for ``stopped.json``."""
+    path = Path(file)
+    return file and str(path.with_name(f"{path.stem}-{name.replace('/', '-')}{path.suffix}"))
 
 
 def _supervised(
