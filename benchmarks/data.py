@@ -1,8 +1,9 @@
 """Data sets: demonstrations a minute, their size, replay to the bit, defects found, false alarms.
 
 How many is set by KUWA_DATA_EPISODES (6: dig_trench demonstrations that are timed and replayed),
-KUWA_DATA_CLEAN (50: clean episodes of several scenarios and machines, cut after KUWA_DATA_SECONDS,
-20) and KUWA_DATA_SEEDS (10: copies with each of the twelve defects).
+KUWA_DATA_CLEAN (50: clean episodes of several scenarios and machines, and a fifth more at the
+console, where levers are thrown to their ends; all cut after KUWA_DATA_SECONDS, 20) and
+KUWA_DATA_SEEDS (10: copies with each of the twelve defects).
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from _data_console import at_the_console
 from _data_defects import CODES, seeded
 
 from kuwa_cli.data.opening import size_of
@@ -69,8 +72,12 @@ def _clean(root: Path) -> Iterator[Figure]:
     alarms = episodes = 0
     took = 0.0
     each = -(-CLEAN // len(SCENARIOS))
-    for scenario, noise in SCENARIOS.items():
-        clean = _demo(root / scenario, scenario, each, noise, f"--duration={SECONDS}")
+    led = (
+        (scenario, _demo(root / scenario, scenario, each, noise, f"--duration={SECONDS}"))
+        for scenario, noise in SCENARIOS.items()
+    )
+    thrown = (("console", driven) for driven in at_the_console(root / "console", each, SECONDS))
+    for scenario, clean in chain(led, thrown):
         began = time.monotonic()
         report = examine(clean)
         took += time.monotonic() - began

@@ -122,3 +122,26 @@ def as_levers(values: Mapping[str, float]) -> Array:
         if name not in LEVERS:
             raise MachineError(f"no lever {name!r}; {choices(name, LEVERS)}")
     return np.array([float(values.get(name, 0.0)) for name in LEVERS])
+
+
+class Takeover:
+    """Whether the operator drives because they took over from the planner: an intervention.
+
+    It begins when the gate goes from auto straight to teleop, and lasts, through moments at rest
+    (armed), until the planner has the machine again or nobody has. Who pauses the planner first,
+    from auto to armed, and drives then by hand, does not intervene. The console's page and the
+    recorder both go by this.
+    """
+
+    def __init__(self) -> None:
+        self.on = False
+        self._mode = ""
+
+    def step(self, mode: str) -> bool:
+        """Take the gate's mode; return whether it is another one than before."""
+        before, self._mode = self._mode, mode
+        if mode not in ("teleop", "armed"):
+            self.on = False
+        elif mode == "teleop" and before == "auto":
+            self.on = True
+        return mode != before

@@ -87,11 +87,11 @@ def test_a_stack_is_recorded_and_a_killed_recorder_costs_a_quarter_second(
     specs = mock_stack(record=str(out), task="grade the pad", planner="")
     with running(specs, tmp_path / "logs") as rig:
         operator, probe = Operator(rig), rig.probe
-        probe.engage("teleop")
         with (
             probe.repeating(lambda: probe.velocity([0.3] * len(NAMES))),
             probe.repeating(operator.picture, 0.05),
         ):
+            probe.engage("teleop")
             wait_for("the camera is heard", lambda: operator.heard() > 0)
             wait_for("an episode", lambda: operator.ask("start")[0])
             operator.wait("recording", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kuwa_msgs.msg import JointCommand
+from kuwa_msgs.msg import JointCommand, SafetyState
 from sensor_msgs.msg import Image, JointState
 
+from kuwa_hardware.operator.core import Handing, Phase, Wish
 from kuwa_policies.datasets import Dataset, DatasetInfo, DatasetWriter
 from kuwa_policies.datasets import features as f
 from kuwa_policies.datasets.grid import Grid
+from kuwa_record import session as session_module
 from kuwa_record.disk import Disk
 from kuwa_record.feed import Feed, camera_of, even
 from kuwa_record.session import COMMANDS, Session, label_of, saved_words
@@ -85,7 +88,9 @@ def test_late_states_do_not_shift_the_grid_and_gaps_are_told() -> None:
 
 def test_an_action_that_is_over_is_a_hold_and_the_operators_is_an_intervention() -> None:
     made, sink = grid(10)
+    made.mode("auto")
     drive(made, np.arange(0, 11) * 0.1, "planning")
+    made.mode("teleop", intervening=True)
     drive(made, np.arange(11, 21) * 0.1, "teleop")
     for t in np.arange(21, 31) * 0.1:
         made.state(1000.0 + t, t, np.zeros(2), np.zeros(2))
@@ -97,6 +102,61 @@ def test_an_action_that_is_over_is_a_hold_and_the_operators_is_an_intervention()
     made, sink = grid(10)
     drive(made, np.arange(0, 11) * 0.1, "teleop")
     assert {int(frame[f.INTERVENTION]) for frame in sink} == {0}
+
+
+def drive_in(made: Grid, feed: Feed, t: float, mode: str) -> None:
+    """Go to a mode of the gate, and drive a second in it as its source."""
+    feed.give("safety", 1000.0 + t, SafetyState(mode=mode))
+    source = {"auto": "planning", "teleop": "teleop"}.get(mode, "hold")
+    drive(made, t + np.arange(10) * 0.1, source)
+
+
+@pytest.mark.parametrize(
+    ("modes", "intervened"),
+    [
+        (["auto", "teleop", "auto", "teleop"], [0, 1, 0, 1]),
+        # Paused, the planner has let go of the machine; who then drives by hand takes nothing over.
+        (["auto", "armed", "teleop"], [0, 0, 0]),
+        (["auto", "teleop", "armed", "teleop"], [0, 1, 0, 1]),
+        (["auto", "teleop", "ready", "armed", "teleop"], [0, 1, 0, 0, 0]),
+        (["auto", "teleop", "stopped", "teleop"], [0, 1, 0, 0]),
+        (["armed", "teleop"], [0, 0]),
+    ],
+)
+def test_an_intervention_is_a_takeover_from_the_planner_and_ends_with_it(
+    modes: list[str], intervened: list[int]
+) -> None:
+    made, sink = grid(10)
+    feed, handing = Feed(JOINTS), Handing()
+    feed.grid = made
+    wish = Wish(np.zeros(2), False, False, Phase.READY, "")
+    for k, (mode, wanted) in enumerate(zip(modes, intervened, strict=True)):
+        drive_in(made, feed, float(k), mode)
+        handing.step(mode, wish)
+        if mode == "teleop":
+            assert handing.intervening == wanted, "the page says the same"
+    made.end()
+    frames = [int(frame[f.INTERVENTION]) for frame in sink]
+    # The last frame of a mode is made when the next one's first state is there.
+    got = [round(float(np.mean(frames[10 * k + 1 : 10 * k + 9]))) for k in range(len(modes))]
+    assert got == intervened
+    assert sum(frames) >= 8 * sum(intervened)
+
+
+def test_who_took_over_before_an_episode_intervenes_in_it(bench: Bench) -> None:
+    def mode(name: str) -> None:
+        bench.messages[name.encode()] = SafetyState(mode=name)
+        bench.session.put("safety", 1000.0 + bench.t, name.encode(), False)
+
+    mode("auto")
+    mode("teleop")
+    bench.newest = [("safety", 1000.0, b"teleop")]
+    bench.ask("start")
+    bench.put()
+    bench.ask("success")
+    bench.wait()
+    (episode,) = Dataset(bench.folder / "set").episodes
+    assert episode.notes["interventions"] == {"count": 1, "frames": 4, "intervals": [[0, 4]]}
 
 
 def test_what_is_not_finite_makes_no_frame() -> None:
@@ -127,15 +187,16 @@ def test_cameras_are_known_by_their_topics() -> None:
 class Bench:
     """A session whose messages come from a test."""
 
-    def __init__(self, folder: Path, **more: Any) -> None:
+    def __init__(self, folder: Path, make_writer: Any = DatasetWriter, **more: Any) -> None:
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self.disk = Disk(folder, 1000)
         self.info = DatasetInfo.of_machine("m", JOINTS, 20)
         self.messages: dict[bytes, Any] = {}
+        self.newest: list[tuple[str, float, bytes]] = []
         self.session = Session(
-            lambda: DatasetWriter(folder / "set", self.info), Feed(JOINTS),
-            lambda _, data: self.messages[data], list, self.disk,
+            lambda: make_writer(folder / "set", self.info), Feed(JOINTS),
+            lambda _, data: self.messages[data], lambda: self.newest, self.disk,
             **{"task": "dig"} | more,
         )  # fmt: skip
         self.t = 0.0
@@ -199,6 +260,63 @@ def test_episodes_are_begun_ended_labelled_and_taken_back(bench: Bench) -> None:
     bench.ask("undo")
     bench.wait()
     assert bench.saved() == [True, False]
+
+
+@pytest.mark.parametrize("command", ["start", "undo"])
+def test_a_data_set_that_opens_slowly_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    before = Bench(tmp_path / "out")
+    before.ask("start")
+    before.put()
+    before.session.close()
+    monkeypatch.setattr(session_module, "PATIENCE", 0.05)
+    opening, go_on, opened = threading.Event(), threading.Event(), []
+
+    def slowly(folder: Path, info: DatasetInfo) -> DatasetWriter:
+        opened.append(folder)
+        opening.set()
+        assert go_on.wait(20.0)
+        return DatasetWriter(folder, info)
+
+    made = Bench(tmp_path / "out", make_writer=slowly)
+    for _ in range(2):
+        done, why = made.session.command(command)
+        assert not done and "ask again" in why
+    assert opening.wait(20.0)
+    asks = threading.Thread(target=lambda: made.session.command(command), daemon=True)
+    monkeypatch.setattr(session_module, "PATIENCE", 20.0)
+    asks.start()
+    # Who takes messages goes on while somebody waits for the data set.
+    goes_on = threading.Thread(target=lambda: [look(made.session) for _ in range(50)], daemon=True)
+    goes_on.start()
+    goes_on.join(10.0)
+    assert not goes_on.is_alive(), "it waits for the data set"
+    go_on.set()
+    asks.join(20.0)
+    assert len(opened) == 1, "once is enough"
+    if command == "start":
+        assert made.session.state == "recording"
+    else:
+        made.wait()
+        assert made.saved() == []
+    made.session.close()
+
+
+def look(session: Session) -> None:
+    session.tick(time.monotonic())
+    session.snapshot()
+
+
+def test_what_was_lost_on_the_way_is_counted_for_its_episode(bench: Bench) -> None:
+    bench.session.miss(2)
+    bench.ask("start")
+    bench.put()
+    bench.session.miss(3)
+    bench.ask("success")
+    bench.wait()
+    assert bench.session.snapshot().dropped == 5
+    assert Dataset(bench.folder / "set").episodes[0].notes["dropped"] == 3
 
 
 def test_redo_and_discard_leave_nothing(bench: Bench) -> None:

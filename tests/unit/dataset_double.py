@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,16 @@ FPS = 20
 
 
 def make_set(
-    folder: Path, episodes: int = 2, seconds: float = 12.0, camera: bool = True
+    folder: Path,
+    episodes: int = 2,
+    seconds: float = 12.0,
+    camera: bool = True,
+    driven: Container[int] = (),
 ) -> Dataset:
-    """Write a set of an excavator whose joints answer after their dead time, with some noise."""
+    """Write a set of an excavator whose joints answer after their dead time, with some noise.
+
+    In the frames ``driven`` of each episode the operator intervenes.
+    """
     spec = load_machine("zx200")
     joints, n = spec.joint_names, len(spec.joint_names)
     cameras = {"cab": (32, 48)} if camera else None
@@ -44,7 +52,7 @@ def make_set(
                 frame = {
                     f.STATE: np.concatenate([q[k], qd[k]]), f.ACTION: action[k],
                     f.REQUESTED: action[k], f.APPLIED: action[k], f.RECEIPT: t[k] + 0.004,
-                    f.STAMP: t[k], f.INTERVENTION: 0, f.MODE: 4, f.SOURCE: 1,
+                    f.STAMP: t[k], f.INTERVENTION: int(k in driven), f.MODE: 4, f.SOURCE: 1,
                     f.PRESSURE: rng.uniform(1e6, 2e7, 2 * n),
                 }  # fmt: skip
                 if camera:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
+import tracemalloc
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -15,10 +19,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset_double import FPS, make_set
-from kuwa_cli.data import view
+from kuwa_cli.data import push, view
 from kuwa_cli.data.change import by_chance, chosen, merge, split
 from kuwa_cli.data.export import to_hdf5, to_parquet
 from kuwa_cli.data.held_key import FIRST, NEXT, HeldKey, held
+from kuwa_cli.data.info import command as info_command
 from kuwa_cli.data.info import info
 from kuwa_cli.data.opening import DataError, need, open_set, whole
 from kuwa_cli.data.view import render
@@ -173,8 +178,35 @@ def test_hdf5_is_laid_out_as_robomimic_reads_it(
         np.testing.assert_array_equal(demo["actions"], columns[ACTION])
         np.testing.assert_array_equal(demo["obs/state"], columns[STATE])
         np.testing.assert_array_equal(demo["next_obs/state"][:-1], columns[STATE][1:])
-        assert demo["obs/cab_image"].shape == (3 * FPS, 32, 48, 3)
+        pictures = np.stack(list(sets[0].frames(1, "cab")))
+        np.testing.assert_array_equal(demo["obs/cab_image"], pictures)
+        np.testing.assert_array_equal(demo["next_obs/cab_image"][:-1], pictures[1:])
+        np.testing.assert_array_equal(demo["next_obs/cab_image"][-1], pictures[-1])
         assert demo["rewards"][:].sum() == 1.0 and demo["dones"][-1] == 1
+
+
+def test_no_more_than_a_few_pictures_are_held_however_long_an_episode_is(
+    sets: tuple[Dataset, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[weakref.ref[np.ndarray]] = []
+    most = 0
+
+    def frames(dataset: Dataset, index: int, camera: str) -> Iterator[np.ndarray]:
+        nonlocal most
+        for k in range(dataset.episodes[index].length):
+            frame = np.full((32, 48, 3), k, np.uint8)
+            held.append(weakref.ref(frame))
+            most = max(most, sum(each() is not None for each in held))
+            yield frame
+
+    monkeypatch.setattr(Dataset, "frames", frames)
+    tracemalloc.start()
+    to_hdf5(sets[1], tmp_path / "a.hdf5", True, lambda: None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(held) == 5 * FPS and most <= 3
+    # Nor are they copied into one array.
+    assert peak < 0.8 * len(held) * 32 * 48 * 3
 
 
 def test_parquet_is_one_flat_table(sets: tuple[Dataset, Dataset], tmp_path: Path) -> None:
@@ -243,6 +275,35 @@ def test_info_counts(sets: tuple[Dataset, Dataset]) -> None:
     json.dumps(values)
 
 
+def test_interventions_are_told_by_info_and_page_and_go_along(
+    sets: tuple[Dataset, Dataset], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    driven = {*range(10, 25), *range(40, 60)}
+    found = make_set(tmp_path / "driven", 1, 3.0, camera=False, driven=driven)
+    wanted = {"count": 2, "frames": 35, "intervals": [[10, 25], [40, 60]]}
+    assert found.episodes[0].notes["interventions"] == wanted
+    values = info(found)
+    assert [each["interventions"] for each in values["each"]] == [wanted]
+    info_command(found.folder, episodes=True, as_json=False)
+    told = capsys.readouterr().out
+    assert "2 in 1 episodes, 1.8 s" in told and "2, 1.8 s" in told
+    page = render(found, examine(found), [0], lambda: None)
+    assert "took over from the planner 2 times, 1.8 s" in page
+    assert page.count("opacity: 0.16") == 2 * 2 * len(found.joints)
+    assert "took over" not in render(sets[0], examine(sets[0]), [0], lambda: None)
+    # Notes from before, or of somebody else, do not say it as we do; the frames do.
+    path = found.folder / layout.Place(0).notes
+    for said in (None, 2, {"count": "two"}):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"interventions": said}))
+        old = Dataset(found.folder)
+        assert info(old)["each"][0]["interventions"] is None
+        info_command(found.folder, episodes=True, as_json=False)
+        assert "2 times, 1.8 s" in render(old, examine(old), [0], lambda: None)
+    shutil.copytree(old.folder, tmp_path / "other")
+    merge([old.folder, tmp_path / "other"], tmp_path / "again")
+    assert Dataset(tmp_path / "again").episodes[0].notes["interventions"] == wanted
+
+
 def test_what_is_made_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), whole(tmp_path / "a") as beside:
         beside.write_text("half")
@@ -268,13 +329,50 @@ def test_refusals_say_what_is_wrong(tmp_path: Path) -> None:
 def test_nothing_is_uploaded_without_the_library(
     sets: tuple[Dataset, Dataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
-    from kuwa_cli.data.push import command
-
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(KuwaError, match="needs huggingface_hub"):
-        command(sets[0].folder, "me/set", False, True)
+        push.command(sets[0].folder, "me/set", False, True)
+
+
+class Hub:
+    """Hugging Face's as far as we use it: commits, and tags that stay where they were put."""
+
+    def __init__(self) -> None:
+        self.commits, self.tags = 0, {"v1.0": 0}
+
+    def create_repo(self, repo: str, *, repo_type: str, private: bool, exist_ok: bool) -> None:
+        assert repo_type == "dataset" and exist_ok
+
+    def upload_folder(self, *, repo_id: str, repo_type: str, **_: object) -> None:
+        self.commits += 1
+
+    def list_repo_refs(self, repo: str, *, repo_type: str) -> SimpleNamespace:
+        return SimpleNamespace(tags=[SimpleNamespace(name=name) for name in self.tags])
+
+    def create_tag(self, repo: str, *, tag: str, repo_type: str, exist_ok: bool = False) -> None:
+        if tag in self.tags and not exist_ok:
+            raise RuntimeError(f"409: tag {tag} is there already")
+        self.tags.setdefault(tag, self.commits)
+
+    def delete_tag(self, repo: str, *, tag: str, repo_type: str) -> None:
+        if tag not in self.tags:
+            raise RuntimeError(f"404: no tag {tag}")
+        del self.tags[tag]
+
+
+def test_who_loads_a_set_gets_what_was_uploaded_last(
+    sets: tuple[Dataset, Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub()
+    monkeypatch.setitem(
+        sys.modules,
+        "huggingface_hub",
+        SimpleNamespace(HfApi=lambda: hub),  # type: ignore[arg-type]
+    )
+    for count in (1, 2, 3):
+        push.command(sets[0].folder, "me/set", False, True)
+        # LeRobot loads the commit that bears the tag of the layout's version.
+        assert hub.commits == count and hub.tags == {"v1.0": 0, layout.VERSION: count}
 
 
 def test_the_key_counts_as_held_only_while_it_repeats() -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset_double import fill, plain
-from kuwa_policies.datasets import Dataset, DatasetError, DatasetInfo, DatasetWriter
+from kuwa_policies.datasets import Dataset, DatasetError, DatasetInfo, DatasetWriter, tables
 from kuwa_policies.datasets import features as f
 from kuwa_policies.datasets.doctor import examine
 from kuwa_policies.datasets.stats import ImageStats, of_array, together
@@ -173,6 +173,69 @@ def test_a_set_goes_on_where_it_ended_and_takes_the_last_back(three: Path) -> No
             writer.undo()
     assert Dataset(three).episodes == ()
     assert list(three.rglob("*.mp4")) == [] and list((three / "data").rglob("*.parquet")) == []
+
+
+def test_a_large_set_goes_on_without_every_row_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, count, read = tmp_path / "set", 12, []
+    with DatasetWriter(folder, plain(1)) as writer:
+        for tag in range(count):
+            fill(writer, tag, 3 + tag % 2)
+            writer.save(True)
+    monkeypatch.setattr(tables, "read_table", lambda *a: read.append(a[0]) or read_table(*a))
+    stats = folder / "meta/stats.json"
+    whole = stats.read_bytes()
+    with DatasetWriter(folder, plain(1)) as writer:
+        assert (writer.episodes, writer.frames) == (count, 7 * count // 2)
+        rows = [path for path in read if "episodes" in str(path)]
+        assert len(rows) < count, "13 ms each, with everybody waiting"
+        fill(writer, 99)
+        writer.save(True)
+        assert writer.undo() == count
+        assert stats.read_bytes() == whole
+        assert writer.undo() == count - 1
+    _check_stats(folder)
+
+
+def test_statistics_that_a_crash_left_are_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    with DatasetWriter(folder, plain(1)) as writer:
+        for tag in range(3):
+            fill(writer, tag)
+            writer.save(True)
+    stats = folder / "meta/stats.json"
+    more = json.loads(stats.read_text())
+    with DatasetWriter(folder, plain(1)) as writer:
+        writer.undo()
+    # As it was before the last one was taken back; as it is when it is torn; as it is of others.
+    for left in (json.dumps(more), "{", "{}", json.dumps({"index": more["index"]})):
+        stats.write_text(left)
+        with DatasetWriter(folder, plain(1)) as writer:
+            assert writer.episodes == 2
+        _check_stats(folder)
+
+
+def _check_stats(folder: Path) -> None:
+    """The statistics of the whole set are those of its frames."""
+    dataset = Dataset(folder)
+    columns = [dataset.episode(e.index) for e in dataset.episodes]
+    for name, found in dataset.stats.items():
+        every = np.concatenate([column[name] for column in columns])
+        wanted = of_array(every)
+        for key in ("min", "max", "mean", "std", "count"):
+            np.testing.assert_allclose(found[key], wanted[key], atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("left", [0, 6, -1])
+def test_a_torn_row_is_refused_when_a_set_is_gone_on_with(three: Path, left: int) -> None:
+    row = three / "meta/episodes/chunk-000/file-001.parquet"
+    row.write_bytes(row.read_bytes()[:left])
+    with pytest.raises(DatasetError, match=r"file-001\.parquet"):
+        DatasetWriter(three, INFO)
+    row.unlink()
+    with pytest.raises(DatasetError, match=r"file-001\.parquet"):
+        DatasetWriter(three, INFO)
 
 
 def test_a_thousand_episodes_go_into_folders_of_a_thousand(tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kuwa_hardware.operator.core import Handing, Operator, Phase, Sticks
-from kuwa_hardware.operator.layouts import LayoutError, layout, layouts
+from kuwa_hardware.operator.layouts import EPISODE_BUTTONS, Action, LayoutError, layout, layouts
 from kuwa_hardware.operator.seats import ASKING, Seats
 from kuwa_hardware.operator.shaping import Shaping
 from kuwa_machines.errors import CommandError, MachineError
@@ -284,6 +286,32 @@ def test_joy_messages_become_levers_and_short_ones_are_refused() -> None:
         layout("game_controller").sticks([float("nan")] * 8, buttons)
     with pytest.raises(LayoutError, match="did you mean 'joy_xbox'"):
         layout("joy_xbx")
+
+
+# By whoever has learnt them: a button that arms or stops does not move to another place.
+MODES = {
+    "game_controller": (6, 1, 3, [9, 10]), "joy_xbox": (7, 1, 3, [4, 5]),
+    "two_sticks": (2, 3, 8, [0, 1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", layouts())
+def test_every_joystick_commands_episodes_and_no_button_is_two_things(name: str) -> None:
+    each = layout(name)
+    assert set(each.buttons) == set(get_args(Action)) == {"arm", "stop", "auto", *EPISODE_BUTTONS}
+    b = each.buttons
+    assert (b["arm"], b["stop"], b["auto"], each.deadman) == MODES[name]
+    pairs = [k for lever in LEVERS for k in (getattr(each, lever).minus, getattr(each, lever).plus)]
+    used = [*b.values(), *each.deadman, *(k for k in pairs if k is not None)]
+    assert len(used) == len(set(used))
+    pressed = [0] * 16
+    pressed[b["failure"]] = 1
+    assert each.sticks([0.0] * 8, pressed).actions == {"failure"}
+
+
+def test_buttons_command_all_of_an_episode() -> None:
+    commands = {command for both in EPISODE_BUTTONS.values() for command in both}
+    assert commands == {"start", "stop", "success", "failure", "discard", "redo", "undo"}
 
 
 def test_one_driver_at_a_time_and_hand_over_is_asked_for() -> None:

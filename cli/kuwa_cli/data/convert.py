@@ -15,15 +15,19 @@ from kuwa_cli.data.opening import DataError, whole
 def command(
     bags: list[Path] = typer.Argument(..., help="Bags: *.mcap files, or folders of them."),
     out: Path = typer.Option(..., "--out", help="Folder of the new data set."),
-    machine: str = typer.Option("zx200", help="Whose bags, by the name of its folder."),
-    fps: int = typer.Option(20, help="Frames in a second."),
+    machine: str = typer.Option(
+        "", help="Whose bags, by the name of its folder. [default: as they note it]"
+    ),
+    fps: int = typer.Option(
+        0, min=0, help="Frames in a second. [default: as the bags note it, or 20]"
+    ),
     task: str = typer.Option("", help="In words, instead of what the bags say."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as one JSON object."),
 ) -> None:
     """Make a data set of bags: the episodes that were recorded, as the live recorder makes them.
 
-    A bag without episodes becomes one. The set appears when it is whole; kuwa data export makes
-    HDF5 or Parquet of it.
+    A bag without episodes becomes one; one that others recorded needs --machine. The set appears
+    when it is whole; kuwa data export makes HDF5 or Parquet of it.
     """
     from kuwa_record.convert import convert
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from kuwa_cli.data.opening import DataError, need, open_set, size_of, whole
 from kuwa_machines.errors import choices
 from kuwa_policies.datasets import Dataset
 from kuwa_policies.datasets.features import ACTION, COLUMNS, IMAGES, STATE
+from kuwa_policies.datasets.reader import Episode
 
 Exporter = Callable[[Dataset, Path, bool, Callable[[], None]], None]
 
@@ -97,9 +98,7 @@ def to_hdf5(dataset: Dataset, path: Path, images: bool, tick: Callable[[], None]
                 _put(group, f"kuwa/{feature.replace('.', '_')}", columns[feature])
             if images:
                 for camera in dataset.cameras:
-                    frames = np.stack(list(dataset.frames(episode.index, camera)))
-                    _put(group, f"obs/{camera}_image", frames)
-                    _put(group, f"next_obs/{camera}_image", _shifted(frames))
+                    _put_pictures(group, camera, dataset.frames(episode.index, camera), episode)
             tick()
         data.attrs["total"] = dataset.frames_total
         data.attrs["env_args"] = json.dumps(
@@ -153,8 +152,28 @@ def _put(group: Any, name: str, values: Any) -> None:
     if array.size == 0 or array.ndim == 0 or array.dtype.kind == "S":
         group.create_dataset(name, data=array)
         return
-    chunk = (min(len(array), 1 if array.ndim == 4 else 256), *array.shape[1:])
+    chunk = (min(len(array), 256), *array.shape[1:])
     group.create_dataset(name, data=array, chunks=chunk, compression="gzip", compression_opts=4)
+
+
+def _put_pictures(group: Any, camera: str, frames: Iterator[Any], episode: Episode) -> None:
+    """Write a camera's pictures as they are decoded, one at a time: a minute of them is 10 GB."""
+    now: Any = None
+    following: Any = None
+    for k, frame in enumerate(frames):
+        if now is None:
+            now, following = (
+                group.create_dataset(
+                    f"{name}/{camera}_image", (episode.length, *frame.shape), frame.dtype,
+                    chunks=(1, *frame.shape), compression="gzip", compression_opts=4,
+                )
+                for name in ("obs", "next_obs")
+            )  # fmt: skip
+        now[k] = frame
+        if k > 0:
+            following[k - 1] = frame
+        if k == episode.length - 1:
+            following[k] = frame
 
 
 def _shifted(values: Any) -> Any:

@@ -67,7 +67,7 @@ def info(dataset: Dataset) -> dict[str, Any]:
                 "episode": episode.index, "seconds": episode.length / dataset.fps,
                 "success": episode.success, "task": "; ".join(episode.tasks),
                 "missed": episode.notes.get("missed", []),
-                "interventions": episode.notes.get("interventions"),
+                "interventions": _noted(episode.notes.get("interventions")),
             }
             for episode in dataset.episodes
         ],
@@ -91,6 +91,11 @@ def _say(console: Console, values: dict[str, Any], each: bool) -> None:
     )
     for k, (task, number) in enumerate(values["tasks"].items()):
         table.add_row("tasks" if k == 0 else "", f"{number} × {task}")
+    taken = [each["interventions"] for each in values["each"] if each["interventions"]]
+    if number := sum(each["count"] for each in taken):
+        seconds = sum(each["frames"] for each in taken) / values["fps"]
+        among = sum(each["count"] > 0 for each in taken)
+        table.add_row("interventions", f"{number} in {among} episodes, {seconds:.1f} s")
     table.add_row("size", f"{values['bytes'] / 1e6:.1f} MB")
     for k, (name, what) in enumerate(values["features"].items()):
         shape = "×".join(map(str, what["shape"]))
@@ -101,12 +106,28 @@ def _say(console: Console, values: dict[str, Any], each: bool) -> None:
     if not each:
         return
     rows = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for head in ("episode", "seconds", "label", "task", "missed"):
+    for head in ("episode", "seconds", "label", "interventions", "task", "missed"):
         rows.add_column(head, justify="right" if head in ("episode", "seconds") else "left")
     words = {True: "[green]success", False: "[red]failure", None: "–"}
     for row in values["each"]:
         rows.add_row(
-            str(row["episode"]), f"{row['seconds']:.1f}", words[row["success"]], row["task"],
+            str(row["episode"]), f"{row['seconds']:.1f}", words[row["success"]],
+            _interventions(row["interventions"], values["fps"]), row["task"],
             "; ".join(row["missed"]),
         )  # fmt: skip
     console.print(rows)
+
+
+def _noted(found: Any) -> dict[str, Any] | None:
+    """Return what an episode's notes say of interventions, if they say it as we do."""
+    whole = isinstance(found, dict) and all(
+        isinstance(found.get(name), int) for name in ("count", "frames")
+    )
+    return found if whole else None
+
+
+def _interventions(found: dict[str, Any] | None, fps: int) -> str:
+    """Say how often and how long; a dash where the episode's notes do not say."""
+    if found is None:
+        return "–"
+    return f"{found['count']}, {found['frames'] / fps:.1f} s" if found["count"] else "0"

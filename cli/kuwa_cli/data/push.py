@@ -50,11 +50,22 @@ def command(
             repo_id=repo, repo_type="dataset", folder_path=str(found.folder),
             ignore_patterns=HIDDEN, commit_message=f"{len(found.episodes)} episodes",
         )  # fmt: skip
-        # LeRobot finds the version of the layout by a tag.
-        api.create_tag(repo, tag=layout.VERSION, repo_type="dataset", exist_ok=True)
+        _tag(api, repo)
     except Exception as error:
         raise DataError(f"{repo}: not uploaded: {error}") from None
     console.print(f"[bold green]uploaded[/] {repo}")
+
+
+def _tag(api: Any, repo: str) -> None:
+    """Let the tag by which LeRobot finds the version of the layout be on what was uploaded now.
+
+    One of an earlier upload stays where it is, also with ``exist_ok``, and LeRobot would go on
+    loading that; so it is taken away first.
+    """
+    tags = api.list_repo_refs(repo, repo_type="dataset").tags
+    if any(each.name == layout.VERSION for each in tags):
+        api.delete_tag(repo, tag=layout.VERSION, repo_type="dataset")
+    api.create_tag(repo, tag=layout.VERSION, repo_type="dataset")
 
 
 def _hub() -> Any:

@@ -22,7 +22,14 @@ from kuwa_machines.errors import KuwaError
 from kuwa_policies.datasets import Dataset, Episode
 from kuwa_policies.datasets.doctor import CHECKS, Report, examine
 from kuwa_policies.datasets.doctor.subject import Subject, known_of, subject_of
-from kuwa_policies.datasets.features import ACTION, COLUMNS, IMAGES, STATE
+from kuwa_policies.datasets.features import (
+    ACTION,
+    COLUMNS,
+    IMAGES,
+    INTERVENTION,
+    STATE,
+    interventions,
+)
 
 SHOWN = 12
 """Episodes that the page shows one by one if nobody says which."""
@@ -102,16 +109,20 @@ def render(dataset: Dataset, report: Report, which: list[int], tick: Callable[[]
     shown: list[str] = []
     for index in which:
         try:
-            subject = subject_of(dataset, index, dataset.episode(index), known)
+            columns = dataset.episode(index)
+            subject = subject_of(dataset, index, columns, known)
         except KuwaError as error:
             shown.append(_broken(dataset.episodes[index], str(error)))
             tick()
             continue
+        # From the frames: of a set from before, the notes do not say.
+        driven = interventions(columns.get(INTERVENTION, np.zeros(0, np.int64)))
         figure = ""
         if subject.q.size and subject.action.size:
             gathered.append(subject)
-            figure = episode_figure(subject)
-        shown.append(_episode(dataset, index, figure, report, first=index == which[0]))
+            figure = episode_figure(subject, driven["intervals"])
+        first = index == which[0]
+        shown.append(_episode(dataset, index, figure, driven, report, first=first))
         tick()
     if gathered:
         q, qd, action = (
@@ -185,12 +196,18 @@ def _findings(report: Report) -> str:
     return f'<h2>What the doctor found</h2><div class="card"><table>{rows}</table></div>'
 
 
-def _episode(dataset: Dataset, index: int, figure: str, report: Report, first: bool) -> str:
+def _episode(
+    dataset: Dataset, index: int, figure: str, driven: dict[str, Any], report: Report, first: bool
+) -> str:
     episode = dataset.episodes[index]
     kind, word = WORDS[episode.success]
     seconds = episode.length / dataset.fps
     lines = [escape(f.words) for f in report.of(index)]
     lines += [f"missed: {escape(str(text))}" for text in episode.notes.get("missed", [])]
+    if count := driven["count"]:
+        long = driven["frames"] / dataset.fps
+        times = "once" if count == 1 else f"{count} times"
+        lines.append(f"the operator took over from the planner {times}, {long:.1f} s: shaded")
     told = "".join(f'<p class="soft">{line}</p>' for line in lines)
     body = _videos(dataset, episode) + told
     if figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -85,8 +86,12 @@ def _steps(ax: Any, values: NDArray[Any], bins: NDArray[Any], colour: str, label
     ax.stairs(counts / max(len(values), 1), edges, color=colour, label=label, fill=False, lw=1.2)
 
 
-def episode_figure(s: Subject) -> str:
-    """Draw what was asked of each joint, and what it did."""
+def episode_figure(s: Subject, driven: Sequence[tuple[int, int]] = ()) -> str:
+    """Draw what was asked of each joint, and what it did.
+
+    Args:
+        driven: interventions, which are shaded: first frame, and the one after the last.
+    """
     n = len(s.names)
     t = np.arange(s.frames) / s.fps
     with drawing(WIDTH, 0.6 + 1.1 * n) as (figure, out):
@@ -101,6 +106,9 @@ def episode_figure(s: Subject) -> str:
             left.set_ylabel("of maximum")
             right.plot(*thin(t, np.degrees(s.q[:, j])), color=SECOND, lw=1.1)
             right.set_ylabel("position [°]")
+            for first, after in driven:
+                for ax in (left, right):
+                    ax.axvspan(first / s.fps, after / s.fps, color=OPEN, alpha=0.16, linewidth=0)
             if s.frames > 1:
                 left.set_xlim(0.0, t[-1])
         axes[0][0].legend(loc="upper right", ncols=2, bbox_to_anchor=(1.0, 1.32))

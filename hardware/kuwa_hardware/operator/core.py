@@ -16,7 +16,7 @@ import numpy as np
 from kuwa_hardware.operator.shaping import Shaping
 from kuwa_machines.arrays import Array
 from kuwa_machines.errors import CommandError
-from kuwa_machines.operator import LEVERS, Pattern, matrix
+from kuwa_machines.operator import LEVERS, Pattern, Takeover, matrix
 
 STALE = 0.12
 """Sticks that say nothing for longer are lost [s]. With the gate's slope to neutral, 50 ms for a
@@ -211,9 +211,12 @@ class Handing:
 
     def __init__(self) -> None:
         self._came_back = False
-        self._mode = ""
-        self.intervening = False
+        self._takeover = Takeover()
+
+    @property
+    def intervening(self) -> bool:
         """The operator drives, and took over from the planner."""
+        return self._takeover.on
 
     def step(self, mode: str, wish: Wish) -> str:
         """Return the mode to ask for now, or ``""``.
@@ -221,12 +224,8 @@ class Handing:
         Args:
             mode: of the gate.
         """
-        if mode != self._mode:
-            if mode == "auto" or mode not in ("teleop", "armed"):
-                self.intervening = False
-            elif self._mode == "auto" and mode == "teleop":
-                self.intervening = True
-            self._mode, self._came_back = mode, False
+        if self._takeover.step(mode):
+            self._came_back = False
         if mode == "armed" and wish.held:
             return "teleop"
         if mode == "auto":

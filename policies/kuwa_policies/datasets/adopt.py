@@ -18,7 +18,9 @@ from kuwa_policies.datasets.writer import DatasetWriter
 
 OF_A_SET = ("format", "machine", "joints", "created")
 """What ``meta/kuwa.json`` says by itself of every set."""
-BY_THE_WRITER = ("episode", "task", "success", "length", "control_ticks", "action_sha256")
+BY_THE_WRITER = (
+    "episode", "task", "success", "length", "control_ticks", "action_sha256", "interventions",
+)  # fmt: skip
 """What a writer puts into an episode's notes by itself."""
 
 

@@ -237,3 +237,14 @@ def agreed(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         elif all(each == value for each in values):
             found[key] = value
     return found
+
+
+def interventions(column: NDArray[np.int64]) -> dict[str, Any]:
+    """Return what the notes say of the feature ``intervention``, shape (frames,) or (frames, 1).
+
+    ``count`` and ``frames`` of them, and ``intervals``: the first frame of each, and the one after
+    its last.
+    """
+    driven = np.asarray(column).reshape(-1) != 0
+    edges = np.flatnonzero(np.diff(driven, prepend=False, append=False)).reshape(-1, 2)
+    return {"count": len(edges), "frames": int(driven.sum()), "intervals": edges.tolist()}

@@ -26,8 +26,6 @@ GAP: Final = 1.0
 """Over a longer pause of states the grid begins anew; a shorter one is filled with the last [s]."""
 OLD: Final = 0.25
 """An action whose receipt lies this far before that of the state is over [s]."""
-PLANNED: Final = 1.0
-"""A planner that has spoken within this time was about to drive [s]."""
 
 
 class Sink(Protocol):
@@ -57,7 +55,7 @@ class Grid:
         }
         self._zeros = np.zeros(n)
         self._images: dict[str, tuple[float, NDArray[np.uint8]]] = {}
-        self._planned_at = -math.inf
+        self._intervening = False
         self._action_at = -math.inf
         self.running = False
         self.begin()
@@ -69,7 +67,6 @@ class Grid:
         self.frames = self.repeated = self.gaps = self.invalid = 0
         self._state: tuple[float, float, Array] | None = None
         self._anchor, self._count = math.nan, 0
-        self._planned = False
 
     def end(self) -> dict[str, int]:
         """End the episode with the frame that is due; return what its notes should say."""
@@ -107,17 +104,11 @@ class Grid:
         self._newest[f.SOURCE] = number
         self._action_at = receipt
         if self.running:
-            self._planned |= source == "planning"
-            driven = source == "teleop" and (self._planned or receipt - self._planned_at < PLANNED)
-            self._newest[f.INTERVENTION] = int(driven)
             self._sink.control(stamp, self._newest[f.ACTION], number)
 
-    def planned(self, receipt: float) -> None:
-        """A planner has sent a trajectory."""
-        self._planned_at = receipt
-
-    def mode(self, mode: str) -> None:
-        """Take the gate's mode."""
+    def mode(self, mode: str, intervening: bool = False) -> None:
+        """Take the gate's mode, and whether the operator has taken over from the planner."""
+        self._intervening = intervening
         self._newest[f.MODE] = f.MODES.index(mode) if mode in f.MODES else 0
 
     def vector(self, name: str, values: Array) -> None:
@@ -155,7 +146,9 @@ class Grid:
     def _frame(self, receipt: float, stamp: float, values: Array) -> dict[str, Any]:
         frame = dict(self._newest)
         if receipt - self._action_at > OLD:
-            frame |= {f.ACTION: self._zeros, f.SOURCE: 0, f.INTERVENTION: 0}
+            frame |= {f.ACTION: self._zeros, f.SOURCE: 0}
+        driven = f.SOURCES[frame[f.SOURCE]] == "teleop"
+        frame[f.INTERVENTION] = int(driven and self._intervening)
         frame |= {f.STATE: values, f.RECEIPT: receipt, f.STAMP: stamp}
         for name in self.info.videos:
             at, picture = self._images[name]

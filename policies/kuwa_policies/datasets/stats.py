@@ -94,3 +94,15 @@ def as_lists(stats: Mapping[str, Stats]) -> dict[str, Any]:
     return {
         name: {key: value.tolist() for key, value in each.items()} for name, each in stats.items()
     }
+
+
+def from_lists(values: Mapping[str, Any]) -> dict[str, Stats]:
+    """Return what :func:`as_lists` made lists of.
+
+    Raises:
+        KeyError, TypeError, ValueError: it made nothing of the kind.
+    """
+    return {
+        name: {key: np.asarray(each[key], None if key == "count" else np.float64) for key in NAMES}
+        for name, each in values.items()
+    }

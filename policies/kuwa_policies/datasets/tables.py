@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from kuwa_policies.datasets.stats import NAMES, Stats
 
 PA_TYPES = {"float32": pa.float32(), "float64": pa.float64(), "int64": pa.int64(),
             "bool": pa.bool_()}  # fmt: skip
+MAGIC = b"PAR1"
+"""At both ends of a Parquet file."""
 MAX_TABLE = 4_000_000_000
 """A Parquet file that says it is larger than this, unpacked, is refused [B]."""
 
@@ -131,6 +134,27 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
         raise DatasetError(f"{path}: there is no such file") from None
     except (pa.ArrowException, OSError) as error:
         raise DatasetError(f"{path}: no whole Parquet file: {error}") from None
+
+
+def check_whole(path: Path) -> None:
+    """Look whether a Parquet file has both of its ends, without parsing it.
+
+    Raises:
+        DatasetError: it is not there, or torn.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - 8, 0))
+            tail = file.read(8)
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise DatasetError(f"{path}: no whole Parquet file: {error}") from None
+    footer = int.from_bytes(tail[:4], "little")
+    if head != MAGIC or tail[4:] != MAGIC or footer > size - 12:
+        raise DatasetError(f"{path}: no whole Parquet file: torn after {size} bytes")
 
 
 def numpy_of(column: pa.ChunkedArray) -> NDArray[Any]:

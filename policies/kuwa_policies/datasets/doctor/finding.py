@@ -61,8 +61,9 @@ CHECKS: Final[dict[str, Check]] = {
     ),
     "clipped_action": Check(
         "the action is cut off",
-        "A joint's action lies at its bound for more than 20 % of the frames in which it acts, or "
-        "beyond it.",
+        "An action beyond ±1, or one at ±1 for more than 20 % of the frames in which it acts, "
+        "while the joint moves faster there than its smaller actions promise; full deflection "
+        "alone is none.",
         "Check the scale of the levers; fractions of the maximum velocity are meant.",
     ),
     "wrong_sign": Check(
@@ -73,7 +74,7 @@ CHECKS: Final[dict[str, Check]] = {
     "mixed_machines": Check(
         "episodes of several machines",
         "Episodes say different machines, positions lie beyond the machine's limits, or velocities "
-        "answer actions on another scale.",
+        "answer actions on another scale: faster than asked for, or never as fast.",
         "Split the set by machine.",
     ),
     "truncated_video": Check(

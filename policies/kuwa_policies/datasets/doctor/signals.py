@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kuwa_policies.datasets.doctor.finding import Finding
 from kuwa_policies.datasets.doctor.subject import MOVES, Array, Subject, longest_run
@@ -24,6 +25,19 @@ SLOW_FROZEN = 2.0
 AT_BOUND = 0.999
 BOUND_SHARE = 0.2
 BEYOND = 1.0 + 1e-3
+THROWN = 0.3
+"""A lever is thrown to its end within this: a key of the console needs a quarter second [s]."""
+CLEARLY = 0.2
+"""What a led lever asks for at least, so that the answer stands out."""
+LED = 8
+"""Frames of a led lever below which nothing is judged."""
+BEST = 90
+"""Per cent of the frames above which a joint is as free as it ever was."""
+FLAT = 0.65
+"""Below its bound, a joint at its best does less than this share of what is asked for, if the
+action is on too large a scale."""
+GOES_ON = 1.1
+"""And at the bound it is faster than that by this, if what lies there was cut off."""
 LIMIT = 0.1
 """A position may lie so far beyond its limit, where stops are soft [rad]."""
 SCALE = (0.5, 2.0)
@@ -121,7 +135,17 @@ def constant_action(s: Subject) -> Iterator[Finding]:
 
 
 def clipped_action(s: Subject) -> Iterator[Finding]:
-    """Find actions beyond their bound, or at it for long."""
+    """Find actions beyond their bound, or cut off at it.
+
+    To lie at ±1 for long is no defect by itself: keys, buttons and thumbs throw a lever to its end.
+    The machine tells the two apart, since it did what was really asked. Let y = q̇(t + lag)/q̇_max.
+    At its best, when neither oil nor ground holds it back, a joint's y/a reaches g ≈ 1 where a
+    lever is led below its bound, for longer than it takes to throw it, and no more at the bound:
+    h ≈ g. If the action was multiplied by k and cut off, it reaches g ≈ 1/k below the bound, and
+    what lies there stands for larger deflections, which the machine still answered: h > g. Both
+    must be clear (:data:`FLAT`, :data:`GOES_ON`). A lever that was only thrown, never led, has
+    lost nothing by being cut off, and is left alone.
+    """
     if not s.action.size:
         return
     size = np.abs(s.action)
@@ -135,12 +159,49 @@ def clipped_action(s: Subject) -> Iterator[Finding]:
             continue
         acts = int(np.count_nonzero(size[:, j] > MOVES))
         share = np.count_nonzero(size[:, j] >= AT_BOUND) / max(acts, 1)
-        constant = np.ptp(s.action[:, j]) < 1e-6
-        if acts >= ENOUGH and share > BOUND_SHARE and not constant:
+        if acts < ENOUGH or share <= BOUND_SHARE:
+            continue
+        speeds = _speeds(s, j)
+        if speeds is None:
+            continue
+        below, above = speeds
+        # Where the maximum velocity is not known, only their ratio says something.
+        flat = below < FLAT or not np.isfinite(s.known.qd_max[j])
+        if flat and above > GOES_ON * below:
             yield Finding(
-                "clipped_action", s.index, joint, f"{share:.0%} of what it does lies at ±1",
-                f"less than {BOUND_SHARE:.0%}",
+                "clipped_action", s.index, joint,
+                f"{share:.0%} of what it does lies at ±1, where it moves {above / below:.2g} times "
+                "as fast as its smaller actions promise",
+                f"at most {GOES_ON:g} times",
             )  # fmt: skip
+
+
+def _speeds(s: Subject, j: int) -> tuple[float, float] | None:
+    """Return g and h of :func:`clipped_action` for a joint; None where they are not clear."""
+    if not s.qd.size or s.frames < 4 * ENOUGH:
+        return None
+    reach = min(round(s.known.latest[j] * s.fps), s.frames // 3)
+    lag = int(correlations(s.action[:, j], s.qd[:, j], reach)[reach:].argmax())
+    a = s.action[: s.frames - lag, j]
+    y = s.qd[lag:, j] / _or(s.known.qd_max[j], 1.0)
+    size = np.abs(a)
+    led = _long_runs((size > MOVES) & (size < AT_BOUND), round(THROWN * s.fps) + 1)
+    led &= size > CLEARLY
+    bound = size >= AT_BOUND
+    if min(np.count_nonzero(led), np.count_nonzero(bound)) < LED:
+        return None
+    below = float(np.percentile(y[led] / a[led], BEST))
+    above = float(np.percentile(y[bound] / a[bound], BEST))
+    return (below, above) if below > 0.0 else None
+
+
+def _long_runs(flags: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
+    """Return the flags without runs that are shorter than ``least``."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    out = np.zeros_like(flags)
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        out[start:end] = end - start >= least
+    return out
 
 
 def wrong_sign(s: Subject) -> Iterator[Finding]:
@@ -182,16 +243,27 @@ def other_machine(s: Subject) -> Iterator[Finding]:
         )  # fmt: skip
         return
     scale = velocity_scale(s)
-    if scale is not None and not SCALE[0] < scale < SCALE[1]:
+    if scale is None:
+        return
+    usual, best = scale
+    # Joints that share their oil, or meet the ground, are slower than asked for; now and then they
+    # are free. Faster than asked for they never are.
+    if best <= SCALE[0] or usual >= SCALE[1]:
+        wrong = best if best <= SCALE[0] else usual
         yield Finding(
             "mixed_machines", s.index, STATE,
-            f"joints move {scale:.2g} times as fast as the actions ask",
+            f"joints move {'at best ' if wrong is best else ''}{wrong:.2g} times as fast as the "
+            "actions ask",
             f"{SCALE[0]:g} to {SCALE[1]:g}",
         )  # fmt: skip
 
 
-def velocity_scale(s: Subject) -> float | None:
-    """Return how fast the joints move over what is asked for, median over joints that moved."""
+def velocity_scale(s: Subject) -> tuple[float, float] | None:
+    """Return how fast the joints move over what is asked for: as a rule, and at their best.
+
+    The best is the 90th per cent of the frames in which at least half of the largest action is
+    asked for. Both are medians over the joints that moved.
+    """
     if not s.action.size or not np.isfinite(s.known.qd_max).all() or s.frames < 4 * ENOUGH:
         return None
     found = []
@@ -204,8 +276,12 @@ def velocity_scale(s: Subject) -> float | None:
         if c[lag] < 0.8 or np.count_nonzero(np.abs(s.action[:, j]) > MOVES) < 2 * ENOUGH:
             continue
         a, b = wanted[: s.frames - lag], s.qd[lag:, j]
-        found.append(float(a @ b / (a @ a)))
-    return float(np.median(found)) if found else None
+        much = np.abs(a) >= 0.5 * np.abs(a).max()
+        found.append((float(a @ b / (a @ a)), float(np.percentile(b[much] / a[much], BEST))))
+    if not found:
+        return None
+    usual, best = np.median(found, axis=0)
+    return float(usual), float(best)
 
 
 def _or(value: float, other: float) -> float:

@@ -7,7 +7,8 @@ as far as it goes, without a label; nothing is asked of the recorder that was ki
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import islice
@@ -17,16 +18,17 @@ from typing import Any, Final
 import numpy as np
 from mcap.records import Message, Schema
 from mcap_ros2.decoder import DecoderFactory
+from numpy.typing import NDArray
 from PIL import Image
 
-from kuwa_machines.errors import KuwaError
+from kuwa_machines.errors import CommandError, KuwaError
 from kuwa_machines.loader import load_machine
-from kuwa_policies.datasets import DatasetInfo, DatasetWriter
+from kuwa_policies.datasets import DatasetError, DatasetInfo, DatasetWriter
 from kuwa_policies.datasets import features as f
 from kuwa_policies.datasets.grid import Grid
 from kuwa_record.bagfile import Channel
-from kuwa_record.feed import Feed, camera_of
-from kuwa_record.recover import Salvage, salvaged
+from kuwa_record.feed import Feed, camera_of, even
+from kuwa_record.recover import Salvage, notes_of, salvaged
 from kuwa_record.session import label_of
 from kuwa_ros import topics
 from kuwa_ros.conversions import seconds
@@ -38,8 +40,14 @@ LATE: Final = 5_000_000_000
 """A message comes into a bag at most this much after those that were received later [ns]."""
 MOST_WAITING: Final = 256 * 2**20
 """Bytes that wait for a later one at most: pictures that were not compressed are never late."""
+FPS: Final = 20
+"""Frames in a second of a bag that notes none."""
 LOOK_AHEAD: Final = 20_000
 """Messages in which a bag must have shown all that frames hold."""
+
+
+Saved = dict[tuple[str, int], int]
+"""By the recorder's folder and number of an episode, its index in the new set."""
 
 
 class ConvertError(KuwaError):
@@ -85,9 +93,9 @@ def _number(path: Path) -> tuple[int, str]:
 def convert(
     bags: Iterable[Path],
     folder: Path,
-    machine: str,
+    machine: str = "",
     *,
-    fps: int = 20,
+    fps: int = 0,
     task: str = "",
     told: Callable[[int, int], None] | None = None,
 ) -> Converted:
@@ -95,24 +103,28 @@ def convert(
 
     Args:
         bags: files or folders. folder: of the data set.
-        machine: by the name of its folder.
-        fps: of the frames.
+        machine: by the name of its folder; empty: as each bag notes it.
+        fps: of the frames; 0: as each bag notes it, and 20 where it does not.
         task: instead of what the bag says; one that says none is refused without it.
         told: called with bytes read and bytes in all of each file.
 
     Raises:
-        KuwaError: a bag has no joint states or no task, or the set there differs.
+        KuwaError: a bag has no joint states or no task, is of another machine than ``machine`` or
+            does not say of which, or the set there differs.
     """
-    joints = tuple(load_machine(machine).joint_names)
     episodes = frames = open_ends = skipped = 0
     torn: list[str] = []
     bad: list[str] = []
+    saved: Saved = {}
     for bag in bags:
         files = files_of(bag)
-        info, followed = _info(files, machine, joints, fps)
+        notes = notes_of(files[0])
+        name = _machine(bag, notes, machine)
+        joints = tuple(load_machine(name).joint_names)
+        info, followed = _info(files, name, joints, fps or _fps(bag, notes))
         with DatasetWriter(folder, info) as writer:
             before = (writer.episodes, writer.frames)
-            made = _Episodes(writer, joints, task, bag, followed)
+            made = _Episodes(writer, joints, task, bag, followed, saved)
             for path in files:
                 found = Salvage()
                 for channel, local, log, message in _messages(path, found, told):
@@ -128,13 +140,37 @@ def convert(
     return Converted(episodes, frames, open_ends, skipped, tuple(torn), tuple(bad))
 
 
+def _machine(bag: Path, notes: Mapping[str, str], asked: str) -> str:
+    """Return whose bag it is. Joints of several machines have the same names, their speeds differ.
+
+    Raises:
+        ConvertError: it says another than was asked for, or neither says one.
+    """
+    noted = notes.get("machine", "")
+    if asked and noted and asked != noted:
+        raise ConvertError(
+            f"{bag}: recorded of a {noted}, not of a {asked}; leave --machine out, or name {noted}"
+        )
+    if not (asked or noted):
+        raise ConvertError(f"{bag}: it does not say of which machine it is; give --machine")
+    return asked or noted
+
+
+def _fps(bag: Path, notes: Mapping[str, str]) -> int:
+    noted = notes.get("fps", str(FPS))
+    if not noted.isdecimal():
+        raise ConvertError(f"{bag}: it notes fps {noted[:20]!r}; expected a number; give --fps")
+    return int(noted)
+
+
 class _Episodes:
     """Follows what the recorder said it was doing, if it was heard, and does the same."""
 
     def __init__(
-        self, writer: DatasetWriter, joints: tuple[str, ...], task: str, bag: Path, followed: bool
-    ) -> None:
-        self._writer, self._task, self._bag = writer, task, bag
+        self, writer: DatasetWriter, joints: tuple[str, ...], task: str, bag: Path, followed: bool,
+        kept: Saved,
+    ) -> None:  # fmt: skip
+        self._writer, self._task, self._bag, self._kept = writer, task, bag, kept
         self._whole = not followed
         self._grid = Grid(writer.info, writer)
         self._feed = Feed(joints)
@@ -142,6 +178,7 @@ class _Episodes:
         self.problems = self._feed.problems
         self._state = self._awaited = ""
         self._saved = self._before = 0
+        self._broken: Counter[str] = Counter()
         self.open_ends = self.skipped = 0
 
     def take(self, channel: Channel, topic: str, log: float, message: Any) -> None:
@@ -157,10 +194,7 @@ class _Episodes:
         if topic.endswith(COMPRESSED):
             camera = camera_of(topic.removesuffix(COMPRESSED))
             if camera:
-                picture = np.asarray(Image.open(io.BytesIO(bytes(message.data))).convert("RGB"))
-                even = picture[: len(picture) // 2 * 2, : picture.shape[1] // 2 * 2]
-                stamp = seconds(message.header.stamp)
-                self._grid.image(camera, stamp, np.ascontiguousarray(even))
+                self._picture(camera, topic, message)
             return
         self._feed.give(topic, log, message)
 
@@ -171,6 +205,15 @@ class _Episodes:
             self.open_ends += not self._whole
             self._save(None, torn=not self._whole)
 
+    def _picture(self, camera: str, topic: str, message: Any) -> None:
+        """Take a compressed picture; one that is none, or of another size, is left out and told."""
+        try:
+            picture = even(_unpacked(message))
+            self._grid.image(camera, seconds(message.header.stamp), picture)
+        except DatasetError as error:
+            self._broken[topic] += 1
+            self.problems[topic] = f"{self._broken[topic]} pictures, the last one: {error}"
+
     def _follow(self, message: Any) -> None:
         state, saved = message.state, int(message.saved)
         before = self._state
@@ -179,16 +222,22 @@ class _Episodes:
                 self._discard()
             self._begin(message.task)
             self._before = saved
+            for key in [k for k in self._kept if k[0] == message.folder and k[1] >= saved]:
+                del self._kept[key]  # others had these numbers, in a set that is gone
         elif before == "recording" != state:
             self._give_up()
             self._grid.end()
         if self._writer.recording and state in ("idle", "full") and before != state:
             if saved > self._before:
+                count = self._writer.episodes
                 self._save(label_of(message.message))
+                if self._writer.episodes > count:
+                    self._kept[message.folder, self._before] = count
             else:
                 self._discard()
-        elif saved < self._saved and self._writer.episodes:
-            self._writer.undo()
+        elif saved < self._saved:
+            for number in reversed(range(saved, self._saved)):
+                self._take_back(message.folder, number)
         self._state, self._saved = state, saved
 
     def _begin(self, task: str) -> None:
@@ -201,6 +250,18 @@ class _Episodes:
             return
         self._writer.begin(task, bag=self._bag.name)
         self._grid.begin()
+
+    def _take_back(self, folder: str, number: int) -> None:
+        """Take back what the recorder took back, if it is here; never another episode."""
+        index = self._kept.pop((folder, number), None)
+        if index is None:
+            return
+        if index == self._writer.episodes - 1:
+            self._writer.undo()
+        else:
+            self.problems[RECORDING] = (
+                f"episode {number} was taken back, which stays as {index}: there are later ones"
+            )
 
     def _give_up(self) -> None:
         """An episode has ended before there was a picture of every camera."""
@@ -218,6 +279,21 @@ class _Episodes:
         self._grid.running = False
         self._writer.discard()
         self.skipped += 1
+
+
+def _unpacked(message: Any) -> NDArray[np.uint8]:
+    """Return a compressed picture, RGB, shape (height, width, 3).
+
+    Raises:
+        DatasetError: it is none, or torn.
+    """
+    try:
+        return np.asarray(Image.open(io.BytesIO(bytes(message.data))).convert("RGB"), np.uint8)
+    # Of the library whatever a damaged file makes of it: OSError, SyntaxError, a bomb's warning.
+    except Exception as error:
+        raise DatasetError(
+            f"no picture can be made of {len(message.data)} bytes: {error}"
+        ) from None
 
 
 def _messages(
@@ -288,11 +364,12 @@ def _info(
         seen.add(local)
         camera = camera_of(local.removesuffix(COMPRESSED))
         if camera and camera not in cameras:
-            if local.endswith(COMPRESSED):
-                width, height = Image.open(io.BytesIO(bytes(message.data))).size
-            else:
-                height, width = image_from(message).shape[:2]
-            cameras[camera] = (height // 2 * 2, width // 2 * 2)
+            try:
+                packed = local.endswith(COMPRESSED)
+                picture = even(_unpacked(message) if packed else image_from(message))
+            except (CommandError, DatasetError):
+                continue  # it is told when frames are made
+            cameras[camera] = (picture.shape[0], picture.shape[1])
     if topics.JOINT_STATES.name not in seen:
         raise ConvertError(
             f"{files[0]}: no joint states; found {', '.join(sorted(seen)) or 'none'}"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuwa_machines.errors import CommandError
+from kuwa_machines.operator import Takeover
 from kuwa_policies.datasets import DatasetError
 from kuwa_policies.datasets import features as f
 from kuwa_policies.datasets.grid import Grid
@@ -52,14 +53,14 @@ class Feed:
         """By topic, what was wrong with its last bad message."""
         self._joints = joints
         self._order = JointOrder(joints)
+        self._takeover = Takeover()
         self._to_state = JointStateReader(joints)
         self._by_topic: dict[str, Callable[[Grid, float, Any], None]] = {
             topics.JOINT_STATES.name: self._state,
             topics.REFERENCE.name: self._reference,
             topics.REQUEST.name: lambda g, _, m: g.vector(f.REQUESTED, self._values(m)),
             topics.APPLIED.name: lambda g, _, m: g.vector(f.APPLIED, self._values(m)),
-            topics.SAFETY.name: lambda g, _, m: g.mode(m.mode),
-            topics.TRAJECTORY.name: lambda g, at, m: g.planned(at),
+            topics.SAFETY.name: lambda g, _, m: g.mode(m.mode, self._takeover.on),
             topics.PRESSURES.name: self._pressures,
             topics.IMU.name: self._imu,
         }
@@ -71,8 +72,11 @@ class Feed:
     def give(self, topic: str, receipt: float, msg: Any) -> None:
         """Hand over a message: topic relative to the namespace, receipt [s, system time].
 
-        A message that cannot be what it says is left out and told in :attr:`problems`.
+        A message that cannot be what it says is left out and told in :attr:`problems`. The gate's
+        modes are followed without a grid, too: who took over before an episode still intervenes.
         """
+        if topic == topics.SAFETY.name:
+            self._takeover.step(msg.mode)
         if self.grid is None:
             return
         try:

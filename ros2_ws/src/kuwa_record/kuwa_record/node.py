@@ -28,7 +28,7 @@ from kuwa_record.bagging import Bagging
 from kuwa_record.disk import Disk
 from kuwa_record.feed import Feed, camera_of, even
 from kuwa_record.pictures import Pictures
-from kuwa_record.session import Session
+from kuwa_record.session import ALWAYS, Session
 from kuwa_record.taps import Taken, Taps
 from kuwa_ros import topics
 from kuwa_ros.conversions import time_msg
@@ -137,10 +137,16 @@ class RecordNode(Node):
 
     def _take(self) -> None:
         taking = self.session.taking
+        before = self.taps.lost
         for each in self.taps.take():
             self._put_in_bag(each)
-            if taking and (each.tap.local in WANTED or each.tap.is_image):
+            wanted = taking and (each.tap.local in WANTED or each.tap.is_image)
+            if wanted or each.tap.local in ALWAYS:
                 self.session.put(each.tap.local, 1e-9 * each.log, each.data, each.tap.is_image)
+        if lost := self.taps.lost - before:
+            self.session.miss(lost)
+            self.get_logger().warning(f"{lost} messages were lost: they were not taken in time",
+                                      throttle_duration_sec=1.0)  # fmt: skip
 
     def _put_in_bag(self, each: Taken) -> None:
         if self._bagging is None:
@@ -226,7 +232,7 @@ class RecordNode(Node):
         return [(each.tap.local, 1e-9 * each.log, each.data) for each in wanted]
 
     def _make_writer(self) -> DatasetWriter:
-        """Open the data set with what the machine has."""
+        """Open the data set with what the machine has; in the session's thread."""
         p, now = self.p, time.time()
         if time.monotonic() - self._born < LISTEN:
             raise ParameterError("still finding out what the machine has; ask again in a moment")
@@ -252,7 +258,12 @@ class RecordNode(Node):
                 "modes": list(f.MODES), "sources": list(f.SOURCES), "recorder": "kuwa record",
             },
         )  # fmt: skip
-        return DatasetWriter(self.folder / DATASET, info)
+        folder, began = self.folder / DATASET, time.monotonic()
+        self.get_logger().info(f"opening {folder}", throttle_duration_sec=1.0)
+        writer = DatasetWriter(folder, info)
+        took = time.monotonic() - began
+        self.get_logger().info(f"{folder} has {writer.episodes} episodes; opened in {took:.1f} s")
+        return writer
 
     def _heard(self, topic: topics.Topic) -> bool:
         tap = self.taps.by_local(topic.name)
@@ -280,7 +291,7 @@ WANTED: Final = frozenset(
     topic.name
     for topic in (
         topics.JOINT_STATES, topics.REFERENCE, topics.REQUEST, topics.APPLIED, topics.SAFETY,
-        topics.TRAJECTORY, topics.PRESSURES, topics.IMU,
+        topics.PRESSURES, topics.IMU,
     )
 )  # fmt: skip
 """Topics of which frames hold something, beside pictures."""

@@ -19,7 +19,7 @@ import lz4.frame
 import zstandard
 from mcap.exceptions import EndOfFile
 from mcap.records import Channel as ChannelRecord
-from mcap.records import Chunk, Footer, Message, Schema
+from mcap.records import Chunk, Footer, Message, Metadata, Schema
 from mcap.stream_reader import StreamReader, breakup_chunk
 from mcap.writer import MCAP0_MAGIC
 
@@ -36,6 +36,8 @@ MAX_RATIO: Final = 1000
 """So is one that unpacks to more than so many times its size; zeros reach a few hundred."""
 MAX_CHANNELS: Final = 10_000
 FLUSH_BYTES: Final = 16 * 2**20
+NOTES: Final = "kuwa"
+"""Name of the metadata that a :class:`Bag` keeps its notes in."""
 
 
 @dataclass
@@ -123,7 +125,8 @@ def _copy(
     found, waiting = Salvage(), 0
     for channel, message in salvaged(path, found, told):
         if not bags:
-            bags.append(Bag(folder, {"recovered_from": names}))
+            # What the recorder noted of machine and rate: a conversion needs it.
+            bags.append(Bag(folder, notes_of(path) | {"recovered_from": names}))
         bags[0].write(channel, message.log_time, message.publish_time, message.data)
         all_found.topics[channel.topic] = all_found.topics.get(channel.topic, 0) + 1
         waiting += len(message.data)
@@ -131,6 +134,24 @@ def _copy(
             bags[0].flush()
             waiting = 0
     all_found.add(found)
+
+
+def notes_of(path: Path) -> dict[str, str]:
+    """Return what the recorder noted at a file's beginning: machine, namespace, joints, fps.
+
+    Empty for a bag of somebody else.
+
+    Raises:
+        RecoverError: it is no MCAP file.
+    """
+    with path.open("rb") as file:
+        for record in _records(path, file, Salvage(size=path.stat().st_size)):
+            if isinstance(record, Metadata) and record.name == NOTES:
+                return dict(record.metadata)
+            # Ours stand before all messages; a bag of hours need not be read for them.
+            if isinstance(record, Chunk | Message):
+                break
+    return {}
 
 
 def salvaged(

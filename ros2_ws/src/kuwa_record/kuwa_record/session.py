@@ -1,7 +1,8 @@
 """Episodes: who may ask for what when, and the thread that makes a data set of what arrives.
 
-Whoever asks is answered at once; the data set is worked on in a thread of its own, which takes
-messages and requests from one queue, so that their order stays.
+Whoever asks is answered at once; the data set is opened and worked on in a thread of its own, which
+takes messages and requests from one queue, so that their order stays. Nobody holds the lock while
+the disk is asked for anything: whoever takes messages needs it fifty times a second.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from kuwa_policies.datasets import DatasetWriter
 from kuwa_policies.datasets.grid import Grid
 from kuwa_record.disk import Disk
 from kuwa_record.feed import Feed
+from kuwa_ros import topics
 
 IDLE, COUNTDOWN, RECORDING, REVIEW, SAVING, FULL = (
     "idle", "countdown", "recording", "review", "saving", "full",
@@ -27,6 +29,10 @@ LABEL_WORDS: Final = {True: "success", False: "failure", None: "without a label"
 COMMANDS: Final = ("start", "stop", "success", "failure", "discard", "redo", "undo", "task")
 SHORTEST: Final = 30.0
 """An episode is not begun if the disk has room for less [s]."""
+PATIENCE: Final = 2.0
+"""Who asks first waits so long for the data set to be opened, then is told to ask again [s]."""
+ALWAYS: Final = frozenset({topics.SAFETY.name})
+"""Topics that are followed between episodes, too."""
 MOST: Final = 256 * 2**20
 """Bytes of pictures that may wait for the encoder; what comes beyond is dropped and counted."""
 
@@ -93,7 +99,8 @@ class Session:
     """The episodes of one recorder.
 
     Args:
-        make_writer: opens the data set, when the first episode is asked for; it may refuse.
+        make_writer: opens the data set, when the first episode is asked for; it may refuse, and may
+            take its time: it is called in the session's own thread.
         feed: translates messages.
         decode: (topic, bytes) → message.
         newest: returns (topic, receipt, bytes) of what was there before an episode begins.
@@ -128,6 +135,9 @@ class Session:
         self._queue: deque[_Work] = deque()
         self._bytes = 0
         self._lock, self._counting = threading.RLock(), threading.Lock()
+        self._opened = threading.Condition(self._lock)
+        self._opening = False
+        self._refused = ""
         self._some = threading.Semaphore(0)
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="data set", daemon=True)
@@ -181,9 +191,8 @@ class Session:
         if self._disk.full or self._disk.remaining < SHORTEST:
             return False, f"the disk is too full to begin: {self._disk.words()}"
         if self._writer is None:
-            self._writer = self._make_writer()
-            self._grid = Grid(self._writer.info, _Sink(self._writer))
-        self._feed.grid = self._grid
+            why = self._take_up()
+            return (False, why) if why else self._start("")
         self._begins = time.monotonic() + self._pause
         self._state = COUNTDOWN
         self.tick(time.monotonic())
@@ -227,8 +236,8 @@ class Session:
         if self._state != IDLE:
             return False, f"episode {self._index} is {self._state}; stop or discard it first"
         if self._writer is None:
-            self._writer = self._make_writer()
-            self._grid = Grid(self._writer.info, _Sink(self._writer))
+            why = self._take_up()
+            return (False, why) if why else self._undo("")
         if not self._writer.episodes:
             return False, "no episode is saved"
         self._state = SAVING
@@ -242,6 +251,18 @@ class Session:
             self._open.notes["note"] = text[:1000]
         self._do(lambda: self._save_now(success))
         return True, f"episode {self._index} is being saved"
+
+    def _take_up(self) -> str:
+        """Have the thread open the data set; return why it is not open yet, or ``""``.
+
+        To wait on the condition lets go of the lock.
+        """
+        if not self._opening:
+            self._opening, self._refused = True, ""
+            self._do(self._open_now)
+        if not self._opened.wait_for(lambda: not self._opening, PATIENCE):
+            return "the data set is being opened; ask again in a moment"
+        return self._refused
 
     def _end(self) -> None:
         self._open.ended = time.time()
@@ -283,6 +304,13 @@ class Session:
             self._bytes += len(data)
         self._queue.append(_Work(None, topic, receipt, data))
         self._some.release()
+
+    def miss(self, count: int) -> None:
+        """Count messages that were lost before they could be put."""
+        with self._counting:
+            self.dropped += count
+            if self._state == RECORDING:
+                self._open.dropped += count
 
     def close(self) -> None:
         """Save what is open, unlabelled, and end."""
@@ -345,7 +373,8 @@ class Session:
 
     def _give(self, work: _Work) -> None:
         """Hand a message to the grid; one that is none is left out, the episode goes on."""
-        if self._grid is None or not self._grid.running:
+        running = self._grid is not None and self._grid.running
+        if not running and work.topic not in ALWAYS:
             return
         try:
             self._feed.give(work.topic, work.receipt, self._decode(work.topic, work.data))
@@ -368,6 +397,21 @@ class Session:
         with self._lock:
             self._state = FULL if self._disk.full else IDLE
             self.message = why
+
+    def _open_now(self) -> None:
+        refused = ""
+        try:
+            writer = self._make_writer()
+        except Exception as error:  # whatever it is: whoever asked is told, and may ask again
+            refused = str(error) or repr(error)
+        with self._lock:
+            self._opening, self._refused = False, refused
+            if refused:
+                self.message = refused
+            else:
+                self._writer, self._grid = writer, Grid(writer.info, _Sink(writer))
+                self._feed.grid = self._grid
+            self._opened.notify_all()
 
     def _begin_now(self) -> None:
         assert self._writer is not None and self._grid is not None

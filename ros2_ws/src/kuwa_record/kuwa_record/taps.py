@@ -24,6 +24,10 @@ PICTURES: Final = 4
 AT_ONCE: Final = 200
 """Messages of one topic that are taken in one look."""
 MOST_TOPICS: Final = 300
+WRITERS: Final = 16
+"""Writers of one topic that are told apart."""
+JUMP: Final = 10_000
+"""A number further on is that of another writer: nobody is away for a hundred seconds."""
 IMAGE: Final = "sensor_msgs/msg/Image"
 HIDDEN: Final = ("/parameter_events", "/rosout")
 _STAMP = {1: struct.Struct("<iI"), 0: struct.Struct(">iI")}
@@ -55,6 +59,37 @@ class Taken:
     data: bytes
 
 
+class Arrivals:
+    """Counts what one topic lost because nobody looked in time.
+
+    The middleware numbers what each writer sends, but does not say which writer a message is of. A
+    number that follows none heard last is another writer's, unless as many messages were found as
+    may wait: then it is taken for that of the writer whose last number is closest below, and what
+    is skipped in between was lost. With one writer, as topics of a machine have, that is exact.
+
+    Args:
+        depth: messages that may wait.
+    """
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self._last: list[int] = []
+        self.lost = 0
+
+    def look(self, numbers: list[int | None]) -> None:
+        """Take the numbers of what one look has found, in order; None where there are none."""
+        known = [number for number in numbers if number is not None]
+        # Before the first look nothing was there to be lost.
+        full = bool(self._last) and len(numbers) >= self._depth
+        for number in known:
+            below = max((last for last in self._last if last < number), default=-2 * JUMP)
+            skipped = number - below - 1
+            if skipped == 0 or (full and skipped < JUMP):
+                self.lost += skipped
+                self._last.remove(below)
+            self._last = [*self._last, number][-WRITERS:]
+
+
 class Tap:
     """One topic.
 
@@ -66,7 +101,8 @@ class Tap:
         self.type = topics.type_name(topic.type)
         self.is_image = self.type == IMAGE
         self._stamped = stamped(self.type)
-        self._reader = Reader(node, topic, PICTURES if self.is_image else max(DEPTH, topic.depth))
+        depth = PICTURES if self.is_image else max(DEPTH, topic.depth)
+        self._reader, self._arrivals = Reader(node, topic, depth), Arrivals(depth)
         full = str(self._reader.subscription.topic_name)
         self.channel = Channel(full, self.type, definition(self.type), topic.depth, topic.latched)
         self.local = full.removeprefix(node.get_namespace().rstrip("/") + "/")
@@ -77,15 +113,23 @@ class Tap:
     def take(self) -> Iterator[Taken]:
         """Yield what has arrived since the last look, the oldest first."""
         handle = self._reader.subscription.handle
+        numbers: list[int | None] = []
         for _ in range(AT_ONCE):
             found = handle.take_message(self.message, True)
             if found is None:
-                return
+                break
             data, info = found
+            numbers.append(info["publication_sequence_number"])
             log = int(info["received_timestamp"])
             publish = self._stamp(data) or int(info["source_timestamp"]) or log
             self.newest = Taken(self, log, publish, data)
             yield self.newest
+        self._arrivals.look(numbers)
+
+    @property
+    def lost(self) -> int:
+        """Messages that were overwritten before they were taken."""
+        return self._arrivals.lost
 
     def _stamp(self, data: bytes) -> int:
         """Return the header's stamp [ns] from the bytes after the encapsulation (CDR); 0: none."""
@@ -133,6 +177,11 @@ class Taps:
         found = [each for tap in list(self.taps.values()) for each in tap.take()]
         found.sort(key=lambda each: each.log)
         return found
+
+    @property
+    def lost(self) -> int:
+        """Messages that were overwritten before they were taken, of all topics."""
+        return sum(tap.lost for tap in list(self.taps.values()))
 
     def by_local(self, name: str) -> Tap | None:
         """Return a tap by its topic's name relative to the machine's namespace."""
