@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final, get_args
 
 from kuwa_hardware.operator.controls import controls
-from kuwa_hardware.operator.layouts import Layout, layouts
+from kuwa_hardware.operator.layouts import Action, Layout, layouts
 from kuwa_machines.loader import load_machine, machine_folders
 from kuwa_machines.operator import LEVERS, OperatorFile, load_operator
+
+BUTTONS: Final[dict[Action, str]] = {a: {"auto": "planner"}.get(a, a) for a in get_args(Action)}
+"""What is in the table of layouts for each button."""
 
 
 def page(note: str) -> str:
@@ -39,9 +43,14 @@ def page(note: str) -> str:
         "From `hardware/kuwa_hardware/operator/layouts.yaml`; axes are positive to the left and",
         "away from the operator, as the nodes of the `joy` package have them.",
         "",
-        "| layout | " + " | ".join(LEVERS) + " | deadman | arm, stop, planner, record, discard |",
-        "|---" * (len(LEVERS) + 3) + "|",
+        "| layout | " + " | ".join((*LEVERS, "deadman", *BUTTONS.values())) + " |",
+        "|---" * (1 + len(LEVERS) + 1 + len(BUTTONS)) + "|",
         *(_layout(name, each) for name, each in layouts().items()),
+        "",
+        "The buttons of the recorder do what they do on a gamepad above: *record* starts an",
+        "episode and ends it as a success; *end* ends it and leaves the label for later; *again*",
+        "does the open one over or, with none open, takes back the last saved one. *End* and",
+        "*again* count only with the deadman let go.",
         "",
     ]
     return "\n".join(lines)
@@ -79,8 +88,5 @@ def _layout(name: str, each: Layout) -> str:
         else:
             cells.append(f"axis {at.axis}{', turned' if at.sign < 0 else ''}")
     held = " or ".join(str(k) for k in each.deadman)
-    others = ", ".join(
-        str(each.buttons[a]) if a in each.buttons else "–"
-        for a in ("arm", "stop", "auto", "record", "discard")
-    )
-    return f"| `{name}`: {each.title} | {' | '.join(cells)} | {held} | {others} |"
+    cells += [held, *(str(each.buttons.get(action, "–")) for action in BUTTONS)]
+    return f"| `{name}`: {each.title} | {' | '.join(cells)} |"

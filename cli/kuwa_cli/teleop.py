@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import sys
 import time
 import webbrowser
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import typer
 from rich.console import Console
 
 from kuwa_bringup.processes import Processes
-from kuwa_bringup.stack import NodeSpec, stack
+from kuwa_bringup.stack import IMAGES, NodeSpec, stack
 from kuwa_cli import runfolder
 from kuwa_cli.attend import attend
 from kuwa_cli.ros_run import free_domain
@@ -27,6 +32,8 @@ from kuwa_teleop.access import check_host
 
 PAGE = 60.0
 """The page must be there within this; compiling kernels for the first time takes most [s]."""
+ANSWER = 2.0
+"""The page gives a ticket within this [s]."""
 URL = "page.url"
 """The page's address with its token, readable by nobody else; there while the stack runs."""
 
@@ -41,6 +48,11 @@ def command(
     planner: str = typer.Option("", help="Planner from which to take over, e.g. expert."),
     record: Path = typer.Option(None, help="Folder into which to record episodes and a bag."),
     task: str = typer.Option("", help="What is to be done, in words, for the recorded episodes."),
+    fps: int = typer.Option(20, help="Frames a second of the data set.", min=1, max=100),
+    countdown: float = typer.Option(
+        0.0, help="Between an episode's start and its first frame [s].", min=0.0, max=60.0
+    ),
+    images: str = typer.Option("jpeg", help="Pictures in the bag: jpeg, raw or none."),
     controller: str = typer.Option("", help="By name. [default: the control node's own]"),
     joystick: str = typer.Option("game_controller", help="Layout of the topic joy; none."),
     seed: int = typer.Option(0, help="Of a simulated machine."),
@@ -69,6 +81,8 @@ def command(
         preflight=preflight,
     )  # fmt: skip
     check_host(host, files["certificate"])
+    if images not in IMAGES:
+        raise KuwaError(f"--images {images!r}; {choices(images, IMAGES)}")
     console: dict[str, Any] = {
         "pattern": pattern, "joystick": joystick, "host": host, "port": port, "scene": scene,
         "picture_timeout": float(picture_timeout), "certificate": files["certificate"],
@@ -77,6 +91,7 @@ def command(
     common: dict[str, Any] = {
         "planner": planner, "controller": controller, "key_file": files["key"],
         "record": "" if record is None else str(record.absolute()), "task": task,
+        "recording": {"fps": fps, "countdown": float(countdown), "images": images},
     }  # fmt: skip
     if robot == "sim":
         from kuwa_sim.scenario import load_scenario
@@ -95,7 +110,8 @@ def command(
     specs = stack(machine, robot, auto_arm=False, console=console, **common)
     if cameras and robot == "sim":
         next(s for s in specs if s.executable == "robot").parameters["cameras"] = True
-    sys.exit(_run(name, specs, folder, browser, robot == "sim"))
+    page = _Page(folder / URL, browser, files["certificate"])
+    sys.exit(_run(name, specs, folder, page, robot == "sim"))
 
 
 def _real(
@@ -112,11 +128,10 @@ def _real(
     return name, name, out or kept.path, kept.parameters(name, robot, preflight)
 
 
-def _run(name: str, specs: tuple[NodeSpec, ...], folder: Path, browser: bool, alone: bool) -> int:
+def _run(name: str, specs: tuple[NodeSpec, ...], folder: Path, page: _Page, alone: bool) -> int:
     """Start the stack, say where the page is, end it; return the exit code."""
     given = os.environ.get("ROS_DOMAIN_ID")
     domain = int(given) if given else free_domain() if alone else 0
-    page = _Page(folder / URL, browser)
     try:
         environment = {"ROS_DOMAIN_ID": str(domain)}
         return attend(name, specs, folder / LOGS, domain, environment, page.look)
@@ -129,10 +144,11 @@ class _Page:
 
     Args:
         file: with the address. browser: whether to open it.
+        certificate: of the page, if it has one.
     """
 
-    def __init__(self, file: Path, browser: bool) -> None:
-        self.file, self._browser = file, browser
+    def __init__(self, file: Path, browser: bool, certificate: str = "") -> None:
+        self.file, self._browser, self._certificate = file, browser, certificate
         self._url, self._began = "", time.monotonic()
         file.unlink(missing_ok=True)
 
@@ -144,8 +160,43 @@ class _Page:
             print(found, flush=True)
             console.print("[bold]Open this address in a browser.[/] It holds the token.")
             if self._browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-                webbrowser.open(found)
+                self._open(console)
         if self._url or time.monotonic() - self._began <= PAGE:
             return True
         console.print(f"no page within {PAGE:.0f} s:\n{processes.tail('teleop')}")
         return False
+
+    def _open(self, console: Console) -> None:
+        """Start a browser, on whose command line every user of this computer can read."""
+        try:
+            webbrowser.open(with_ticket(self._url, self._certificate))
+        except (OSError, HTTPException) as error:
+            console.print(f"no browser is opened: {error}")
+
+
+def with_ticket(url: str, certificate: str = "") -> str:
+    """Return the page's address with a ticket in place of the token: good once, and soon only.
+
+    Args:
+        certificate: PEM of an https page, which nobody else can show; no other is trusted.
+
+    Raises:
+        OSError: the page gives none.
+        HTTPException: it does not speak HTTP.
+    """
+    at = urlsplit(url)
+    host, port = at.hostname or "", at.port
+    link = HTTPConnection(host, port, timeout=ANSWER)
+    if at.scheme == "https":
+        trusted = ssl.create_default_context(cafile=certificate)
+        # It need not be a root's, nor name the address by which this computer reaches itself.
+        trusted.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        trusted.check_hostname = False
+        link = HTTPSConnection(host, port, timeout=ANSWER, context=trusted)
+    with closing(link):
+        link.request("GET", "/ticket", headers={"Authorization": f"Bearer {at.fragment}"})
+        answer = link.getresponse()
+        words = answer.read().decode()
+    if answer.status != HTTPStatus.OK:
+        raise OSError(words)
+    return urlunsplit(at._replace(fragment=words))

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from kuwa_msgs.msg import Recording
+from sensor_msgs.msg import Image
 
 from console_rig import (
     BLIND,
@@ -24,6 +28,8 @@ from console_rig import (
     renderer,
     wait_pumping,
 )
+from kuwa_ros import topics
+from kuwa_ros.conversions import time_msg
 from stack_rig import wait_for
 
 pytestmark = pytest.mark.ros
@@ -239,6 +245,232 @@ def test_the_operator_takes_over_from_the_planner_and_gives_back(run: Console, h
     wait_pumping(page, "the deadman is held again", hold, 20.0)
     hand.pad(-0.7, True)
     wait_pumping(page, "taken over again", lambda: run.probe.mode == "teleop")
+
+
+# What a page says that hears nothing any more ----------------------------------------------------
+
+
+def parted(
+    hand: Hand, when: str, first: str = "null", drive: Callable[[], None] = lambda: None
+) -> tuple[str, str]:
+    """Close a page's socket for good; return what then stands as the mode and as the banner.
+
+    Args:
+        when: it is closed at the very moment at which this holds. first: what is done before.
+        drive: called before each look, as on a busy computer sticks are soon lost.
+    """
+
+    def closed() -> bool:
+        drive()
+        closing = f"{when} && (setTimeout = () => 0, {first}, socket.close(), true)"
+        return bool(hand.page.evaluate(closing))
+
+    wait_pumping(hand.page, when, closed, 20.0)
+    hand.until("last === null && document.getElementById('mode').dataset.mode === ''")
+    mode, banner = hand.page.inner_text("#mode"), hand.page.inner_text("#banner")
+    assert hand.page.inner_text("#hint") == "No connection"
+    assert "No connection" in mode and "No connection" in banner
+    assert "emergency stop is on the machine itself" in banner
+    return mode, banner
+
+
+@needs_browser
+def test_a_page_that_drove_says_that_the_valves_went_to_neutral(run: Console, hand: Hand) -> None:
+    hand.arm()
+    mode, banner = parted(hand, "last.m.mode === 'teleop'", drive=hand.drive)
+    assert "its valves went to neutral" in mode and "its valves went to neutral" in banner
+    assert "others may drive it by now" in banner
+    wait_for("and so they did", lambda: run.probe.mode == "armed", 4.0)
+
+
+@needs_browser
+def test_a_page_without_news_says_that_the_planner_goes_on(run: Console, hand: Hand) -> None:
+    hand.arm()
+
+    def given() -> bool:
+        hand.page.evaluate("act('auto')")
+        hand.page.wait_for_timeout(200)
+        return run.probe.mode == "auto"
+
+    wait_pumping(hand.page, "the planner drives", given)
+    hand.page.wait_for_timeout(1200)
+    mode, banner = parted(hand, "last.m.mode === 'auto'")
+    assert run.probe.mode == "auto", "the gate misses no page while the planner drives"
+    for words in (mode, banner):
+        assert "may be moving: the planner drives" in words and "neutral" not in words
+
+
+@needs_browser
+def test_a_page_that_has_just_given_the_machine_away_claims_nothing(
+    run: Console, hand: Hand
+) -> None:
+    hand.arm()
+    for words in parted(hand, "last.m.mode === 'teleop'", "act('auto')", hand.drive):
+        assert "may be moving" in words and "neutral" not in words
+
+
+@needs_browser
+def test_a_page_that_only_looked_on_says_who_drives(run: Console, hand: Hand) -> None:
+    hand.arm()
+    onlooker = Hand(hand.page.context.new_page(), run)
+    hand.page.bring_to_front()
+    when = "last.m.mode === 'teleop' && last.desk.driver !== me"
+    for words in parted(onlooker, when, drive=hand.drive):
+        assert "may be moving: Ada drives" in words and "neutral" not in words
+
+
+@needs_browser
+def test_a_page_that_hears_nothing_for_a_while_says_so_at_the_mode(
+    run: Console, hand: Hand
+) -> None:
+    hand.arm()
+    # As if there was a view in three dimensions: it comes from where the news come from.
+    hand.page.evaluate("document.getElementById('scene').hidden = false; socket.onmessage = null")
+    hand.until("document.getElementById('mode').innerText.includes('no news for 1 s')")
+    assert hand.page.inner_text("#oldscene").startswith("Old: no news for")
+
+
+@needs_browser
+def test_a_page_that_comes_back_shows_the_pattern_in_force_and_the_scene(
+    run: Console, hand: Hand
+) -> None:
+    page = hand.page
+    hand.arm()
+    page.select_option("#pattern", "sae")
+    try:
+        hand.until("last.desk.pattern === 'sae'")
+        wait_pumping(page, "SAE", lambda: page.inner_text("#patternline") == "SAE pattern")
+        page.evaluate(
+            "const heardAll = heard;"
+            "heard = (m) => { if (m.t === 'hello') m.scene = three = true;"
+            "if (m.t === 's') m.desk.scene = true; heardAll(m); }; socket.close()"
+        )
+        hand.until("last === null")
+        hand.until("last !== null && last.desk.pattern === 'sae'", 10.0)
+        page.wait_for_timeout(300)
+        assert page.inner_text("#patternline") == "SAE pattern"
+        assert page.input_value("#pattern") == "sae"
+        assert page.inner_text("#left .up").startswith("boom down")
+        assert page.is_visible("#scene")
+        # And once more, now that the scene was there.
+        page.evaluate("socket.close()")
+        hand.until("last === null")
+        hand.until("last !== null", 10.0)
+        wait_pumping(page, "the scene again", lambda: page.is_visible("#scene"))
+        assert page.inner_text("#patternline") == "SAE pattern"
+    finally:
+        hand.until("last.desk.driver === '' || act('take') || last.desk.driver === me")
+        page.evaluate("act('pattern', {value: 'iso'})")
+        hand.until("last.desk.pattern === 'iso'")
+
+
+# What else is seen and pressed -------------------------------------------------------------------
+
+
+@contextmanager
+def publishing(run: Console, topic: topics.Topic, make: Callable[[], Any]) -> Iterator[None]:
+    """Publish what ``make`` returns at 10 Hz."""
+    # It is not destroyed before its node: the probe's executor may be waiting on it just then.
+    out = run.probe.node.create_publisher(topic.type, topic.name, topic.qos())
+    with run.probe.repeating(lambda: out.publish(make()), 0.1):
+        yield
+
+
+@needs_browser
+def test_a_camera_that_stands_still_is_shown_as_old(run: Console, hand: Hand) -> None:
+    page = hand.page
+    grey = Image(height=24, width=32, encoding="rgb8", step=96, data=array("B", [90] * 2304))
+    camera = topics.camera("cab")
+    said = "#cameras figcaption"
+    with publishing(run, camera, lambda: grey):
+        wait_pumping(page, "a picture", lambda: page.is_visible(said), 10.0)
+        page.wait_for_timeout(1500)
+        wait_pumping(page, "new", lambda: page.inner_text(said) == "Camera cab", 1.0)
+        assert page.locator("#cameras .old").count() == 0
+    wait_pumping(page, "old", lambda: page.inner_text(said) == "Camera cab: old, 1 s")
+    wait_pumping(page, "older", lambda: page.inner_text(said) == "Camera cab: old, 3 s")
+    look = "getComputedStyle(document.querySelector('#cameras img')).filter"
+    assert "grayscale" in page.evaluate(look)
+    ends = [page.evaluate(f"document.querySelector('{what}').getBoundingClientRect().bottom")
+            for what in (said, "#view")]  # fmt: skip
+    assert ends[0] < ends[1], "in a low window, too, it is seen"
+    with publishing(run, camera, lambda: grey):
+        wait_pumping(page, "new again", lambda: page.inner_text(said) == "Camera cab")
+        assert page.evaluate(look) == "none"
+
+
+@needs_browser
+def test_valves_are_plotted_as_requested_and_as_applied(run: Console, hand: Hand) -> None:
+    page = hand.page
+    hand.arm()
+    tab = page.get_by_role("tab", name="Valves")
+    tab.press("Enter")
+    assert tab.get_attribute("aria-selected") == "true"
+    page.set_viewport_size({"width": 1024, "height": 768})
+    bar = "document.querySelector('.tabs')"
+    assert page.evaluate(f"{bar}.scrollWidth <= {bar}.clientWidth"), "all tabs fit on a tablet"
+    hand.drive()
+    page.wait_for_timeout(500)
+    lines, rows = page.evaluate(
+        "[plots.content('Valves').lines.map((l) => [Boolean(l.dash), l.values]),"
+        " plots.rows.map((r) => [r.m.applied, r.m.requested])]"
+    )
+    joints = len(lines) // 2
+    assert [dashed for dashed, _ in lines] == joints * [False] + joints * [True]
+    for dashed in (0, 1):
+        drawn = lines[dashed * joints + BOOM][1]
+        heard = [row[dashed] and row[dashed][BOOM] for row in rows]
+        assert drawn == heard, "applied is solid, requested dashed"
+        assert any(drawn)
+    wait_pumping(page, "words", lambda: "dashed: requested" in page.inner_text("#legend"))
+
+
+@needs_browser
+def test_the_view_in_three_dimensions_is_switched_by_keys_alone(run: Console, hand: Hand) -> None:
+    page = hand.page
+    page.evaluate("hello.scene = true; showScene()")
+    button = page.locator("#three")
+    pressed = [button.get_attribute("aria-pressed")]
+    page.keyboard.press("v")
+    pressed.append(button.get_attribute("aria-pressed"))
+    button.press("Enter")
+    pressed.append(button.get_attribute("aria-pressed"))
+    assert pressed == ["false", "true", "false"]
+    assert page.evaluate("localStorage.getItem('kuwa-scene')") == "off"
+    # Space stays the deadman wherever the focus is.
+    page.evaluate("kuwaPad = null")
+    hand.until("hands.source === 'keys'")
+    page.keyboard.down("Space")
+    wait_pumping(page, "held", lambda: page.get_attribute("#deadman", "aria-pressed") == "true")
+    page.keyboard.up("Space")
+    assert button.get_attribute("aria-pressed") == "false"
+    assert "View in three dimensions, on and off" in (page.text_content("#keys") or "")
+
+
+@needs_browser
+def test_an_episode_is_ended_now_and_labelled_later(run: Console, hand: Hand) -> None:
+    """With somebody who answers as a recorder does."""
+    page, asked, state = hand.page, [], ["recording"]
+
+    def answer(request: Any, response: Any) -> Any:
+        asked.append(request.command)
+        state[0] = {"recording": "review", "review": "idle"}[state[0]]
+        response.done, response.why = True, "as said"
+        return response
+
+    run.probe.node.create_service(topics.EPISODE[1], topics.EPISODE[0], answer)
+    with publishing(
+        run, topics.RECORDING,
+        lambda: Recording(stamp=time_msg(time.time()), state=state[0], task="dig"),
+    ):  # fmt: skip
+        hand.arm()
+        hand.until("last.m.recording && last.m.recording.state === 'recording'")
+        button = page.get_by_role("button", name="End, label it later")
+        wait_pumping(page, "it may be pressed", button.is_enabled)
+        page.keyboard.press("7")
+        wait_pumping(page, "ended", lambda: asked == ["stop"])
+        page.get_by_role("button", name="Save without a label").click()
+        wait_pumping(page, "saved", lambda: asked == ["stop", "stop"])
 
 
 @needs_browser

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from kuwa_msgs.msg import Recording
 from websockets.sync.client import connect
 
 from kuwa_bringup.stack import stack
@@ -20,6 +21,7 @@ from kuwa_machines.looks import rams, solids
 from kuwa_machines.operator import as_levers, load_operator
 from kuwa_teleop.access import MOST_WRONG, WINDOW, Access, AccessError, Bucket
 from kuwa_teleop.desk import JOYSTICK, Desk
+from kuwa_teleop.news import News
 from kuwa_teleop.scene import Scene
 from kuwa_teleop.sealed import CLIENT
 from kuwa_teleop.server import Server
@@ -157,6 +159,38 @@ def test_the_record_button_begins_an_episode_and_ends_it() -> None:
         for actions in (frozenset(), frozenset({"record"})):
             d.joystick(time.monotonic(), Sticks(as_levers({}), False, actions))
         assert d.asked.pop().value == command
+
+
+def test_an_episode_that_waits_for_its_label_is_open() -> None:
+    """Else the button that ends one as a success would ask for a new one, and be refused."""
+    news = News.__new__(News)
+    for state in ("idle", "countdown", "recording", "review", "saving", "full"):
+        said = Recording(state=state)
+        said.stamp.sec = int(time.time())
+        news._newest = {"recording": said}
+        assert news.recording == (state in ("countdown", "recording", "review")), state
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_the_buttons_of_a_joystick_command_episodes(is_open: bool) -> None:
+    d = desk()
+    d.recording = is_open
+    pressed = []
+    for action in ("failure", "end", "again", "discard"):
+        for actions in (frozenset(), frozenset({action}), frozenset({action})):
+            d.joystick(time.monotonic(), Sticks(as_levers({}), False, actions))
+        pressed += [asked.value for asked in d.asked]
+        d.asked.clear()
+    assert pressed == ["failure", "stop", "redo" if is_open else "undo", "discard"]
+
+
+def test_a_click_of_a_stick_under_the_deadman_commands_nothing_then_or_later() -> None:
+    d = desk()
+    for deadman, actions in ((True, ()), (True, ("end", "again")), (False, ("end", "again"))):
+        d.joystick(time.monotonic(), Sticks(as_levers({}), deadman, frozenset(actions)))
+    assert not d.asked
+    d.joystick(time.monotonic(), Sticks(as_levers({}), True, frozenset({"record"})))
+    assert [asked.value for asked in d.asked] == ["start"], "a button counts while driving"
 
 
 def test_a_token_that_can_be_guessed_is_refused() -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,8 +17,20 @@ from kuwa_machines.operator import LEVERS, as_levers
 
 FILE = Path(__file__).with_name("layouts.yaml")
 
-Action = Literal["arm", "stop", "auto", "record", "discard"]
+Action = Literal["arm", "stop", "auto", "record", "end", "failure", "again", "discard"]
 Index = int
+
+EPISODE_BUTTONS: Final[dict[Action, tuple[str, str]]] = {
+    "record": ("start", "success"),
+    "end": ("stop", "stop"),
+    "failure": ("failure", "failure"),
+    "again": ("undo", "redo"),
+    "discard": ("discard", "discard"),
+}
+"""What a button asks the recorder for: while no episode is open, and while one is."""
+CLICKS: Final = frozenset({"end", "again"})
+"""Count only with the deadman let go: where the sticks are clicked for them, a stick that is pushed
+hard while driving clicks, too."""
 
 
 class LayoutError(CommandError):

@@ -3,13 +3,17 @@
 A page is let in by the token in the fragment of its address, which no browser sends anywhere. The
 page hands it over in a header and gets two keys of its own: one to drive, one that shows the
 scene. They are kept by the page, not in a cookie: browsers send cookies to every port of a host.
+
+A browser that a program starts gets its address on a command line, which every user of the computer
+can read. So there is a ticket, for which the token is given: it lets one page in, once, and soon.
 """
 
 from __future__ import annotations
 
 import hmac
+import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +26,14 @@ MOST_SESSIONS: Final = 64
 MOST_WRONG: Final = 10
 """Wrong tokens in :data:`WINDOW` before every token is refused for a while."""
 WINDOW: Final = 60.0
+TICKET: Final = "ticket."
+"""What every ticket begins with."""
+TICKET_LIFE: Final = 60.0
+"""A ticket lets nobody in any more after this [s]."""
+MOST_TICKETS: Final = 64
+USED: Final = -math.inf
+"""In place of the time until which a ticket is good, once it was used [s]."""
+OTHER_ADDRESS: Final = "open the one that the terminal shows"
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 SUBPROTOCOL: Final = "kuwa"
 KEY_PREFIX: Final = "key."
@@ -78,6 +90,7 @@ class Access:
         self._names = {*LOOPBACK, host, *names} if host in LOOPBACK else {host, *names}
         self._sessions: dict[str, Session] = {}
         self._views: set[str] = set()
+        self._tickets: dict[str, float] = {}
         self._wrong: list[float] = []
 
     @property
@@ -107,14 +120,11 @@ class Access:
             return "asked for by another site"
         return ""
 
-    def open(self, now: float, token: str) -> Session | str:
-        """Return a session for the token at steady time ``now`` [s], or why not."""
-        self._wrong = [t for t in self._wrong if now - t < WINDOW]
-        if len(self._wrong) >= MOST_WRONG:
-            return "too many wrong tokens; wait a minute"
-        if not hmac.compare_digest(token.encode(), self.token.encode()):
-            self._wrong.append(now)
-            return "wrong token"
+    def open(self, now: float, secret: str) -> Session | str:
+        """Return a session for the token or a ticket at steady time ``now`` [s], or why not."""
+        why = self._refused(now, secret, tickets=True)
+        if why:
+            return why
         session = Session(secrets.token_urlsafe(TOKEN_BYTES), secrets.token_urlsafe(TOKEN_BYTES))
         if len(self._sessions) >= MOST_SESSIONS:
             oldest = next(iter(self._sessions))
@@ -122,6 +132,45 @@ class Access:
         self._sessions[session.drive] = session
         self._views.add(session.view)
         return session
+
+    def ticket(self, now: float, token: str) -> tuple[str, str]:
+        """Return a ticket for the token at steady time ``now`` [s], and why there is none.
+
+        There is none for another ticket: who reads one on a command line gets no further.
+        """
+        why = self._refused(now, token)
+        if why:
+            return "", why
+        ticket = TICKET + secrets.token_urlsafe(TOKEN_BYTES)
+        if len(self._tickets) >= MOST_TICKETS:
+            self._tickets.pop(next(iter(self._tickets)))
+        self._tickets[ticket] = now + TICKET_LIFE
+        return ticket, ""
+
+    def _refused(self, now: float, secret: str, tickets: bool = False) -> str:
+        """Return why a secret is neither the token nor, with ``tickets``, a ticket, or ``""``."""
+        self._wrong = [t for t in self._wrong if now - t < WINDOW]
+        if len(self._wrong) >= MOST_WRONG:
+            return "too many wrong tokens; wait a minute"
+        if hmac.compare_digest(secret.encode(), self.token.encode()):
+            return ""
+        ticket = tickets and secret.startswith(TICKET)
+        why = self._use(now, secret) if ticket else "wrong token"
+        if why:
+            self._wrong.append(now)
+        return why
+
+    def _use(self, now: float, ticket: str) -> str:
+        """Use a ticket up; return why it does not count, or ``""``."""
+        if not _among(ticket, self._tickets):
+            return f"this address is not known here; {OTHER_ADDRESS}"
+        until = self._tickets[ticket]
+        if until == USED:
+            return f"this address was used already; {OTHER_ADDRESS}"
+        if now > until:
+            return f"this address is too old; {OTHER_ADDRESS}"
+        self._tickets[ticket] = USED
+        return ""
 
     def may_drive(self, protocols: str) -> bool:
         """Return whether the offered subprotocols of a WebSocket hold the key of a session."""
@@ -134,7 +183,7 @@ class Access:
         return _among(key, self._views)
 
 
-def _among(key: str, valid: Mapping[str, Session] | set[str]) -> bool:
+def _among(key: str, valid: Iterable[str]) -> bool:
     # Every one is compared, so that the time it takes says nothing of how near a guess was.
     found = False
     for each in valid:

@@ -19,6 +19,7 @@ import numpy as np
 from kuwa_hardware.modes import PROGRAMS
 from kuwa_hardware.operator.controls import controls
 from kuwa_hardware.operator.core import Handing, Operator, Phase, Sticks, Wish
+from kuwa_hardware.operator.layouts import CLICKS, EPISODE_BUTTONS
 from kuwa_hardware.operator.seats import Seats
 from kuwa_hardware.operator.shaping import Shaping
 from kuwa_machines.errors import KuwaError
@@ -308,10 +309,11 @@ class Desk:
                 self._arm(now, name)
             if "auto" in fresh and self.facts.get("planner"):
                 self._ask("mode", "auto", name)
-            if "record" in fresh:
-                self._ask("episode", "success" if self.recording else "start", name)
-            if "discard" in fresh:
-                self._ask("episode", "discard", name)
+            if sticks.deadman:
+                fresh -= CLICKS
+            for action, commands in EPISODE_BUTTONS.items():
+                if action in fresh:
+                    self._ask("episode", commands[self.recording], name)
 
     # The clock -------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ from kuwa_ros.loop import Reader
 from kuwa_ros.world import image_from, odometry_from, task_from, terrain_from
 
 LEVELS = ("none", "hold", "neutral", "stopped")
+OPEN = ("countdown", "recording", "review")
+"""States of the recorder in which an episode is open: it can still be labelled or done again."""
 OLD = 1.0
 """What was not heard for this long is not shown as if it were now [s]."""
 CAMERAS_EVERY = 2.0
@@ -179,7 +181,7 @@ class News:
     def recording(self) -> bool:
         """Whether an episode is open, as far as the recorder was heard."""
         said = _recording(self._newest.get(topics.RECORDING.name))
-        return bool(said and said["here"] and said["state"] in ("countdown", "recording"))
+        return bool(said and said["here"] and said["state"] in OPEN)
 
     def _oil(self, message: Any) -> dict[str, Any] | None:
         if message is None:

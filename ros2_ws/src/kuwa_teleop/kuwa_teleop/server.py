@@ -205,6 +205,8 @@ class Server:
             return self._decide_socket(path, headers)
         if path == "/session":
             return self._session(headers)
+        if path == "/ticket":
+            return self._ticket(headers)
         if path in self._files:
             kind = TYPES[Path(path).suffix or ".html"]
             return self._file(self._files[path], kind, _PAGE_POLICY, headers)
@@ -230,14 +232,17 @@ class Server:
         return len(parts) == 2 and parts[0] == "scene" and self.access.may_look(parts[1])
 
     def _session(self, headers: Headers) -> Response:
-        scheme, _, token = headers.get("Authorization", "").partition(" ")
-        found = self.access.open(time.monotonic(), token.strip() if scheme == "Bearer" else "")
+        found = self.access.open(time.monotonic(), _bearer(headers))
         if isinstance(found, str):
-            many = found.startswith("too many")
-            status = http.HTTPStatus.TOO_MANY_REQUESTS if many else http.HTTPStatus.UNAUTHORIZED
-            return _answer(status, found)
+            return _not_let_in(found)
         body = json.dumps({"drive": found.drive, "view": found.view})
         return _answer(http.HTTPStatus.OK, body, "application/json")
+
+    def _ticket(self, headers: Headers) -> Response:
+        # A GET that changes something, since this server knows no other method; no foreign page
+        # can send it: it cannot set the header.
+        ticket, why = self.access.ticket(time.monotonic(), _bearer(headers))
+        return _not_let_in(why) if why else _answer(http.HTTPStatus.OK, ticket)
 
     def _file(self, file: File, kind: str, policy: str, headers: Headers) -> Response:
         ws = f"{'wss' if self._ssl else 'ws'}://{headers['Host']}"
@@ -323,6 +328,18 @@ def _chosen(connection: ServerConnection, offered: Any) -> Subprotocol | None:
         if each == SUBPROTOCOL or each.startswith(VISER_TAG):
             return Subprotocol(each)
     return None
+
+
+def _bearer(headers: Headers) -> str:
+    """Return the token or ticket of a request, or ``""``."""
+    scheme, _, secret = headers.get("Authorization", "").partition(" ")
+    return secret.strip() if scheme == "Bearer" else ""
+
+
+def _not_let_in(why: str) -> Response:
+    many = why.startswith("too many")
+    status = http.HTTPStatus.TOO_MANY_REQUESTS if many else http.HTTPStatus.UNAUTHORIZED
+    return _answer(status, why)
 
 
 def _context(certificate: str, key: str) -> ssl.SSLContext:

@@ -4,17 +4,20 @@
 const $ = (id) => document.getElementById(id);
 const SEND_LEAST = 12, SEND_MOST = 33;  // Between two words of the sticks [ms].
 const SILENT = 600;                      // Without news for so long the link is called late [ms].
+const OLD = 1000;                        // A camera's picture that came longer ago is shown as old [ms].
+const HANDING = 1000;                    // Sooner after this the news may not yet say who was given the machine [ms].
 const PLOT_EVERY = 100;                  // Lines of twenty seconds: more often they take the sticks' time [ms].
 const MODES = {
   off: ["Off", "nothing moves"], ready: ["Ready", "nothing moves; only listening"],
   armed: ["Armed", "moves when the deadman is held"], teleop: ["Driven by hand", ""],
   auto: ["Planner drives", ""], stopped: ["STOPPED", "latched: release it when all is well"],
 };
-const EPISODE_KEYS = {Digit1: "start", Digit2: "success", Digit3: "failure", Digit4: "redo", Digit5: "discard", Digit6: "undo"};
-const BUTTON_KEYS = {KeyZ: "arm", KeyX: "disarm", KeyR: "release", KeyP: "auto", KeyO: "back", KeyT: "take", KeyY: "give", KeyN: "keep"};
+const EPISODE_KEYS = {Digit1: "start", Digit2: "success", Digit3: "failure", Digit4: "redo", Digit5: "discard", Digit6: "undo", Digit7: "stop"};
+const BUTTON_KEYS = {KeyZ: "arm", KeyX: "disarm", KeyR: "release", KeyP: "auto", KeyO: "back", KeyT: "take", KeyY: "give", KeyN: "keep", KeyV: "three"};
 
 let socket = null, session = null, hello = null, me = "", last = null, lastAt = 0, drawnAt = performance.now();
 let sentAt = 0, sentText = "", shownHands = "", plottedAt = 0, dirty = false, shownTab = "Joints", releaseUntil = 0, everOpen = false;
+let parted = {mode: "", mine: false, driver: ""}, handedAt = -Infinity, three = localStorage.getItem("kuwa-scene") !== "off", pictureAt = [];
 const plots = new Plots($("plot"), $("legend"));
 const hands = new Hands(padAction, lost);
 
@@ -49,13 +52,29 @@ function connect() {
   };
   socket.onclose = () => {
     hands.letGo();
-    last = null;
+    if (last) part();
     dirty = true;
     banner(open || everOpen
-      ? "No connection to the machine. Its valves are in neutral. Use the stop on the machine itself."
+      ? `No connection to the machine. ${partedWords()[1]} The emergency stop is on the machine itself.`
       : "This session is not valid any more. Open the address that kuwa teleop printed.");
     setTimeout(connect, 1000);
   };
+}
+
+// Keeps how things stood: without news nothing later is known.
+function part() {
+  parted = {mode: lastAt - handedAt > HANDING ? last.m.mode : "", mine: driving(), driver: last.desk.driver_name || "somebody"};
+  last = null;
+}
+
+// Short and as a sentence. Only what this page drove by hand stops with it: while the planner or
+// another page drives, the gate does not miss this one.
+function partedWords() {
+  const {mode, mine, driver} = parted;
+  if (mode === "teleop" && mine) return ["its valves went to neutral", "You drove it: its valves went to neutral, but others may drive it by now."];
+  if (mode === "auto") return ["it may be moving: the planner drives", "It may be moving: the planner drives, and goes on without this page."];
+  if (mode === "teleop") return [`it may be moving: ${driver} drives`, `It may be moving: ${driver} drives.`];
+  return ["it may be moving", "It may be moving: who drives it now is not known."];
 }
 
 function say(message) {
@@ -63,7 +82,10 @@ function say(message) {
   return false;
 }
 
-function act(what, more) { say({t: "do", do: what, ...more}); }
+function act(what, more) {
+  if (what === "auto" || what === "give") handedAt = performance.now();
+  say({t: "do", do: what, ...more});
+}
 
 function lost(why) { if (driving()) act("lost", {why}); hands.letGo(); }
 
@@ -90,13 +112,11 @@ function tick() {
 setInterval(tick, 8);
 
 function padAction(name) {
-  if (name === "stop") act("stop");
-  else if (name === "start" || name === "discard") episode(name === "start" && recording() ? "success" : name);
-  else if (name === "auto") act("auto");
-  else act("arm");
+  if (PAD_EPISODE[name]) episode(PAD_EPISODE[name][Number(recording())]);
+  else act(name);
 }
 
-function typing(target) { return target.closest && target.closest("input:not([type=checkbox]), textarea, select"); }
+function typing(target) { return target.closest && target.closest("input, textarea, select"); }
 
 // While the Meta key is down some browsers report no other key's release.
 function meta(event) {
@@ -225,7 +245,7 @@ function showPattern(name) {
   dial.hidden = !dial.children.length;
   $("patternline").textContent = `${pattern.title} pattern`;
   $("patternline").title = pattern.follows;
-  $("pattern").value = name;
+  $("pattern").value = $("pattern").dataset.shown = name;
 }
 
 // What is heard ------------------------------------------------------------------------------
@@ -266,11 +286,13 @@ function greet(message) {
     for (const cls of ["given", "asked"]) { const e = document.createElement("span"); e.className = cls; row.children[1].append(e); }
     return row;
   }));
+  pictureAt = [];
   $("cameras").replaceChildren(...hello.cameras.map((name) => {
     const f = document.createElement("figure"), c = document.createElement("figcaption"), i = document.createElement("img");
     i.alt = `Camera ${name}`;
     c.textContent = `Camera ${name}`;
-    f.append(i, c);
+    // The caption comes first: of a high picture in a low window the lower end is not seen.
+    f.append(c, i);
     f.hidden = true;
     return f;
   }));
@@ -283,13 +305,17 @@ function greet(message) {
   $("reset").hidden = !hello.can_reset;
   const name = localStorage.getItem("kuwa-name");
   if (name) { $("who").value = name; act("name", {name}); }
-  showPattern(Object.keys(hello.patterns)[0]);
+  // Which one is in force comes with the first news; until then nothing is driven.
+  const before = $("pattern").dataset.shown;
+  showPattern(hello.patterns[before] ? before : Object.keys(hello.patterns)[0]);
+  $("view").dataset.scene = "";
   showScene();
 }
 
 function showScene() {
-  const wanted = hello.scene && $("three").checked, on = wanted && Boolean(last && last.desk.scene);
+  const wanted = hello.scene && three, on = wanted && Boolean(last && last.desk.scene);
   $("three").parentElement.hidden = !hello.scene;
+  $("three").setAttribute("aria-pressed", String(three));
   const url = on ? `scene/${session.view}` : "about:blank";
   if ($("scene").dataset.url !== url) { $("scene").dataset.url = url; $("scene").src = url; }
   $("scene").hidden = !on;
@@ -304,6 +330,7 @@ function picture(bytes) {
   const image = figure.querySelector("img"), old = image.src;
   image.src = URL.createObjectURL(new Blob([bytes.subarray(1)], {type: "image/jpeg"}));
   figure.hidden = false;
+  pictureAt[bytes[0]] = performance.now();
   if (old) URL.revokeObjectURL(old);
 }
 
@@ -327,16 +354,39 @@ function banner(text, info) {
 function draw() {
   drawnAt = performance.now();
   if (hello && (dirty || drawnAt - lastAt > SILENT)) { dirty = false; show(); }
+  if (hello) showAges();
   requestAnimationFrame(draw);
 }
 requestAnimationFrame(draw);
 
 function text(element, words) { if (element.textContent !== words) element.textContent = words; }
 
+// A picture that stands still looks like a machine that does: what is old is grey and says so.
+function showAges() {
+  pictureAt.forEach((at, k) => {
+    const figure = $("cameras").children[k], age = drawnAt - at, old = age > OLD;
+    figure.classList.toggle("old", old);
+    text(figure.firstChild, `Camera ${hello.cameras[k]}${old ? `: old, ${seconds(age)}` : ""}`);
+  });
+}
+
+function seconds(ms) { return `${Math.floor(ms / 1000)} s`; }
+
 function show() {
-  const late = !last || performance.now() - lastAt > SILENT;
+  const silent = performance.now() - lastAt, late = !last || silent > SILENT;
   $("link").classList.toggle("late", late);
-  if (!last) { text($("link").lastChild, "lost"); showMode("", "No connection", "the valves are in neutral"); return; }
+  // The scene comes from the same thread as the news.
+  $("view").classList.toggle("old", late);
+  $("oldscene").hidden = !late || $("scene").hidden;
+  if (late) text($("oldscene"), `Old: no news for ${seconds(silent)}`);
+  if (!last) {
+    text($("link").lastChild, "lost");
+    text($("driver").lastChild, "not known");
+    text($("hint"), "No connection");
+    $("hint").classList.add("bad");
+    showMode("", "No connection", partedWords()[0]);
+    return;
+  }
   if (last.desk.scene !== ($("view").dataset.scene === "true")) { $("view").dataset.scene = last.desk.scene; showScene(); }
   const {desk, m} = last, mine = desk.driver === me;
   const driver = desk.driver_name || "nobody";
@@ -346,6 +396,7 @@ function show() {
   if (m.mode === "auto") under = m.plan ? `${m.plan.phase.replaceAll("_", " ")}, cycle ${m.plan.cycle}` : "";
   if (m.level === "hold" || m.level === "neutral") under = m.level === "hold" ? "held by the gate" : "valves held in neutral by the gate";
   if (!m.heard) under = "no joint state is heard";
+  if (late) under = `no news for ${seconds(silent)}`;
   showMode(m.mode, words, under);
   const sources = {pad: "gamepad", keys: "keys", touch: "touch screen", joy: "joystick"};
   text($("driver").lastChild, mine ? `you, ${sources[desk.source] || "no sticks yet"}` : driver);
@@ -443,17 +494,18 @@ function showValves(m) {
   $("numbers").replaceChildren(...facts.map(([name, value]) => { const s = document.createElement("span"), b = document.createElement("b"); b.textContent = value; s.append(`${name} `, b); return s; }));
 }
 
-function recording() { const r = last && last.m.recording; return Boolean(r && r.here && (r.state === "recording" || r.state === "countdown")); }
+function recording() { const r = last && last.m.recording; return Boolean(r && r.here && ["countdown", "recording", "review"].includes(r.state)); }
 
 function showRecorder(r) {
   const here = Boolean(r && r.here);
   $("rec").classList.toggle("recording", here && r.state === "recording");
-  const seconds = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
-  const words = !here ? "none" : r.state === "recording" ? `episode ${r.episode}, ${seconds(r.elapsed || 0)}`
+  const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
+  const words = !here ? "none" : r.state === "recording" ? `episode ${r.episode}, ${clock(r.elapsed || 0)}`
     : r.state === "countdown" ? `begins in ${Math.ceil(r.countdown || 0)}` : r.state;
   text($("rec").lastChild, words);
   text($("saved"), here ? `${r.saved} saved` : "");
   for (const b of document.querySelectorAll("[data-episode]")) b.disabled = !here || !driving();
+  text($("end").firstChild, here && r.state === "review" ? "Save without a label" : "End, label it later");
   const room = here && r.remaining !== null ? `; room for ${r.remaining > 7200 ? `${Math.round(r.remaining / 3600)} h` : `${Math.round(r.remaining / 60)} min`}` : "";
   const drops = here && r.dropped ? `; ${r.dropped} messages dropped` : "";
   text($("recmessage"), here ? `${r.message || r.folder}${room}${drops}` : "No recorder runs in this stack.");
@@ -485,10 +537,9 @@ $("task").onchange = () => { act("episode", {value: "task", text: $("task").valu
 $("task").onkeydown = (e) => { if (e.key === "Enter") $("task").blur(); };
 $("who").onchange = () => { localStorage.setItem("kuwa-name", $("who").value); act("name", {name: $("who").value}); };
 $("who").onkeydown = $("task").onkeydown;
-$("three").checked = localStorage.getItem("kuwa-scene") !== "off";
-$("three").onchange = () => { localStorage.setItem("kuwa-scene", $("three").checked ? "on" : "off"); showScene(); };
+$("three").onclick = () => { three = !three; localStorage.setItem("kuwa-scene", three ? "on" : "off"); showScene(); };
 for (const b of document.querySelectorAll("[data-episode]")) b.onclick = () => episode(b.dataset.episode);
-for (const name of ["Joints", "Speeds", "Oil", "Network"]) {
+for (const name of ["Joints", "Speeds", "Valves", "Oil", "Network"]) {
   const b = document.createElement("button");
   b.textContent = name;
   b.setAttribute("role", "tab");

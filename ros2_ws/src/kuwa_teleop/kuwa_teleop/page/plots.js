@@ -38,6 +38,12 @@ class Plots {
         ...each((m, k) => m.reference ? m.reference[k] : null, [5, 4]).map((l) => ({...l, name: ""}))],
         note: "dashed: asked for"};
     }
+    if (what === "Valves") {
+      return {unit: "of full stroke", lines: [
+        ...each((m, k) => m.applied ? m.applied[k] : null),
+        ...each((m, k) => m.requested ? m.requested[k] : null, [5, 4]).map((l) => ({...l, name: ""}))],
+        note: "dashed: requested"};
+    }
     if (what === "Oil") {
       return {unit: "MPa", lines: [
         ...each((m, k) => m.oil ? m.oil.head[k] : null),

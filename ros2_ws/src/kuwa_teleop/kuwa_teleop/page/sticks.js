@@ -3,7 +3,14 @@
 
 const LEVERS = ["left_x", "left_y", "right_x", "right_y", "dial_x", "dial_y"];
 // Of the gamepad layout that browsers call standard.
-const PAD_ACTIONS = {arm: 9, stop: 1, auto: 3, start: 0, discard: 2};
+const PAD_ACTIONS = {arm: 9, stop: 1, auto: 3, record: 0, end: 10, failure: 8, again: 11, discard: 2};
+// What a button asks the recorder for: while no episode is open, and while one is.
+const PAD_EPISODE = {
+  record: ["start", "success"], end: ["stop", "stop"], failure: ["failure", "failure"],
+  again: ["undo", "redo"], discard: ["discard", "discard"],
+};
+// Clicks of the sticks count only with the deadman let go: a stick that is pushed hard clicks, too.
+const PAD_CLICKS = ["end", "again"];
 const PAD_DEADMAN = [4, 5];
 const KEYS = {
   KeyD: [0, 1], KeyA: [0, -1], KeyW: [1, 1], KeyS: [1, -1],
@@ -64,11 +71,14 @@ class Hands {
     const a = (k) => Math.max(-1, Math.min(1, Number(pad.axes[k]) || 0));
     const now = new Set();
     for (const [name, k] of Object.entries(PAD_ACTIONS)) if (b(k)) now.add(name);
-    for (const name of now) if (!this.pressed.has(name)) this.onAction(name);
+    const deadman = PAD_DEADMAN.some(b);
+    for (const name of now) {
+      if (!this.pressed.has(name) && !(deadman && PAD_CLICKS.includes(name))) this.onAction(name);
+    }
     this.pressed = now;
     return {
       levers: [a(0), -a(1), a(2), -a(3), b(15) - b(14), b(12) - b(13)],
-      deadman: PAD_DEADMAN.some(b),
+      deadman,
     };
   }
 
