@@ -41,8 +41,8 @@ PEERS = {
 """As the projects' sources and documents say; none was run beside ours."""
 OILS = ((0.8, None), (0.2, 0.0))
 """Shares of the commands, and the oil's temperature [°C]; None: that of the machine's data."""
-SECONDS_EACH = {"topics": 0.4, "files": 0.3, "frames": 0.3}
-"""Shares of the time of fuzzing."""
+FUZZ_SHARE = {"topics": 0.4, "files": 0.3, "frames": 0.3}
+"""Of the hour of fuzzing."""
 
 
 def stops() -> Iterator[Figure]:
@@ -168,24 +168,41 @@ def _say(all_found: list[Any]) -> None:
             print(f"{count} × {what}", file=sys.stderr)
 
 
-def fuzzing() -> Iterator[Figure]:
-    """Crashes and unsafe outputs under strange topics, files and frames."""
-    import fuzz_files
-    import fuzz_frames
+def fuzz_topics() -> Iterator[Figure]:
+    """Crashes and unsafe outputs of a running stack under strange topics."""
     import fuzz_topics
 
-    topics = fuzz_topics.fuzz(SECONDS_EACH["topics"] * FUZZ_S, 1)
+    seconds = FUZZ_SHARE["topics"] * FUZZ_S
+    topics = fuzz_topics.fuzz(seconds, 1)
     yield Figure("safety.fuzz.topics.messages", topics.sent, "1")
-    yield Figure("safety.fuzz.topics.bad", topics.bad, "1", "<= 0")
-    files = [found for _, found in fuzz_files.fuzz(SECONDS_EACH["files"] * FUZZ_S, 1)]
+    yield from _fuzzed("topics", topics.bad, seconds)
+
+
+def fuzz_files() -> Iterator[Figure]:
+    """Crashes of the readers of files under strange ones."""
+    import fuzz_files
+
+    seconds = FUZZ_SHARE["files"] * FUZZ_S
+    files = [found for _, found in fuzz_files.fuzz(seconds, 1)]
     _say(files)
     yield Figure("safety.fuzz.files.tried", sum(f.tried for f in files), "1")
-    yield Figure("safety.fuzz.files.bad", sum(f.bad.total() for f in files), "1", "<= 0")
-    frames = [found for _, found in fuzz_frames.fuzz(SECONDS_EACH["frames"] * FUZZ_S, 1)]
+    yield from _fuzzed("files", sum(f.bad.total() for f in files), seconds)
+
+
+def fuzz_frames() -> Iterator[Figure]:
+    """Crashes and unsafe outputs of drivers under strange frames on their bus."""
+    import fuzz_frames
+
+    seconds = FUZZ_SHARE["frames"] * FUZZ_S
+    frames = [found for _, found in fuzz_frames.fuzz(seconds, 1)]
     _say(frames)
     yield Figure("safety.fuzz.frames.sent", sum(f.frames for f in frames), "1")
-    yield Figure("safety.fuzz.frames.bad", sum(f.bad.total() for f in frames), "1", "<= 0")
-    yield Figure("safety.fuzz.time", FUZZ_S, "s", ">= 3600")
+    yield from _fuzzed("frames", sum(f.bad.total() for f in frames), seconds)
+
+
+def _fuzzed(what: str, bad: int, seconds: float) -> Iterator[Figure]:
+    yield Figure(f"safety.fuzz.{what}.bad", bad, "1", "<= 0")
+    yield Figure(f"safety.fuzz.{what}.time", seconds, "s", f">= {FUZZ_SHARE[what] * 3600:g}")
 
 
 def guards() -> Iterator[Figure]:
@@ -226,6 +243,8 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
         preflight,
         guards,
         guards_compiled,
-        fuzzing,
+        fuzz_topics,
+        fuzz_files,
+        fuzz_frames,
     )
 }

@@ -26,6 +26,11 @@ BUS_ERRORS: Final = (can.CanError, OSError, ValueError)
 """What the libraries raise when a bus is gone."""
 
 
+RECOVERED = 256
+"""Good frames after which a controller that was error-passive is so no more, whoever says it or not:
+it is from 128 errors on, and each good frame takes one away (ISO 11898-1, fault confinement)."""
+
+
 class BusError(KuwaError):
     """A bus cannot be opened, or is described wrongly."""
 

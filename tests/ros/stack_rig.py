@@ -70,7 +70,6 @@ class Probe:
                 topics.TRAJECTORY,
                 topics.VELOCITY_REFERENCE,
                 topics.EMERGENCY_STOP,
-                topics.DEADMAN,
             )
         }
         self._set_mode = self.node.create_client(SetMode, topics.SET_MODE[0])
@@ -158,7 +157,11 @@ class Probe:
 
     def deadman(self) -> None:
         """Say that the operator holds the deadman."""
-        self._out[topics.DEADMAN].publish(Bool(data=True))
+        # Not before somebody drives by it: to others it would be a second operator.
+        t = topics.DEADMAN
+        if t not in self._out:
+            self._out[t] = self.node.create_publisher(t.type, t.name, t.qos())
+        self._out[t].publish(Bool(data=True))
 
     def velocity(self, values: list[float]) -> None:
         """As an operator's program does, with the deadman held."""

@@ -169,7 +169,10 @@ def _check_frames(dataset: Dataset) -> None:
         assert driven.sum() > 3
         assert columns["action"][driven][1:] == pytest.approx(0.3)
         assert (columns["action"][columns[f.SOURCE] == 0] == 0.0).all()
-        assert (columns[f.MODE] == f.MODES.index("teleop")).all()
+        # Once nobody holds the deadman the gate is armed, until the stack has ended.
+        by_hand = columns[f.MODE] == f.MODES.index("teleop")
+        assert by_hand[:-10].all() and (np.diff(by_hand.astype(int)) <= 0).all()
+        assert (columns[f.MODE][~by_hand] == f.MODES.index("armed")).all()
         skew = columns[f.RECEIPT] - columns[f.image_stamp(f"{f.IMAGES}cab")]
         assert np.median(skew) < 0.5 and skew.min() > -0.5
         pictures = list(dataset.frames(episode.index, "cab"))

@@ -128,11 +128,15 @@ def bus_passive(tmp_path: Path) -> Seen:
     _from_adapter(loop.rig, 0x04, PASSIVE)
     after = loop.until(lambda: "bus_passive" in loop.rig.driver.why)
     said = loop.rig.driver.why["bus_passive"]
-    for _ in range(50):
+    for _ in range(15):
         loop.tick()
         assert loop.moves() and loop.out is not None
         assert "bus_passive" in loop.out.safety.alarms
     _from_adapter(loop.rig, 0x04, ACTIVE)
+    loop.until(lambda: not loop.rig.driver.why)
+    # Where nobody says that it is well again, good frames do.
+    _from_adapter(loop.rig, 0x04, PASSIVE)
+    loop.until(lambda: "bus_passive" in loop.rig.driver.why)
     loop.until(lambda: not loop.rig.driver.why)
     loop.rig.close()
     return Seen("warn", after, loop.moves(), said)

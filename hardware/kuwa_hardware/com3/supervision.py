@@ -12,6 +12,7 @@ from typing import Final
 
 import can
 
+from kuwa_hardware.canbus import RECOVERED
 from kuwa_hardware.failures import failure
 
 LINGER: Final = 0.5
@@ -42,6 +43,7 @@ class BusWatch:
         self._counter = math.nan
         self._counted = 0.0
         self._off = self._passive = False
+        self._good = 0
         self._state = can.BusState.ACTIVE
         self._events: dict[str, tuple[float, str]] = {}
         self._conditions: dict[str, str] = {}
@@ -61,6 +63,9 @@ class BusWatch:
         """A good message of the machine came."""
         self._any = now
         self._off = False
+        self._good += 1
+        if self._good >= RECOVERED:
+            self._passive = False
         if name in self._heard:
             self._heard[name] = now
 
@@ -90,6 +95,7 @@ class BusWatch:
             self._off = self._passive = False
         if kind & _CLASS_CONTROLLER:
             self._passive = bool(detail & _PASSIVE) and not detail & _ACTIVE
+            self._good = 0
 
     def controller(self, state: can.BusState) -> None:
         """The adapter's driver says how its controller is, where it says so at all."""
@@ -97,6 +103,7 @@ class BusWatch:
             self._off = True
         elif state is can.BusState.PASSIVE:
             self._passive = True
+            self._good = 0
         elif self._state is not state:
             # Not merely "active" as always: an adapter that cannot tell says that as well.
             self._off = self._passive = False

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import can
 
-from kuwa_hardware.canbus import BUS_ERRORS, BusError
+from kuwa_hardware.canbus import BUS_ERRORS, RECOVERED, BusError
 from kuwa_hardware.j1939.identifier import Frame, Identifier
 
 RETRY = 0.1
@@ -36,6 +36,7 @@ class Link:
         self._wanted = False
         self._tried = -math.inf
         self._off = self._passive = False
+        self._good = 0
         self.heard = -math.inf
         """When a frame of anybody else was taken last [s]."""
         self.corrupt = 0
@@ -124,6 +125,7 @@ class Link:
                 self._off = True
             if kind & _CONTROLLER and len(message.data) > _CONTROLLER_BYTE:
                 self._passive = bool(message.data[_CONTROLLER_BYTE] & _PASSIVE)
+                self._good = 0
             if kind & _RESTARTED:
                 self._off = self._passive = False
             return
@@ -131,6 +133,9 @@ class Link:
             return
         identifier = Identifier.parse(message.arbitration_id)
         self._off = False
+        self._good += 1
+        if self._good >= RECOVERED:
+            self._passive = False
         self.heard = now
         frames.append(Frame(identifier, bytes(message.data)))
 
