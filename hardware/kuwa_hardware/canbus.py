@@ -27,8 +27,8 @@ BUS_ERRORS: Final = (can.CanError, OSError, ValueError)
 
 
 RECOVERED = 256
-"""Good frames after which a controller that was error-passive is so no more, whoever says it or not:
-it is from 128 errors on, and each good frame takes one away (ISO 11898-1, fault confinement)."""
+"""Good frames after which a controller that was error-passive is so no more, also where nobody says
+it: it is so from 128 errors on, and a good frame takes one away (ISO 11898-1)."""
 
 
 class BusError(KuwaError):
