@@ -63,8 +63,6 @@ def measure() -> Iterator[Figure]:
     """Start it, drive it, lose it, and try to get in."""
     yield Figure("console.page_ready", _page_ready(), "s", "<= 10")
     os.environ["ROS_DOMAIN_ID"] = str(free_domain())
-    from playwright.sync_api import sync_playwright
-
     import console_rig
 
     if not console_rig.CHROMIUM:
@@ -72,12 +70,10 @@ def measure() -> Iterator[Figure]:
     with (
         tempfile.TemporaryDirectory() as folder,
         console_rig.console(Path(folder), robot="sim", picture_timeout=PICTURE_TIMEOUT) as run,
-        sync_playwright() as play,
     ):
-        browser = play.chromium.launch(executable_path=console_rig.CHROMIUM, args=["--no-sandbox"])
-        yield from _latency(run, browser)
-        yield from _losses(run, browser)
-        browser.close()
+        with console_rig.chromium() as browser:
+            yield from _latency(run, browser)
+            yield from _losses(run, browser)
         yield _matrix(run)
 
 

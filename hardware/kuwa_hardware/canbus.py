@@ -1,4 +1,4 @@
-"""CAN buses by a few words: ``socketcan:can0``, ``udp_multicast:239.1.2.3:43113``, ``virtual:a``.
+"""CAN buses by a few words: ``socketcan:can0``, ``udp_multicast:239.1.2.3:30113``, ``virtual:a``.
 
 ``socketcan`` is a real bus, or vcan. ``udp_multicast`` carries frames between processes of this
 computer over its loopback; they never leave it. ``virtual`` is a bus inside one process. On none
@@ -20,7 +20,8 @@ from kuwa_machines.errors import KuwaError, choices
 Interface = Literal["socketcan", "udp_multicast", "virtual"]
 INTERFACES: Final = ("socketcan", "udp_multicast", "virtual")
 GROUP: Final = "239.74.163.2"
-PORT: Final = 43113
+PORT: Final = 30113
+"""A ROS domain adds its number; below the ports that Linux gives to anybody who asks for none."""
 
 BUS_ERRORS: Final = (can.CanError, OSError, ValueError)
 """What the libraries raise when a bus is gone."""

@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import Error
 
-from console_rig import CHROMIUM, Hand, wait_pumping
+from console_rig import CHROMIUM, Hand, chromium, wait_pumping
 from kuwa_bringup.processes import Processes
 from kuwa_bringup.stack import stack
 from kuwa_cli.ros_run import free_domain
@@ -400,7 +400,7 @@ def main(names: list[str]) -> int:
         return 1
     os.environ["ROS_DOMAIN_ID"] = str(free_domain())
     missing = []
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         file = Path(folder) / "page.url"
         specs = stack(
             MACHINE, "sim", "dig_trench", planner="expert", auto_arm=False,
@@ -410,7 +410,6 @@ def main(names: list[str]) -> int:
         )  # fmt: skip
         with Processes(specs, Path(folder) / "logs") as processes:
             wait_for("the page's address", file.is_file, START)
-            browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             studio = Studio(file.read_text().strip(), processes, browser)
             for name in names or NAMES:
                 for attempt in range(1, TRIES + 1):
@@ -425,7 +424,6 @@ def main(names: list[str]) -> int:
                 else:
                     missing.append(name)
             studio.close()
-            browser.close()
     if missing:
         print(f"left as they were: {', '.join(missing)}", file=sys.stderr)
     return len(missing)

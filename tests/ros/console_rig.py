@@ -319,6 +319,17 @@ def strangers(run: Console) -> Iterator[tuple[str, bool]]:
         yield f"token from {headers}", session(run, run.token, headers)[0] == 200
 
 
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Return a browser without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
 # What a hand or a browser does -------------------------------------------------------------------
 
 

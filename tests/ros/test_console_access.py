@@ -14,9 +14,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from console_rig import (
-    CHROMIUM,
     Console,
     Hand,
+    chromium,
     connected,
     console,
     keys_of,
@@ -138,12 +138,8 @@ def test_tickets_do_not_pile_up(alone: Any) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @needs_browser

@@ -18,11 +18,11 @@ from console_rig import (
     BLIND,
     BOOM,
     BUSY,
-    CHROMIUM,
     LOSSES,
     NEUTRAL,
     Console,
     Hand,
+    chromium,
     console,
     needs_browser,
     renderer,
@@ -43,12 +43,8 @@ def run(ros_domain_module: int, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ from kuwa_hardware.kernels.postures import (
     place,
     to_base,
 )  # fmt: skip
-from kuwa_hardware.kernels.resting import kept_apart
+from kuwa_hardware.kernels.scaling import kept_apart
 
 BRAKE_SHARE, SPEEDUP_SHARE = 0.8, 1.5
 """Of a slewing motor's relief torque over the inertia: counted on for braking, and reckoned with

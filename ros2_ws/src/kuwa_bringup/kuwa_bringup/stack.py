@@ -19,8 +19,8 @@ SIMULATED: Final = frozenset({"sim", "mock"})
 
 
 EMULATED_BUS: Final = {
-    "com3_can": "udp_multicast:239.74.163.2:43113",
-    "isobus": "udp_multicast:239.74.163.2:43113",
+    "com3_can": "udp_multicast:239.74.163.2:30113",
+    "isobus": "udp_multicast:239.74.163.2:30113",
     "opera": "namespace={above}{ns} patience=60",
 }
 """Kinds of robot whose machine can be another process on the same bus, a plant behind it, and where

@@ -79,7 +79,7 @@ class EmulatedParameters:
     """Parameters of the emulated machine."""
 
     robot: str = parameter("com3_can", "kind of bus and controllers", valid=tuple(KINDS))
-    bus: str = parameter("", "the bus, e.g. udp_multicast:239.74.163.2:43113")
+    bus: str = parameter("", "the bus, e.g. udp_multicast:239.74.163.2:30113")
     machine: str = parameter("zx200", "machine, by the name of its folder")
     parameters: str = parameter("", "file with numbers in place of the machine's own")
     plant: str = parameter("sim", "what is behind it", valid=("sim", "mock"))
