@@ -151,26 +151,29 @@ class Lateness:
 
 
 @contextmanager
-def _stack(folder: Path) -> Iterator[Processes]:
+def _driven_stack(folder: Path) -> Iterator[Processes]:
+    """A stack in mode TELEOP, with an operator who holds deadman and sticks still."""
     specs = stack(MACHINE, "mock", planner="", auto_arm=False)
     processes = Processes(specs, folder / "logs")
     try:
         processes.start()
-        asking = Asking(MACHINE, int(os.environ.get("ROS_DOMAIN_ID") or 0))
-        asking.wait(60.0)
-        for mode in ("armed", "teleop"):
-            until = time.monotonic() + 30.0
-            while not asking.ask(mode, "bench", None)[0] and time.monotonic() < until:
-                time.sleep(0.2)
-        asking.close()
-        yield processes
+        with _sticks():
+            asking = Asking(MACHINE, int(os.environ.get("ROS_DOMAIN_ID") or 0))
+            asking.wait(60.0)
+            for mode in ("armed", "teleop"):
+                until = time.monotonic() + 30.0
+                while not (answer := asking.ask(mode, "bench", None))[0]:
+                    if time.monotonic() > until:
+                        raise RuntimeError(f"mode {mode!r} was not granted: {answer[1]}")
+                    time.sleep(0.2)
+            asking.close()
+            yield processes
     finally:
         processes.stop()
 
 
 @contextmanager
-def _driven() -> Iterator[None]:
-    """Hold the sticks still, as an operator who looks does."""
+def _sticks() -> Iterator[None]:
     program = subprocess.Popen([sys.executable, "-c", "import _record_load as l; l.sticks()"],
                                env=_environment())  # fmt: skip
     try:
@@ -181,19 +184,22 @@ def _driven() -> Iterator[None]:
 
 
 def sticks() -> None:
-    """Send a velocity reference of zero until the end; a program of its own."""
+    """Hold the deadman and send a velocity of zero until the end; a program of its own."""
     from kuwa_machines.loader import load_machine
 
     rclpy.init()
     node = rclpy.create_node("sticks", namespace=f"/{MACHINE}")
     topic, names = topics.VELOCITY_REFERENCE, list(load_machine(MACHINE).joint_names)
     writer = node.create_publisher(topic.type, topic.name, topic.qos())
+    deadman = topics.DEADMAN
+    held = node.create_publisher(deadman.type, deadman.name, deadman.qos())
     msg = topic.type(joint_name=names, value=[0.0] * len(names), source="teleop", kind=1)
     with suppress(KeyboardInterrupt, RuntimeError):
         while rclpy.ok():
             msg.sequence += 1
             msg.header.stamp = node.get_clock().now().to_msg()
             writer.publish(msg)
+            held.publish(deadman.type(data=True))
             time.sleep(0.02)
 
 
@@ -242,7 +248,7 @@ def control_delays(folder: Path, seconds: float) -> Iterator[tuple[str, float, s
     domain = int(os.environ.get("ROS_DOMAIN_ID") or 0)
     without, recorded, dropped = [], [], 0
     pictures, cameras_seen = 0, CAMERAS
-    with _stack(folder), _driven(), _cameras(), Lateness() as own:
+    with _driven_stack(folder), _cameras(), Lateness() as own:
         watch, episodes = Watch(), Episodes(MACHINE, domain)
         _wait_for_cameras(episodes)
         for turn in range(TURNS):
@@ -282,7 +288,7 @@ def killed_bags(folder: Path, count: int) -> list[float]:
     """Kill a recorder so many times at random moments; return what each bag lost [s]."""
     rng = np.random.default_rng(0)
     losses = []
-    with _stack(folder), _driven():
+    with _driven_stack(folder):
         for number in range(count):
             out = folder / f"{number}"
             spec = recorder(MACHINE, str(out), f"/{MACHINE}", task="bench")

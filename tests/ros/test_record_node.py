@@ -108,7 +108,6 @@ def test_a_stack_is_recorded_and_a_killed_recorder_costs_a_quarter_second(
             count = len(probe.applied)
             wait_for("commands go on", lambda: len(probe.applied) > count + 50)
             assert probe.mode == "teleop" and probe.supervisor() == "running"
-            _check_torn(out, killed)
             rig.processes.start_one("record")
             operator.forget()
             wait_for("another episode", lambda: operator.ask("start")[0])
@@ -119,6 +118,8 @@ def test_a_stack_is_recorded_and_a_killed_recorder_costs_a_quarter_second(
     assert [e.success for e in dataset.episodes] == [True, None]
     assert dataset.episodes[0].notes["note"] == "by the test"
     _check_frames(dataset)
+    # Only now: who works that hard beside the stack does not hold the deadman in time.
+    _check_torn(out, killed)
     for bag in sorted((out / "bags").iterdir())[1:]:
         _check_whole(bag)
 
@@ -132,7 +133,7 @@ def _check_steps_back(pid: int) -> None:
 
 def _check_torn(out: Path, killed: float) -> None:
     """The bag of a killed recorder holds all but the last moment, and so its open episode."""
-    (bag,) = (out / "bags").iterdir()
+    bag = min((out / "bags").iterdir())
     found = Salvage()
     last = {
         channel.topic: 1e-9 * message.log_time
@@ -142,7 +143,6 @@ def _check_torn(out: Path, killed: float) -> None:
     assert found.refused == [] and not found.whole
     for name in ("joint_states", "joint_command/applied", "reference"):
         assert killed - last[f"/{MACHINE}/{name}"] < LOSS
-    assert len(Dataset(out / "dataset").episodes) == 1
     recover(files_of(bag), out / "recovered")
     done = convert([out / "recovered"], out / "again", MACHINE)
     assert (done.episodes, done.open_ends) == (2, 1), done
