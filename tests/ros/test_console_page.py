@@ -212,16 +212,25 @@ def test_the_controls_pass_from_page_to_page_only_by_consent(run: Console, hand:
 def test_the_operator_takes_over_from_the_planner_and_gives_back(run: Console, hand: Hand) -> None:
     page, ears = hand.page, run.ears
     hand.arm()
-    page.keyboard.press("p")
-    wait_pumping(page, "the planner drives", lambda: run.probe.mode == "auto")
 
-    def hold() -> bool:
-        """Press the deadman; where the sticks were lost on a busy computer, arm again first."""
-        hand.pad()
-        page.wait_for_timeout(100)
+    def armed() -> None:
+        """Arm again where the sticks were lost on a busy computer."""
         if page.evaluate("['disarmed', 'lost'].includes(last.desk.phase)"):
             page.evaluate("act('arm')")
             page.wait_for_timeout(200)
+
+    def give() -> bool:
+        armed()
+        page.keyboard.press("p")
+        page.wait_for_timeout(400)
+        return bool(run.probe.mode == "auto")
+
+    wait_pumping(page, "the planner drives", give, 20.0)
+
+    def hold() -> bool:
+        hand.pad()
+        page.wait_for_timeout(100)
+        armed()
         hand.pad(0.0, True)
         page.wait_for_timeout(400)
         return bool(page.evaluate("last.desk.phase === 'held'"))

@@ -31,9 +31,10 @@ def run(make: Callable[[], Any]) -> None:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = None
     code = 0
+    ended = threading.Event()
     try:
         executor = SingleThreadedExecutor()
-        ended = _end_on_signals(executor)
+        _end_on_signals(executor, ended)
         node = make()
         if PARENT_VARIABLE in os.environ:
             threading.Thread(
@@ -48,8 +49,10 @@ def run(make: Callable[[], Any]) -> None:
         print(error, file=sys.stderr)
         code = 1
     except Exception:
-        traceback.print_exc()
-        code = 1
+        # Raised inside a binding's call, the handler's KeyboardInterrupt becomes an error of it.
+        if not ended.is_set():
+            traceback.print_exc()
+            code = 1
     finally:
         _ignore_signals()
         try:
@@ -67,12 +70,11 @@ def run(make: Callable[[], Any]) -> None:
     os._exit(code)
 
 
-def _end_on_signals(executor: SingleThreadedExecutor) -> threading.Event:
-    """Have SIGINT and SIGTERM end whatever the main thread does; return what they set.
+def _end_on_signals(executor: SingleThreadedExecutor, ended: threading.Event) -> None:
+    """Have SIGINT and SIGTERM set ``ended`` and end whatever the main thread does.
 
     The exception alone would do, but Python loses one that is raised while it collects garbage.
     """
-    ended = threading.Event()
     told, tell = os.pipe()
     os.set_blocking(tell, False)
 
@@ -85,13 +87,13 @@ def _end_on_signals(executor: SingleThreadedExecutor) -> threading.Event:
 
     def end(number: int, frame: object) -> None:
         _ignore_signals()
+        ended.set()
         raise KeyboardInterrupt
 
     threading.Thread(target=wake, name="signals", daemon=True).start()
     signal.set_wakeup_fd(tell)
     for number in _ENDS:
         signal.signal(number, end)
-    return ended
 
 
 def _ignore_signals() -> None:
