@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import typer
@@ -57,9 +58,9 @@ def _run_check(name: str, arguments: list[str]) -> bool:
         check=False,
     )
     seconds = time.monotonic() - start
-    print(f"{name:<12} {'ok' if done.returncode == 0 else 'FAILED'}  {seconds:.1f} s", flush=True)
-    if done.returncode != 0:
-        print(done.stdout, flush=True)
+    word, said = ("ok", "") if done.returncode == 0 else ("FAILED", f"\n{done.stdout}")
+    # In one go: others run beside it.
+    print(f"{name:<12} {word}  {seconds:.1f} s{said}\n", end="", flush=True)
     return done.returncode == 0
 
 
@@ -152,9 +153,9 @@ def command(
     """
     failed = []
     if checks:
-        for name, arguments in CHECKS.items():
-            if not _run_check(name, arguments):
-                failed.append(name)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            content = pool.map(_run_check, CHECKS, CHECKS.values())
+        failed += [name for name, passed in zip(CHECKS, content, strict=True) if not passed]
     chosen = (["--full"] if full else []) + context.args
     lines = []
     for name, arguments in ({"pytest": []} if context.args else PARTS).items():

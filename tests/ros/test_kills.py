@@ -49,6 +49,7 @@ def test_a_killed_node_leaves_the_valves_neutral_and_can_be_restarted(
             moving(rig)
 
 
+@pytest.mark.full
 def test_a_killed_robot_node_stops_the_stack_and_can_be_restarted(
     ros_domain: int, tmp_path: Path
 ) -> None:

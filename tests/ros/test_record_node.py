@@ -195,6 +195,7 @@ def _check_whole(bag: Path) -> None:
     assert (bag / "metadata.yaml").exists()
 
 
+@pytest.mark.full
 def test_kuwa_record_attaches_to_a_running_stack(ros_domain: int, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with running(mock_stack(planner=""), tmp_path / "logs"):

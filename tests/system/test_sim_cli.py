@@ -115,6 +115,7 @@ def test_the_scenarios_are_listed() -> None:
 
 
 @pytest.mark.ros
+@pytest.mark.full
 def test_neurons_are_watched_through_ros_and_go_on_from_a_run_in_lockstep(tmp_path: Path) -> None:
     if "KUWA_ROOT" not in os.environ:
         pytest.skip("needs Kuwa's environment: ./kuwa test")
@@ -216,6 +217,7 @@ def test_ctrl_c_while_starting_leaves_nothing_running(tmp_path: Path) -> None:
 
 
 @pytest.mark.ros
+@pytest.mark.full
 def test_a_killed_node_ends_the_run_as_a_fault(tmp_path: Path) -> None:
     if "KUWA_ROOT" not in os.environ:
         pytest.skip("needs Kuwa's environment: ./kuwa test")

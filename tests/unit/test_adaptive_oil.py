@@ -133,6 +133,7 @@ def test_a_worn_valve_is_learnt_behind_a_dead_time(make: Make) -> None:
 
 
 @each_learner
+@pytest.mark.full
 def test_a_rule_faster_than_the_delay_allows_is_worse(make: Make) -> None:
     """The bound of the docs: without it a pace of a fifth rings, so that it is no decoration."""
     _, paced = learn(make, Rule(pace=1.4), 60.0)

@@ -126,6 +126,7 @@ def test_learning_goes_on_where_it_ended_after_a_restart(tmp_path: Path) -> None
     assert errors[0] < 0.5 * errors[1]
 
 
+@pytest.mark.full
 def test_the_predictor_makes_a_dead_time_harmless() -> None:
     """With the right model, tracking behind 20 ms is as good as without."""
     known, delay = ArmParameters(payload=10.0), 0.02
