@@ -12,7 +12,10 @@ from typing import Final, Protocol, runtime_checkable
 
 import can
 
+from canopen_bench import Blind, MachineWithSensors, sensors_of
 from kuwa_hardware.canbus import BusError, BusSettings
+from kuwa_hardware.canopen_sensors.robot import SensedRobot
+from kuwa_hardware.canopen_sensors.sensors import JointSensors
 from kuwa_hardware.com3.driver import Com3Robot
 from kuwa_hardware.com3.machine import EmulatedMachine
 from kuwa_hardware.isobus.driver import IsobusRobot
@@ -53,6 +56,9 @@ class OnBus(Protocol):
     def plug_in(self) -> None:
         """Give it back."""
 
+    def machine_goes_on(self) -> None:
+        """Let the machine's side pass a control period, while the driver does nothing."""
+
     @property
     def valves(self) -> Array:
         """Openings of the valves at the machine's side, shape (n,)."""
@@ -86,7 +92,7 @@ class BusBench:
         self,
         make: Callable[
             [Callable[[], can.BusABC], can.BusABC, BusBench],
-            tuple[Robot, EmulatedMachine | EmulatedTractor],
+            tuple[Robot, EmulatedMachine | EmulatedTractor | MachineWithSensors],
         ],
     ) -> None:
         self._settings = BusSettings("virtual", f"contract-{next(_channels)}")
@@ -101,15 +107,22 @@ class BusBench:
         self._now += 1e-5
         return self._now
 
+    def now(self) -> float:
+        """The same for a reader beside the driver, in another thread too: a look takes nothing."""
+        return self._now
+
     def sleep(self, seconds: float) -> None:
         """While the driver waits the machine goes on."""
         self._machine.step()
         self._now += TICK
 
     def tick(self) -> MachineState:
-        self._machine.step()
+        self.machine_goes_on()
         self._now += TICK
         return self.robot.read()
+
+    def machine_goes_on(self) -> None:
+        self._machine.step()
 
     @property
     def valves(self) -> Array:
@@ -125,6 +138,8 @@ class BusBench:
 
     def close(self) -> None:
         self.robot.close()
+        if isinstance(self._machine, MachineWithSensors):
+            self._machine.close()
         self._theirs.shutdown()
 
     def _open(self) -> can.BusABC:
@@ -165,10 +180,35 @@ def _isobus(machine: str) -> Bench:
     return BusBench(make)
 
 
+def _canopen(machine: str, alone: bool) -> Bench:
+    """The bench's bus is the sensors'; the valves are on a COM3 bus of their own.
+
+    Args:
+        alone: the machine measures none of its joints itself.
+    """
+
+    def make(
+        opens: Callable[[], can.BusABC], bus: can.BusABC, bench: BusBench
+    ) -> tuple[Robot, MachineWithSensors]:
+        spec = load_machine(machine)
+        com3 = BusSettings("virtual", f"contract-{next(_channels)}")
+        theirs = com3.open()
+        there = EmulatedMachine(_plant(machine), theirs, bench.clock)
+        robot: Robot = Com3Robot(spec, com3.opener, steady=bench.clock, system=bench.clock)
+        file = sensors_of(spec)
+        sensors = JointSensors(spec, file, opens, steady=bench.now, system=bench.now)
+        driver = SensedRobot(Blind(robot) if alone else robot, sensors)
+        return driver, MachineWithSensors(there, theirs, file, bus, bench.now, sensors)
+
+    return BusBench(make)
+
+
 BENCHES: Final[dict[str, Callable[[], Bench]]] = {
     "sim": lambda: SimulatedBench(SimRobot("dig_trench", maps=False), settle=1.5),
     "mock": lambda: SimulatedBench(MockRobot(load_machine("zx200")), settle=0.3),
     "com3_can": lambda: _com3("zx200"),
+    "canopen beside com3_can": lambda: _canopen("zx200", alone=False),
+    "canopen alone on com3_can": lambda: _canopen("zx200", alone=True),
     "isobus tractor_plough": lambda: _isobus("tractor_plough"),
     "isobus tractor_sprayer": lambda: _isobus("tractor_sprayer"),
 }

@@ -237,7 +237,7 @@ def test_closing_leaves_the_valves_in_neutral(working: Bench) -> None:
     run(working, np.full(len(working.robot.spec.joint_names), 0.3), 0.3)
     assert bus.valves.any()
     working.robot.close()
-    working._machine.step()  # type: ignore[attr-defined]
+    bus.machine_goes_on()
     assert not bus.valves.any()
 
 

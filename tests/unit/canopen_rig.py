@@ -48,6 +48,7 @@ class CanopenRig:
         self.now = 10.0
         self.spec = load_machine("tractor_sprayer")
         self._bus = settings.open()
+        self.stranger = settings.open()
         self.there = EmulatedSensors(self.file, self._bus, self.clock)
         self.sensors = JointSensors(
             self.spec, self.file, settings.opener, steady=self.clock, system=self.clock
@@ -74,6 +75,13 @@ class CanopenRig:
             done.set()
             thread.join()
 
+    def answer(self, seconds: float) -> None:
+        """Let the sensors answer for so long by the wall's clock, while ours stands still."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.there.step(self.q)
+            time.sleep(0.001)
+
     def run(self, seconds: float) -> None:
         for _ in range(round(seconds / TICK)):
             self.now += TICK
@@ -83,3 +91,4 @@ class CanopenRig:
     def close(self) -> None:
         self.sensors.close()
         self._bus.shutdown()
+        self.stranger.shutdown()

@@ -15,7 +15,11 @@ from canopen.nmt import NMT_STATES
 from kuwa_hardware.canopen_sensors import profiles
 from kuwa_hardware.canopen_sensors.config import EncoderSensor, InclinometerSensor, SensorFile
 
-_OPERATIONAL = next(code for code, name in NMT_STATES.items() if name == "OPERATIONAL")
+_STATES = {name: code for code, name in NMT_STATES.items()}
+_OPERATIONAL, _PRE_OPERATIONAL = _STATES["OPERATIONAL"], _STATES["PRE-OPERATIONAL"]
+_BOOT_UP = 0
+_SDO_REQUEST = 0x600
+"""Of node 0, to which a node's number is added."""
 
 
 @dataclass
@@ -60,7 +64,9 @@ class EmulatedSensors:
             q: angles of the joints by name [rad].
         """
         while (message := self._bus.recv(0)) is not None:
-            if not (message.is_error_frame or message.is_remote_frame):
+            if message.is_error_frame or message.is_remote_frame or message.is_extended_id:
+                continue
+            if message.arbitration_id - _SDO_REQUEST not in self.mute:
                 self._network.notify(
                     message.arbitration_id, bytearray(message.data), message.timestamp
                 )
@@ -71,7 +77,16 @@ class EmulatedSensors:
 
     def emergency(self, number: int, code: int) -> None:
         """A node reports a defect of its own; code 0: it is gone."""
-        self._senders[number].node.emcy.send(code, 1 if code else 0)
+        node = self._senders[number].node
+        profiles.entry(node, profiles.ERROR_REGISTER).raw = register = 1 if code else 0
+        node.emcy.send(code, register)
+
+    def restart(self, number: int) -> None:
+        """A node's supply fails and comes back: it has forgotten what it was told."""
+        node = self._senders[number].node
+        node.data_store.clear()
+        node.nmt._state = _PRE_OPERATIONAL
+        self._network.send_message(0x700 + number, bytes([_BOOT_UP]))
 
     def _send(self, now: float, number: int, sender: _Sender, q: dict[str, float]) -> None:
         node = sender.node

@@ -1,13 +1,15 @@
 """Joint angles from CANopen encoders and inclinometers.
 
 Nodes are configured by SDO while connecting, for which a thread listens; from then on ``read``
-takes what has come, without a thread and without waiting. A bus that is lost is connected again by
-a thread of its own, since an SDO that nobody answers takes half a second.
+takes what has come, without a thread and without waiting. A bus that is lost, or a node that stays
+silent, is connected again by a thread of its own, since an SDO that nobody answers takes half a
+second: a node that lost its supply has forgotten what it was told.
 """
 
 from __future__ import annotations
 
 import math
+import struct
 import threading
 import time
 from collections import deque
@@ -39,7 +41,11 @@ SPEED_SAMPLES = 4
 """The speed is the mean over so many values: one step of an encoder must not look like motion."""
 MOST = 2000
 RETRY = 0.5
-"""Between two tries to connect again [s]."""
+"""Between two tries to connect again, and before the first one to a silent node [s]."""
+SHOWN = 0.5
+"""A frame that was refused is a fault for this long [s]."""
+NO_FRAME = (struct.error, LookupError, ValueError)
+"""What canopen raises at a frame that is too short, or at values that do not exist."""
 JOIN = 2.0
 """A try to connect that fails has ended by then [s]."""
 
@@ -91,6 +97,8 @@ class JointSensors:
         }
         self._network: canopen.Network | None = None
         self._nodes: dict[int, _Node] = {}
+        self._lost = "driver_disconnected"
+        self._refused_at = -math.inf
         self._end = threading.Event()
         self._again: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -135,6 +143,8 @@ class JointSensors:
             node.heartbeat = node.value_at = now
         with self._lock:
             if self._network is None and not end.is_set():
+                for history in self._history.values():
+                    history.clear()  # a speed is not measured across a gap
                 self._nodes, self._network = nodes, network
                 return
         _leave(network)
@@ -151,25 +161,27 @@ class JointSensors:
                 message = bus.recv(0)
                 if message is None:
                     break
-                if not (message.is_error_frame or message.is_remote_frame):
-                    network.notify(
-                        message.arbitration_id, bytearray(message.data), message.timestamp
-                    )
+                if not (
+                    message.is_error_frame or message.is_remote_frame or message.is_extended_id
+                ):
+                    self._take(network, message)
         except BUS_ERRORS:
-            self._lose(network)
+            self._lose(network, "driver_disconnected")
+            return self.readings
         self._convert()
+        if self._silence() > self._patience + RETRY:
+            self._lose(network, "sensor_silent")
         return self.readings
 
     def faults(self) -> tuple[str, ...]:
         """Return the rows of the failure table that are in force."""
         if self._network is None:
-            return ("driver_disconnected",)
-        now, found = self._steady(), []
-        if any(
-            now - min(node.heartbeat, node.value_at) > self._patience
-            for node in self._nodes.values()
-        ):
+            return (self._lost,)
+        found = []
+        if self._silence() > self._patience:
             found.append("sensor_silent")
+        if self._steady() - self._refused_at < SHOWN:
+            found.append("frame_corrupt")
         if any(node.emergency for node in self._nodes.values()):
             found.append("sensor_emergency")
         return tuple(found)
@@ -188,10 +200,22 @@ class JointSensors:
             _leave(network)
         if self._again is not None:
             self._again.join(JOIN)
+        self._lost = "driver_disconnected"
 
-    def _lose(self, network: canopen.Network) -> None:
+    def _silence(self) -> float:
+        """Return how long the most silent node has not told its state or its value [s]."""
+        heard = (min(node.heartbeat, node.value_at) for node in self._nodes.values())
+        return self._steady() - min(heard, default=-math.inf)
+
+    def _take(self, network: canopen.Network, message: can.Message) -> None:
+        try:
+            network.notify(message.arbitration_id, bytearray(message.data), message.timestamp)
+        except NO_FRAME:
+            self._refused_at = self._steady()
+
+    def _lose(self, network: canopen.Network, why: str) -> None:
         """Let the bus go and connect again, without waiting for either."""
-        self._network = None
+        self._network, self._lost = None, why
         self._again = threading.Thread(
             target=self._reconnect, args=(network, self._end), name="canopen", daemon=True
         )
@@ -200,9 +224,13 @@ class JointSensors:
     def _reconnect(self, lost: canopen.Network, end: threading.Event) -> None:
         _leave(lost)
         while not end.is_set():
-            with suppress(SensorError, BusError, *BUS_ERRORS):
+            try:
                 self._open(end)
                 return
+            except SensorError:
+                self._lost = "sensor_silent"
+            except (BusError, *BUS_ERRORS):
+                self._lost = "driver_disconnected"
             end.wait(RETRY)
 
     def _set_up(self, network: canopen.Network, name: str, sensor: Sensor) -> _Node:
@@ -229,6 +257,9 @@ class JointSensors:
                 profiles.entry(remote, profiles.RESOLUTION).raw = sensor.resolution
                 objects = [profiles.SLOPE_LONG, profiles.SLOPE_LATERAL]
             profiles.entry(remote, profiles.HEARTBEAT_TIME).raw = round(1e3 * self.file.heartbeat)
+            # Its emergency message may have been sent while nobody listened.
+            if register := int(profiles.entry(remote, profiles.ERROR_REGISTER).raw):
+                node.emergency = f"error register {register:#04x}"
             self._map(node, sensor.node, objects)
         except (SdoError, NmtError) as error:
             raise SensorError(
@@ -253,7 +284,11 @@ class JointSensors:
         one.enabled = True
         pdo.save()
 
+        length = len(one.data)
+
         def received(mapped: canopen.pdo.PdoMap) -> None:
+            if len(mapped.data) != length:
+                raise ValueError(f"{len(mapped.data)} bytes; expected {length}")
             node.value_at = self._steady()
             node.raw = {variable.index: int(variable.raw) for variable in mapped}
 
