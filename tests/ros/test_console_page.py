@@ -289,6 +289,22 @@ def test_a_page_that_drove_says_that_the_valves_went_to_neutral(run: Console, ha
 
 
 @needs_browser
+def test_while_the_gate_holds_the_machine_nobody_is_said_to_drive(run: Console, hand: Hand) -> None:
+    hand.arm()
+    hand.drive()
+    control = run.rig.processes.pid("control")
+    os.kill(control, signal.SIGSTOP)
+    try:
+        hand.until("last.m.mode === 'teleop' && last.m.level === 'neutral'", 2.0)
+        hand.until("document.getElementById('mode').dataset.mode === 'held'", 2.0)
+        shown = hand.page.inner_text("#mode")
+        assert "Held" in shown and "drive" not in shown, shown
+        assert "The gate holds the machine" in hand.page.inner_text("#hint")
+    finally:
+        os.kill(control, signal.SIGCONT)
+
+
+@needs_browser
 def test_a_page_without_news_says_that_the_planner_goes_on(run: Console, hand: Hand) -> None:
     hand.arm()
 

@@ -394,10 +394,12 @@ function show() {
   let words = word, under = sub;
   if (m.mode === "teleop") { words = mine ? "You drive" : `${driver} drives`; under = desk.intervening ? "intervention: taken over from the planner" : `${desk.pattern.toUpperCase()} pattern, at ${Math.round(100 * desk.scale)} %`; }
   if (m.mode === "auto") under = m.plan ? `${m.plan.phase.replaceAll("_", " ")}, cycle ${m.plan.cycle}` : "";
-  if (m.level === "hold" || m.level === "neutral") under = m.level === "hold" ? "held by the gate" : "valves held in neutral by the gate";
+  // Who drives is of no account while the gate lets nothing through.
+  const held = holds(m);
+  if (held) { under = `${m.level === "hold" ? "by" : "valves in neutral by"} the gate: see the alarm`; words = "Held"; }
   if (!m.heard) under = "no joint state is heard";
   if (late) under = `no news for ${seconds(silent)}`;
-  showMode(m.mode, words, under);
+  showMode(held ? "held" : m.mode, words, under);
   const sources = {pad: "gamepad", keys: "keys", touch: "touch screen", joy: "joystick"};
   text($("driver").lastChild, mine ? `you, ${sources[desk.source] || "no sticks yet"}` : driver);
   text($("link").lastChild, late ? "late" : desk.delay === null ? "–" : `${Math.round(desk.delay)} ms`);
@@ -407,6 +409,11 @@ function show() {
   showValves(m);
   showHandover(desk, mine);
   if (performance.now() - plottedAt >= PLOT_EVERY) { plottedAt = performance.now(); plots.draw(shownTab); }
+}
+
+// The gate lets the machine be driven, but a fault makes it hold, or keep the valves in neutral.
+function holds(m) {
+  return ["armed", "teleop", "auto"].includes(m.mode) && ["hold", "neutral"].includes(m.level);
 }
 
 function showMode(mode, word, sub) {
@@ -439,7 +446,7 @@ function showDesk(desk, m, mine) {
   let hint = desk.hint, bad = desk.lost;
   if (!mine) hint = desk.driver ? `${desk.driver_name} has the controls` : "Nobody has the controls: take them";
   else if (stopped) { hint = "Stopped. Look around, then release the stop"; bad = true; }
-  else if (m.mode === "teleop" && desk.held) hint = "Driving. Let go to stop";
+  else if (m.mode === "teleop" && desk.held) hint = holds(m) ? "The gate holds the machine. Let go, and see the alarm" : "Driving. Let go to stop";
   else if (m.mode === "auto" && !desk.lost) hint = desk.phase === "held" ? "Move a stick to take over" : desk.phase === "ready" ? "To take over: hold the deadman and move a stick" : "Arm the sticks to be able to take over";
   else if (hands.odd) { hint = `The gamepad ${hands.odd.slice(0, 40)} has an unknown layout`; bad = true; }
   else if (desk.hint) hint = desk.hint[0].toUpperCase() + desk.hint.slice(1);
