@@ -22,6 +22,9 @@ from kuwa_bringup.processes import Processes, command_line
 from kuwa_bringup.stack import NodeSpec, stack
 from kuwa_cli.ros_run import free_domain
 
+OF_THEIR_OWN = frozenset({"supervisor", "emulated_machine"})
+"""Programs whose module has their name; those of the others are called ``node``."""
+
 
 class Forked(Processes):
     """A stack whose nodes are forked; what has died is started again when told."""
@@ -30,10 +33,10 @@ class Forked(Processes):
         self, specs: tuple[NodeSpec, ...], logs: Path, environment: dict[str, str]
     ) -> None:
         super().__init__(specs, logs, environment=environment)
-        modules = {spec.package: f"{spec.package}.{_module(spec)}" for spec in specs}
-        self._modules = modules
+        self._modules = {spec.name: f"{spec.package}.{_module(spec)}" for spec in specs}
+        modules = dict.fromkeys(self._modules.values())
         self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("_forking.py")), *modules.values()],
+            [sys.executable, str(Path(__file__).with_name("_forking.py")), *modules],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, **environment},
         )  # fmt: skip
@@ -58,7 +61,7 @@ class Forked(Processes):
         self.logs.mkdir(parents=True, exist_ok=True)
         spec = self.specs[name]
         order = {
-            "name": name, "module": self._modules[spec.package],
+            "name": name, "module": self._modules[spec.name],
             "arguments": command_line(spec)[1:], "log": str(self.logs / f"{name}.log"),
         }  # fmt: skip
         assert self._server.stdin is not None
@@ -98,7 +101,7 @@ class Forked(Processes):
 
 
 def _module(spec: NodeSpec) -> str:
-    return "supervisor" if spec.name == "supervisor" else "node"
+    return spec.executable if spec.executable in OF_THEIR_OWN else "node"
 
 
 @contextmanager

@@ -91,6 +91,16 @@ def bus() -> Iterator[Figure]:
     yield from _can.figures(RUNS)
 
 
+def stack_bus() -> Iterator[Figure]:
+    """The same of the whole stack: emergency stop, killed nodes, at the valves behind the bus."""
+    import _can_stack
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, times in _can_stack.reactions(Path(folder), RUNS):
+            goal = failure(name).within_ms if name == "emergency_stop" else 200.0
+            yield from _times(f"through_can.{name}", times, f"<= {goal:g}", PEERS.get("killed"))
+
+
 def limits() -> Iterator[Figure]:
     """Limits of the simulated machine under random and adversarial commands."""
     import _gate_limits
@@ -238,6 +248,7 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
         frozen,
         killed,
         bus,
+        stack_bus,
         limits,
         step,
         preflight,
