@@ -48,7 +48,13 @@ class Bench(Protocol):
 
 @runtime_checkable
 class OnBus(Protocol):
-    """A bench whose driver talks to another computer over a bus."""
+    """A bench whose driver talks to another computer over a bus.
+
+    Args:
+        remedy: what a driver says that is to be connected without its bus.
+    """
+
+    remedy: str
 
     def unplug(self) -> None:
         """Take the bus away under the driver's feet."""
@@ -87,6 +93,7 @@ class BusBench:
     """
 
     settle = 0.6
+    remedy = "plug it in"
 
     def __init__(
         self,
@@ -203,6 +210,12 @@ def _canopen(machine: str, alone: bool) -> Bench:
     return BusBench(make)
 
 
+def _opera(machine: str) -> Bench:
+    from opera_rig import OperaBench  # needs ROS
+
+    return OperaBench(machine)
+
+
 BENCHES: Final[dict[str, Callable[[], Bench]]] = {
     "sim": lambda: SimulatedBench(SimRobot("dig_trench", maps=False), settle=1.5),
     "mock": lambda: SimulatedBench(MockRobot(load_machine("zx200")), settle=0.3),
@@ -211,4 +224,7 @@ BENCHES: Final[dict[str, Callable[[], Bench]]] = {
     "canopen alone on com3_can": lambda: _canopen("zx200", alone=True),
     "isobus tractor_plough": lambda: _isobus("tractor_plough"),
     "isobus tractor_sprayer": lambda: _isobus("tractor_sprayer"),
+    "opera": lambda: _opera("zx200"),
 }
+ON_ROS: Final = frozenset({"opera"})
+"""Those that need a ROS domain of their own."""

@@ -6,10 +6,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from builtin_interfaces.msg import Time
 from com3_msgs.msg import JointCmd
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from rclpy.context import Context
+from opera_rig import Owner
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
@@ -39,32 +38,6 @@ pytestmark = pytest.mark.ros
 SPEC = load_machine("zx200")
 NAMES = SPEC.joint_names
 BOOM = NAMES.index("boom_joint")
-
-
-class Owner:
-    """Owns the driver's topics as a lifecycle node does."""
-
-    def __init__(self, namespace: str) -> None:
-        self.context = Context()
-        rclpy.init(context=self.context)
-        self.node = rclpy.create_node("robot", namespace=namespace, context=self.context)
-        self.get_namespace = self.node.get_namespace
-        self.count_publishers = self.node.count_publishers
-        self.complaints: list[str] = []
-
-    def reader(self, topic: Topic, depth: int = 1, namespace: str = "") -> Reader:
-        return Reader(self.node, topic, depth, namespace)
-
-    def writer(self, topic: Topic, namespace: str = "") -> Callable[[Any], None]:
-        name = topic.within(namespace)
-        return self.node.create_publisher(topic.type, name, topic.qos()).publish
-
-    def complain(self, what: str, error: Exception) -> None:
-        self.complaints.append(f"{what}: {error}")
-
-    def close(self) -> None:
-        self.node.destroy_node()
-        self.context.try_shutdown()
 
 
 @dataclass

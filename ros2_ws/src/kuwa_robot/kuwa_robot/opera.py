@@ -23,7 +23,8 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Bool, Float64
 
-from kuwa_machines.contracts import CommandKind, JointCommand, MachineState
+from kuwa_hardware.failures import failure
+from kuwa_machines.contracts import CommandKind, JointCommand, Level, MachineState
 from kuwa_machines.errors import CommandError, KuwaError
 from kuwa_machines.spec import MachineSpec
 from kuwa_robot.opera_codec import Decoder, Encoder
@@ -74,14 +75,34 @@ class OperaRobot:
         self._encoder = Encoder(spec, self._profile, settings.mode, settings.tracks)
         self._decoder = Decoder(spec, self._profile)
         self._n = len(spec.joints)
-        self._connected = False
+        self._opened = self._connected = self._blocked = False
 
     def connect(self) -> None:
-        """Open all topics and wait for the first joint state.
+        """Open all topics, once, and wait for the first joint state; nothing if that is done.
 
         Raises:
             OperaError: the machine is silent, is another one, or shares the stack's namespace.
         """
+        if self._connected:
+            return
+        if not self._opened:
+            self._open()
+            self._opened = True
+        # What waited since the driver was closed does not say that a machine is there now.
+        for reader in self._states.values():
+            list(reader.drain())
+        for aliases in (self._poses, self._pressures, self._bodies, self._loads):
+            aliases.newest()
+        self._speaker = ""
+        self._state = blank(self.spec)
+        self._body, self._oil = Body(self.spec), Oil(self.spec, self._profile)
+        self._at = self._clock()
+        self._refused_at, self._refused = -math.inf, ""
+        self._cycle, self._stop, self._foreign, self._blocked = 0, False, False, False
+        self._wait()
+        self._connected = True
+
+    def _open(self) -> None:
         own = self._node.get_namespace().rstrip("/")
         if own == self.settings.namespace:
             raise OperaError(
@@ -113,18 +134,16 @@ class OperaRobot:
         }.get(p.setting)
         self._settings_out = [self._writer(n, kind) for n in t.settings] if kind else []
         self._stops = [self._writer(name, Bool) for name in t.stop]
-        self._speaker = ""
         self._republished: Callable[[Any], None] | None = None
-        self._state = blank(self.spec)
-        self._body, self._oil = Body(self.spec), Oil(self.spec, self._profile)
-        self._at = self._clock()
-        self._refused_at, self._refused = -math.inf, ""
-        self._cycle, self._stop, self._foreign = 0, False, False
-        self._wait()
-        self._connected = True
 
     def read(self) -> MachineState:
-        """Return the newest state, with what is wrong in its faults."""
+        """Return the newest state, with what is wrong in its faults.
+
+        Raises:
+            CommandError: it is not connected.
+        """
+        if not self._opened:
+            raise CommandError("the OPERA driver is not connected; call connect() first")
         now = self._clock()
         for message in self._stops_in.drain():
             self._emergency(bool(message.data))
@@ -136,10 +155,11 @@ class OperaRobot:
             faults.append("frame_corrupt")
         if self._foreign:
             faults.append("foreign_commander")
+        self._blocked = any(failure(code).reaction.level >= Level.NEUTRAL for code in faults)
         return replace(self._state, faults=tuple(faults))
 
     def write(self, command: JointCommand) -> JointCommand:
-        """Send a VALVE command.
+        """Send a VALVE command, neutral while a fault forbids more; return what was sent.
 
         Raises:
             CommandError: of another kind, not finite or out of range; nothing is sent.
@@ -148,9 +168,13 @@ class OperaRobot:
             raise CommandError("the OPERA driver is not connected; call connect() first")
         if command.kind is not CommandKind.VALVE:
             raise CommandError(f"command kind {command.kind.name}; the valves take VALVE")
-        u = command.ordered(tuple(self.spec.joint_names))
+        names = tuple(self.spec.joint_names)
+        u = command.ordered(names)
         if not (np.abs(u) <= 1.0).all():
             raise CommandError(f"valve commands {u.tolist()} must be finite and within [-1, 1]")
+        if self._blocked:
+            command = replace(command, values=np.zeros(self._n), names=names, mac=b"")
+            u = command.values
         self._send(np.array(u, dtype=float))
         return command
 

@@ -8,6 +8,7 @@ stack's namespace.
 
 from __future__ import annotations
 
+import threading
 import time
 from array import array
 from collections.abc import Callable, Sequence
@@ -160,14 +161,29 @@ class OperaMachineNode(Node):
         robot.advance()  # what a plant compiles at its first tick is compiled now
         robot.reset(p.seed)
         self.machine = OperaMachine(robot, profile(robot.spec))
-        self._subscribe()
-        self._advertise()
+        self._handles: list[Callable[[], object]] = []
+        self._on_network, self._guard = False, threading.Lock()
+        self.join()
         self._tick = self._ticks = 0
         self._period = robot.control_period / p.speed
         self._began = time.monotonic()
         self._grid: tuple[float, ...] = ()
         self._loop = DeadlineLoop("machine", self._period, self._step, self._failed)
         self._loop.start()
+
+    def join(self) -> None:
+        """Come to the network with all topics."""
+        with self._guard:
+            self._subscribe()
+            self._advertise()
+            self._on_network = True
+
+    def leave(self) -> None:
+        """Leave the network, as when its cable is pulled or its programs end; the vehicle stays."""
+        with self._guard:
+            self._on_network = False
+            while self._handles:
+                self._handles.pop()()
 
     def finish(self) -> None:
         """Stop the loop and let the plant go."""
@@ -195,11 +211,16 @@ class OperaMachineNode(Node):
 
     def _hear(self, name: str, kind: Any, callback: Callable[[Any], None]) -> None:
         topic = Topic(name, kind, "OPERA", "", "", depth=QOS_DEPTH)
-        self.create_subscription(kind, name, callback, topic.qos())
+        subscription = self.create_subscription(kind, name, callback, topic.qos())
+        self._handles.append(lambda: self.destroy_subscription(subscription))
 
     def _say(self, name: str, kind: Any, depth: int = QOS_DEPTH) -> Callable[[Any], None]:
-        topic = Topic(name, kind, "OPERA", "", "", depth=depth)
-        publish: Callable[[Any], None] = self.create_publisher(kind, name, topic.qos()).publish
+        return self._publisher(Topic(name, kind, "OPERA", "", "", depth=depth), name)
+
+    def _publisher(self, topic: Topic, name: str) -> Callable[[Any], None]:
+        publisher = self.create_publisher(topic.type, name, topic.qos())
+        self._handles.append(lambda: self.destroy_publisher(publisher))
+        publish: Callable[[Any], None] = publisher.publish
         return publish
 
     def _advertise(self) -> None:
@@ -224,10 +245,7 @@ class OperaMachineNode(Node):
             site = "/" + p.site.strip("/")
 
             def latched(topic: Topic) -> Callable[[Any], None]:
-                publish: Callable[[Any], None] = self.create_publisher(
-                    topic.type, topic.within(site), topic.qos()
-                ).publish
-                return publish
+                return self._publisher(topic, topic.within(site))
 
             self._map, self._terrain = latched(topics.TERRAIN_MAP), latched(topics.TERRAIN)
             self._truth = latched(topics.GROUND_TRUTH)
@@ -273,6 +291,11 @@ class OperaMachineNode(Node):
         for _ in range(1 + behind):
             state = self.machine.step(now)
         self._ticks += 1 + behind
+        with self._guard:
+            if self._on_network:
+                self._tell(state)
+
+    def _tell(self, state: MachineState) -> None:
         stamp = time_msg(state.stamp)
         message = JointState(name=list(self._said))
         message.header.stamp = stamp
