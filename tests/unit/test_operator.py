@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kuwa_hardware.operator.core import Handing, Operator, Phase, Sticks
-from kuwa_hardware.operator.layouts import EPISODE_BUTTONS, Action, LayoutError, layout, layouts
+from kuwa_hardware.operator.layouts import (
+    EPISODE_BUTTONS,
+    Action,
+    AxisOf,
+    LayoutError,
+    layout,
+    layouts,
+)
 from kuwa_hardware.operator.seats import ASKING, Seats
 from kuwa_hardware.operator.shaping import Shaping
 from kuwa_machines.errors import CommandError, MachineError
@@ -21,6 +28,7 @@ from kuwa_machines.posing import Posing, quaternion
 
 EXCAVATORS = ("zx200", "zx120", "zx200_nfc")
 SPEC = load_machine("zx200")
+BOTH = {"left_x": 1.0, "left_y": 1.0}
 
 
 def velocity(machine: str, pattern: str, lever: str) -> tuple[np.ndarray, np.ndarray]:
@@ -199,6 +207,40 @@ def test_a_short_silence_without_the_deadman_costs_a_new_press_and_a_long_one_th
     assert hand.silent(1.1).phase is Phase.LOST
 
 
+def test_the_operator_is_told_what_to_do_next() -> None:
+    hand = Hand()
+    # Let go and centred, which is what a press of the deadman would count for if they were armed.
+    said = hand.say()
+    assert (said.phase, said.why) == (Phase.DISARMED, "arm to drive")
+    assert hand.core.arm(hand.now) == ""
+    said = hand.say()
+    assert (said.phase, said.why) == (Phase.READY, "hold the deadman to drive")
+    said = hand.say(right_y=1.0)
+    assert (said.phase, said.why) == (Phase.CENTRE, "centre the sticks and let go of the deadman")
+    said = hand.say(deadman=True)
+    assert said.phase is Phase.CENTRE, "pressed before they were let go in their middle"
+    hand.core.lose("the page is gone")
+    assert hand.silent(0.01).phase is Phase.LOST
+    # Heard again they are still lost, and centring them does not arm them.
+    said = hand.say()
+    assert (said.phase, said.why) == (Phase.LOST, "the page is gone; centre and arm again")
+    hand.core.disarm()
+    assert hand.say().phase is Phase.DISARMED
+
+
+def test_two_levers_on_one_joint_ask_for_no_more_than_its_greatest_speed() -> None:
+    spec = load_machine("d37")
+    _, pattern = pattern_of(spec)
+    core = Operator(pattern, spec.joint_names, Shaping(0.1, 0.0))
+    assert np.abs(matrix(pattern, spec.joint_names) @ as_levers(BOTH)).max() > 1.0
+    for k, (deadman, levers) in enumerate([(False, {}), (False, {}), (True, {}), (True, BOTH)]):
+        core.heard(0.01 * k, Sticks(as_levers(levers), deadman))
+        if k == 0:
+            assert core.arm(0.0) == ""
+    wish = core.step(0.03)
+    assert wish.held and np.abs(wish.values).max() == 1.0
+
+
 def test_a_gap_between_two_words_is_a_loss_even_if_nobody_looked_meanwhile() -> None:
     hand = Hand().driving()
     hand.say(deadman=True, right_y=1.0)
@@ -282,10 +324,21 @@ def test_joy_messages_become_levers_and_short_ones_are_refused() -> None:
     for each in layouts().values():
         with pytest.raises(LayoutError, match=r"axes|buttons"):
             each.sticks([0.0], [0])
+        few = max(*each.deadman, *each.buttons.values())
+        with pytest.raises(LayoutError, match=f"joystick of {few} buttons; .* needs"):
+            each.sticks(axes, [0] * few)
     with pytest.raises(LayoutError, match="axis 0 is nan"):
         layout("game_controller").sticks([float("nan")] * 8, buttons)
     with pytest.raises(LayoutError, match="did you mean 'joy_xbox'"):
         layout("joy_xbx")
+
+
+@pytest.mark.parametrize(
+    "at", [{}, {"minus": 1}, {"axis": 1, "minus": 1, "plus": 2}], ids=["nothing", "half", "both"]
+)
+def test_a_lever_is_one_axis_or_one_pair_of_buttons(at: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="an axis, or minus and plus"):
+        AxisOf(**at)  # type: ignore[arg-type]
 
 
 # By whoever has learnt them: a button that arms or stops does not move to another place.
@@ -335,6 +388,20 @@ def test_one_driver_at_a_time_and_hand_over_is_asked_for() -> None:
     assert seats.leave("a") and seats.driver == ""
     assert seats.ask(61.0, "b") == "taken"
     assert "not connected" in seats.ask(62.0, "x")
+
+
+def test_who_leaves_asks_no_more_and_who_only_looked_on_takes_nothing_along() -> None:
+    seats = Seats()
+    for who, name in (("a", "Ada"), ("b", "Bo"), ("c", "Cy")):
+        seats.join(who, name)
+    assert seats.ask(0.0, "a") == "taken" and not seats.asker, "the driver asks nobody"
+    assert seats.ask(0.0, "b") == "asked"
+    assert not seats.leave("c") and (seats.driver, seats.asker) == ("a", "b")
+    assert not seats.leave("b") and (seats.driver, seats.asker) == ("a", "")
+    assert not seats.give("a"), "nobody is there to whom"
+    seats.rename("a", "Anna")
+    seats.rename("b", "Bob")
+    assert seats.names() == ["Anna"] and seats.name("b") == ""
 
 
 @settings(deadline=None)

@@ -121,15 +121,12 @@ class Operator:
         # Nobody may have stepped in between: what was silent for too long was lost all the same.
         self._look(now)
         self._sticks, self._at = sticks, now
-        centred = self.shaping.centred(sticks.levers)
         if not sticks.deadman:
             self._held = False
             # Let go and centred: the next press counts.
-            self._clean = centred
+            self._clean = self.shaping.centred(sticks.levers)
         elif self.armed and self._clean:
             self._held = True
-        if not sticks.deadman and not centred:
-            self._clean = False
 
     def lose(self, why: str) -> None:
         """The sticks are lost, or no longer to be trusted: neutral until they are armed again."""
