@@ -94,12 +94,22 @@ def last_commands(records: list[Record]) -> Iterator[str]:
 
 
 def message_of(record: Record) -> Any | None:
-    """Return a record as the message that it was, or None where that is not known here."""
+    """Return a record as the message that it was, or None where that is not known here.
+
+    One that was sealed is opened; its code was the receiver's to look at.
+    """
     from rclpy.serialization import deserialize_message
+
+    from kuwa_ros.sealing import opened
+    from kuwa_ros.topics import SEALED
 
     try:
         package, kind, name = record.type.split("/")
-        return deserialize_message(record.data, getattr(import_module(f"{package}.{kind}"), name))
+        found = deserialize_message(record.data, getattr(import_module(f"{package}.{kind}"), name))
+        for plain, sealed in SEALED.items():
+            if record.topic.endswith(f"/{sealed.name}"):
+                return opened(found, plain)
+        return found
     except Exception:
         # Of another version, or damaged in a way that the check sum did not see.
         return None
@@ -122,7 +132,7 @@ class _Teller:
 
     def look(self, record: Record) -> Iterator[Event]:
         """Yield what a record changes."""
-        parts = record.topic.strip("/").split("/")
+        parts = record.topic.removesuffix("/sealed").strip("/").split("/")
         name = parts[-1]
         if "heartbeat" in parts:
             yield from self._gap(f"heartbeat of {name}", record.time, LATE)

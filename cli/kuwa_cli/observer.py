@@ -26,12 +26,15 @@ from kuwa_ros.conversions import (
     spikes_from,
     trajectory_from,
 )
+from kuwa_ros.sealing import opened
 from kuwa_ros.world import odometry_from, terrain_from, truth_from
 
 DEPTH = 200
 """Messages that wait for the next look: two seconds of the fastest topics."""
+CHUNKS = topics.SEALED[topics.TRAJECTORY]
+"""A simulated stack has a key of its own."""
 WATCHED = (
-    topics.CLOCK, topics.TERRAIN_MAP, topics.TRAJECTORY, topics.JOINT_STATES, topics.ODOM,
+    topics.CLOCK, topics.TERRAIN_MAP, topics.TRAJECTORY, CHUNKS, topics.JOINT_STATES, topics.ODOM,
     topics.PRESSURES, topics.REQUEST, topics.APPLIED, topics.PLAN_STATUS, topics.SAFETY,
     topics.TERRAIN, topics.DIAGNOSTICS, topics.GROUND_TRUTH, topics.SPIKES,
 )  # fmt: skip
@@ -127,6 +130,8 @@ class Observer:
             safety = safety_from(message)
             self.mode, self.reasons = safety.mode.value, safety.reasons
             log.add_safety(seconds(message.header.stamp), safety)
+        elif topic is CHUNKS:
+            self._take(topics.TRAJECTORY, opened(message, topics.TRAJECTORY), wall)
         elif self.recording:
             self._record(topic, message, wall)
 

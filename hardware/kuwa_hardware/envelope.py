@@ -1,9 +1,9 @@
-"""An authenticated envelope for commands and mode requests: HMAC-SHA256 over canonical bytes.
+"""An authenticated envelope for commands, mode requests and messages: HMAC-SHA256.
 
 For networks where DDS security is not available. It proves who made a command and that nobody
 changed it; it hides nothing. That an old command is not sent again is proved by what is under the
 code, stamp and sequence, and checked by the receiver: :mod:`kuwa_hardware.intake` for requests,
-:mod:`kuwa_hardware.watchdog` for applied commands.
+:mod:`kuwa_hardware.watchdog` for applied commands, :mod:`kuwa_hardware.freshness` for the rest.
 
 Canonical bytes: a label of what is meant, numbers of fixed width, texts and lists with their length
 before them. So no two commands share their bytes, and a code for one kind is none for the other.
@@ -15,7 +15,8 @@ import hmac
 import os
 import stat
 import struct
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -30,10 +31,29 @@ MAC_BYTES: Final = 32
 _MAX_FILE: Final = 4096
 _COMMAND: Final = b"kuwa/command/1\0"
 _MODE: Final = b"kuwa/mode/1\0"
+_MESSAGE: Final = b"kuwa/message/1\0"
 
 
 class KeyFileError(KuwaError):
     """A key file that is missing, open to others, or holds no key."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedMessage:
+    """A serialised message with its code, for types that have no field for one.
+
+    Args:
+        topic: full name of where it is sent: on another machine's its code is wrong.
+        source: who sealed it. stamp: of sealing, system time [s]. sequence: counts up there.
+        data: serialised message. mac: code; empty: none.
+    """
+
+    topic: str
+    source: str
+    stamp: float
+    sequence: int
+    data: bytes
+    mac: bytes = b""
 
 
 class Envelope:
@@ -65,13 +85,7 @@ class Envelope:
 
     def check(self, command: JointCommand) -> str:
         """Return why the code does not prove the command, or ``""``."""
-        if not command.mac:
-            return "it carries no code"
-        try:
-            wanted = self._mac(command_bytes(command))
-        except struct.error as error:
-            return f"its numbers do not fit the message: {error}"
-        return "" if hmac.compare_digest(wanted, bytes(command.mac)) else "its code is wrong"
+        return self._check(command.mac, lambda: command_bytes(command))
 
     def seal_mode(self, mode: str, who: str, stamp: float, sequence: int) -> bytes:
         """Return the code of a mode request.
@@ -83,10 +97,21 @@ class Envelope:
 
     def check_mode(self, mode: str, who: str, stamp: float, sequence: int, mac: bytes) -> str:
         """Return why the code does not prove the mode request, or ``""``."""
+        return self._check(mac, lambda: mode_bytes(mode, who, stamp, sequence))
+
+    def seal_message(self, message: SealedMessage) -> SealedMessage:
+        """Return the message with its code."""
+        return replace(message, mac=self._mac(message_bytes(message)))
+
+    def check_message(self, message: SealedMessage) -> str:
+        """Return why the code does not prove the message, or ``""``."""
+        return self._check(message.mac, lambda: message_bytes(message))
+
+    def _check(self, mac: bytes, canonical: Callable[[], bytes]) -> str:
         if not mac:
             return "it carries no code"
         try:
-            wanted = self._mac(mode_bytes(mode, who, stamp, sequence))
+            wanted = self._mac(canonical())
         except struct.error as error:
             return f"its numbers do not fit the message: {error}"
         return "" if hmac.compare_digest(wanted, bytes(mac)) else "its code is wrong"
@@ -118,6 +143,16 @@ def mode_bytes(mode: str, who: str, stamp: float, sequence: int) -> bytes:
         struct.error: a number is out of the message's range.
     """
     return b"".join((_MODE, struct.pack(">dQ", stamp, sequence), _text(str(mode)), _text(who)))
+
+
+def message_bytes(message: SealedMessage) -> bytes:
+    """Return the canonical bytes of a serialised message, without its code.
+
+    Raises:
+        struct.error: a number is out of the message's range.
+    """
+    head = struct.pack(">dQ", message.stamp, message.sequence)
+    return b"".join((_MESSAGE, head, _text(message.topic), _text(message.source), message.data))
 
 
 def load_key(path: Path) -> bytes:

@@ -99,6 +99,7 @@ class Gate:
         self._watched: set[str] = set()
         self._driver: tuple[str, ...] = ()
         self._stops: list[str] = []
+        self._refusals: list[str] = []
         self._unlatched = False
         self._neutral = np.zeros(self._n)
         self._applied = np.zeros(self._n)
@@ -187,6 +188,11 @@ class Gate:
         """A word of the operator's deadman was received at steady time ``now`` [s]."""
         self._deadman.said(now, held)
 
+    def refuse(self, now: float, code: str, why: str) -> None:
+        """A message for the gate was refused before it, at steady time ``now`` [s]; it is told."""
+        self._faults.note(code, now)
+        self._refusals.append(f"{code}: {why}")
+
     def latent(self, now: float, free_energy: float, limit: float) -> None:
         """A latent was received at steady time ``now`` [s]; energies in nat."""
         self._doubt.said(now, free_energy, limit)
@@ -211,7 +217,7 @@ class Gate:
         if state is not None:
             self._observe(now, state)
         self._watch(now)
-        reasons: list[str] = []
+        reasons, self._refusals = self._refusals, []
         if request is not None:
             self._take(now, request, reasons)
         level, wanted = self._wanted(now, reasons)

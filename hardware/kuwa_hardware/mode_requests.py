@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from kuwa_hardware.envelope import Envelope
+from kuwa_hardware.freshness import Freshness
 
 WINDOW = 2.0
-"""Between asking and receipt [s]; the clocks of the computers must agree better than that."""
+"""Between asking and receipt [s]."""
 
 
 class ModeRequests:
-    """Keeps the newest mode request of each person or program.
+    """Looks at the mode requests of each person or program.
 
     Args:
         envelope: of the key. window: longest time from asking to receipt, either way [s].
     """
 
     def __init__(self, envelope: Envelope, window: float = WINDOW) -> None:
-        self._envelope, self._window = envelope, window
-        self._newest: dict[str, tuple[float, int]] = {}
+        self._envelope, self._fresh = envelope, Freshness(window)
 
     def refusal(
         self, mode: str, who: str, stamp: float, sequence: int, mac: bytes, now: float
@@ -28,14 +28,5 @@ class ModeRequests:
             stamp: of asking; now: of receipt; both system time [s].
         """
         why = self._envelope.check_mode(mode, who, stamp, sequence, mac)
-        if why:
-            return f"mode {mode!r} for {who!r} refused: {why}"
-        if not abs(now - stamp) <= self._window:
-            return (
-                f"mode {mode!r} for {who!r} refused: asked {now - stamp:.1f} s ago, "
-                f"at most {self._window:g} s is allowed; ask again, and look at the clocks"
-            )
-        if (stamp, sequence) <= self._newest.get(who, (-1.0, -1)):
-            return f"mode {mode!r} for {who!r} refused: it was asked before"
-        self._newest[who] = (stamp, sequence)
-        return ""
+        why = why or self._fresh.refusal(who, stamp, sequence, now)
+        return f"mode {mode!r} for {who!r} refused: {why}" if why else ""

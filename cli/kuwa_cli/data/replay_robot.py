@@ -32,7 +32,7 @@ from kuwa_policies.datasets.features import ACTION, STAMP, STATE
 from kuwa_ros import topics
 from kuwa_ros.conversions import JointStateReader, command_msg
 from kuwa_ros.loop import Reader
-from kuwa_ros.sealing import envelope_of
+from kuwa_ros.sealing import SealedWriter, envelope_of
 
 PERIOD = 0.02
 """Between two references [s]; the deadman is told as often."""
@@ -70,11 +70,13 @@ class Player:
     Args:
         dataset, index: the episode. namespace: of the stack. domain: ROS domain id.
         speed: share of the recorded velocities, 0.05 to 1; the way stays the same.
+        envelope: of the stack's key, if it has one.
     """
 
     def __init__(
-        self, dataset: Dataset, index: int, namespace: str, domain: int, speed: float
-    ) -> None:
+        self, dataset: Dataset, index: int, namespace: str, domain: int, speed: float,
+        envelope: Envelope | None = None,
+    ) -> None:  # fmt: skip
         if not 0.05 <= speed <= 1.0:
             raise DataError(f"--speed {speed}: give 0.05 to 1")
         if not 0 <= index < len(dataset.episodes):
@@ -85,9 +87,8 @@ class Player:
         node = self.asking.node
         self._reader = Reader(node, topics.JOINT_STATES)
         self._to_state = JointStateReader(dataset.joints)
-        velocity, deadman = topics.VELOCITY_REFERENCE, topics.DEADMAN
-        self._velocity = node.create_publisher(velocity.type, velocity.name, velocity.qos())
-        self._deadman = node.create_publisher(deadman.type, deadman.name, deadman.qos())
+        self._velocity = SealedWriter(node, topics.VELOCITY_REFERENCE, envelope)
+        self._deadman = SealedWriter(node, topics.DEADMAN, envelope)
         self._sequence = 0
         self.state: MachineState | None = None
         self.error: list[Array] = []
@@ -186,7 +187,8 @@ class Player:
     def _alone(self) -> None:
         """Refuse to drive beside somebody else."""
         for topic in (topics.VELOCITY_REFERENCE, topics.DEADMAN):
-            others = self.asking.node.count_publishers(topic.name) - 1
+            count = self.asking.node.count_publishers
+            others = count(topic.name) + count(topics.SEALED[topic].name) - 1
             if others > 0:
                 raise DataError(
                     f"somebody else drives: {topic.name} has {others} other publisher; end kuwa "
@@ -225,8 +227,8 @@ class Player:
             stamp, self._sequence, "teleop", CommandKind.VELOCITY_FRACTION, self._joints,
             np.clip(values, -1.0, 1.0),
         )  # fmt: skip
-        self._deadman.publish(Bool(data=held))
-        self._velocity.publish(command_msg(command))
+        self._deadman(Bool(data=held))
+        self._velocity(command_msg(command))
 
 
 def on_robot(
@@ -244,7 +246,8 @@ def on_robot(
         raise DataError(f"--who: {person!r} is a program of the stack; give a person's name")
     key_held = HeldKey()
     envelope = envelope_of("" if key is None else str(key.absolute()))
-    player = Player(dataset, index, namespace, int(os.environ.get("ROS_DOMAIN_ID") or 0), speed)
+    domain = int(os.environ.get("ROS_DOMAIN_ID") or 0)
+    player = Player(dataset, index, namespace, domain, speed, envelope)
     whole = asked = False
 
     def ask(mode: str) -> None:

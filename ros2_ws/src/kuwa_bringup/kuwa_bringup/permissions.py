@@ -51,16 +51,17 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     "safety": Permission(
         (t.APPLIED, t.SAFETY),
         (t.JOINT_STATES, t.ROBOT_STATUS, t.PRESSURES, t.ODOM, t.REQUEST, t.EMERGENCY_STOP,
-         t.DEADMAN, t.LATENT,
+         t.DEADMAN, t.SEALED[t.DEADMAN], t.LATENT,
          t.heartbeat("planning"), t.heartbeat("supervisor"), t.heartbeat("perception")),
         serves=(t.SET_MODE[0],),
     ),
     "control": Permission(
         (t.REQUEST, t.REFERENCE, t.SPIKES),
-        (t.JOINT_STATES, t.PRESSURES, t.TRAJECTORY, t.VELOCITY_REFERENCE, t.APPLIED, t.SAFETY),
+        (t.JOINT_STATES, t.PRESSURES, t.TRAJECTORY, t.SEALED[t.TRAJECTORY], t.VELOCITY_REFERENCE,
+         t.SEALED[t.VELOCITY_REFERENCE], t.APPLIED, t.SAFETY),
     ),
     "planning": Permission(
-        (t.TRAJECTORY, t.PLAN_STATUS),
+        (t.TRAJECTORY, t.SEALED[t.TRAJECTORY], t.PLAN_STATUS),
         (t.JOINT_STATES, t.ODOM, t.IMU, t.TOOL_FORCE, t.PRESSURES, t.TERRAIN, t.TERRAIN_MAP,
          t.TASK, t.SAFETY),
     ),
@@ -69,7 +70,8 @@ PERMISSIONS: Final[dict[str, Permission]] = {
         serves=(t.EPISODE[0],),
     ),
     "teleop": Permission(
-        (t.VELOCITY_REFERENCE, t.DEADMAN, t.EMERGENCY_STOP),
+        (t.VELOCITY_REFERENCE, t.SEALED[t.VELOCITY_REFERENCE], t.DEADMAN, t.SEALED[t.DEADMAN],
+         t.EMERGENCY_STOP),
         (t.JOINT_STATES, t.SAFETY, t.ALARMS, t.REFERENCE, t.REQUEST, t.APPLIED, t.PRESSURES,
          t.ROBOT_STATUS, t.SPIKES, t.LATENT, t.PLAN_STATUS, t.RECORDING, t.ODOM, t.TERRAIN,
          t.TERRAIN_MAP, t.TASK, t.JOY),

@@ -29,7 +29,7 @@ RECORDED: Final = (
     topics.PRESSURES, topics.ODOM, topics.IMU, topics.TOOL_FORCE, topics.TRAJECTORY, topics.JOY,
     topics.VELOCITY_REFERENCE, topics.REFERENCE, topics.SPIKES, topics.PLAN_STATUS, topics.TASK,
     topics.EMERGENCY_STOP, topics.DEADMAN, topics.LATENT, topics.RECORDING, topics.ALARMS,
-    topics.DIAGNOSTICS,
+    topics.DIAGNOSTICS, *topics.SEALED.values(),
 )  # fmt: skip
 LEFT_OUT: Final = {
     topics.TERRAIN: "large: one now and then, see TERRAIN_EVERY",

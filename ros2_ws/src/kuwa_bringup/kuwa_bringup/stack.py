@@ -116,7 +116,7 @@ def stack(
             is then the first of the nodes; the supervisor has nothing to do with it.
         latch_file: keeps a stop of the first machine over a restart, and a file beside it that of
             each partner; none if empty.
-        key_file: of the key for codes on commands; none are asked for if empty.
+        key_file: of the key for codes on what moves a machine; none are asked for if empty.
         zones: file of the site's zones that are kept out.
         preflight: the preflight's record of the first machine, which arming then needs.
         blackbox: folder for the black boxes, one below it for each namespace; none if empty.
@@ -193,7 +193,10 @@ def stack(
         values |= {"rt_priority": PRIORITY[name]} if realtime else {}
         values |= {"cpus": cpus} if cpus else {}
     if planner:
-        nodes.append(("planning", {"machine": machine, "parameters": own, "planner": planner}))
+        plans: dict[str, Value] = {
+            "machine": machine, "parameters": own, "planner": planner, "key_file": key_file,
+        }  # fmt: skip
+        nodes.append(("planning", plans))
     own_only = {"robot"}
     if console is not None:
         operator: dict[str, Value] = {

@@ -105,7 +105,9 @@ class ControlParameters:
         low=0.1,
         high=60.0,
     )
-    key_file: str = parameter("", "key of the gate, for codes on requests; empty: none")
+    key_file: str = parameter(
+        "", "key of the stack, for codes on requests and on what is followed; empty: none"
+    )
 
 
 class ControlNode(KuwaNode[ControlParameters]):
@@ -127,8 +129,9 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._order = JointOrder(self._names)
         self._states = self.reader(topics.JOINT_STATES)
         self._hydraulics = self.reader(topics.PRESSURES)
-        self._trajectories = self.reader(topics.TRAJECTORY)
-        self._velocities = self.reader(topics.VELOCITY_REFERENCE)
+        self._envelope = envelope_of(p.key_file)
+        self._trajectories = self.sealed_reader(topics.TRAJECTORY, self._envelope)
+        self._velocities = self.sealed_reader(topics.VELOCITY_REFERENCE, self._envelope)
         self._applied_commands = self.reader(topics.APPLIED)
         self._safety = self.reader(topics.SAFETY)
         self._request = self.writer(topics.REQUEST)
@@ -140,7 +143,6 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._sequence = time.monotonic_ns() // 1_000_000
         self._pressures: dict[str, Any] = {}
         self._pressures_at = -np.inf
-        self._envelope = envelope_of(p.key_file)
         self._mode, self._level = Mode.OFF, Level.NONE
         self._reach = jump_limits(spec)
         self._spec, self._rest_at = spec, 0.0
@@ -171,8 +173,17 @@ class ControlNode(KuwaNode[ControlParameters]):
     def report(self) -> dict[str, object]:
         if self.core is None:
             return {}
-        alarms = self._holding if self._holding not in (HOLD, WAIT) else ""
-        return {"hold": self._holding, "alarms": alarms}
+        forged = {
+            "reference_forged": self._velocities.lately(),
+            "trajectory_forged": self._trajectories.lately(),
+        }
+        alarms = [self._holding] if self._holding not in ("", HOLD, WAIT) else []
+        alarms += [code for code, why in forged.items() if why]
+        return {
+            "hold": self._holding,
+            "forged": "; ".join(filter(None, forged.values())),
+            "alarms": " ".join(alarms),
+        }
 
     def deactivate(self) -> None:
         if self._keeper is not None:

@@ -26,6 +26,7 @@ from kuwa_ros.lifecycle import MAX_WORDS, KuwaNode
 from kuwa_ros.loop import DeadlineLoop, Loop
 from kuwa_ros.main import run
 from kuwa_ros.parameters import parameter
+from kuwa_ros.sealing import envelope_of
 from kuwa_ros.world import force_from, imu_from, odometry_from, task_from, terrain_from
 
 POLL_PERIOD = 0.02
@@ -52,6 +53,7 @@ class PlanningParameters:
         low=0.2,
         high=60.0,
     )
+    key_file: str = parameter("", "key of the stack, for codes on chunks; empty: none")
 
 
 class PlanningNode(KuwaNode[PlanningParameters]):
@@ -83,7 +85,7 @@ class PlanningNode(KuwaNode[PlanningParameters]):
                 topics.SAFETY,
             )
         }
-        self._trajectory = self.writer(topics.TRAJECTORY)
+        self._trajectory = self.sealed_writer(topics.TRAJECTORY, envelope_of(self.p.key_file))
         self._status = self.writer(topics.PLAN_STATUS)
         self._extra: dict[str, Any] = {}
         self._grid: Any = None

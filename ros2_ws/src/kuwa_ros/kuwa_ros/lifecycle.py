@@ -11,6 +11,7 @@ import gc
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Generic
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -19,11 +20,13 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from kuwa_hardware.envelope import Envelope
 from kuwa_machines.errors import KuwaError
 from kuwa_ros.heartbeat import Heart
 from kuwa_ros.loop import Loop, Reader
 from kuwa_ros.parameters import P, declare, read
 from kuwa_ros.realtime import RealtimeParameters, apply
+from kuwa_ros.sealing import SealedReader, SealedWriter
 from kuwa_ros.topics import DIAGNOSTICS, Topic
 
 DIAGNOSTICS_S: Final = 0.5
@@ -95,6 +98,19 @@ class KuwaNode(LifecycleNode, Generic[P]):
         """Make a reader that the node polls or that its loop waits for."""
         reader = Reader(self, topic, depth, namespace)
         self._owned.append(lambda: self.destroy_subscription(reader.subscription))
+        return reader
+
+    def sealed_writer(self, topic: Topic, envelope: Envelope | None) -> Callable[[Any], None]:
+        """Make a publisher that seals what it sends if there is an envelope."""
+        writer = SealedWriter(self, topic, envelope)
+        self._owned.append(lambda: self.destroy_publisher(writer.publisher))
+        return writer
+
+    def sealed_reader(self, topic: Topic, envelope: Envelope | None) -> SealedReader:
+        """Make a reader that takes only what is sealed if there is an envelope."""
+        reader = SealedReader(self, topic, envelope, self.complain)
+        for subscription in reader.subscriptions:
+            self._owned.append(partial(self.destroy_subscription, subscription))
         return reader
 
     def listen(self, topic: Topic, callback: Callable[[Any], None], namespace: str = "") -> None:

@@ -1,17 +1,40 @@
-"""The key that sources, gate and driver share, and requests for modes that are sealed with it."""
+"""The key that sources, gate and driver share, and what is sealed with it: messages and requests.
+
+Velocity references, chunks and the deadman have types that any ROS program can speak, without a
+field for a code. Who has a key sends them sealed, on a topic beside the plain one; who has one
+takes nothing else. Without a key both are taken.
+"""
 
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from array import array
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from kuwa_msgs.msg import Sealed
 from kuwa_msgs.srv import SetMode
+from rclpy.node import Node
+from rclpy.serialization import deserialize_message, serialize_message
 
-from kuwa_hardware.envelope import Envelope, load_key
+from kuwa_hardware.envelope import Envelope, SealedMessage, load_key
+from kuwa_hardware.seals import Seals
+from kuwa_machines.errors import CommandError
 from kuwa_ros.conversions import seconds, time_msg
+from kuwa_ros.loop import Reader
+from kuwa_ros.topics import SEALED, Topic
+
+WAITING: Final = 10
+"""Sealed messages that wait to be taken."""
+SHOWN: Final = 1.0
+"""A refusal is told for this long [s], in two words on ``/diagnostics``."""
+NO_CODE: Final = (
+    "it carries no code, which this stack's key asks for; give its sender the same key file, or "
+    "start the stack without one"
+)
 
 # Counts on from above where a process of the same name was before.
 _sequences = itertools.count(time.monotonic_ns() // 1_000_000)
@@ -35,3 +58,127 @@ def mode_request(mode: str, who: str, envelope: Envelope | None = None) -> Any:
         mac = envelope.seal_mode(mode, who, seconds(request.stamp), request.sequence)
         request.mac = array("B", mac)
     return request
+
+
+def sealed_msg(message: Any, topic: str, source: str, envelope: Envelope) -> Sealed:
+    """Return a message with its code; send it at once.
+
+    Args:
+        topic: full name of the sealed topic. source: full name of the node.
+    """
+    out = Sealed(stamp=time_msg(time.time()), sequence=next(_sequences), source=source)
+    out.message = array("B", serialize_message(message))
+    # The other end sees the stamp after its way through seconds and nanoseconds.
+    out.mac = array("B", envelope.seal_message(sealed_from(out, topic)).mac)
+    return out
+
+
+def sealed_from(message: Sealed, topic: str) -> SealedMessage:
+    """Return a sealed message as it is looked at; its code is the receiver's to check.
+
+    Args:
+        topic: full name of the sealed topic.
+    """
+    return SealedMessage(
+        topic, message.source, seconds(message.stamp), message.sequence,
+        bytes(message.message), bytes(message.mac),
+    )  # fmt: skip
+
+
+def opened(message: Sealed, topic: Topic) -> Any:
+    """Return what a sealed message holds, proved or not.
+
+    Args:
+        topic: the plain one.
+
+    Raises:
+        CommandError: it holds nothing of the topic's type.
+    """
+    try:
+        return deserialize_message(bytes(message.message), topic.type)
+    except Exception as error:  # of the middleware's binding, whatever it is
+        raise CommandError(f"what is sealed is no {topic.type.__name__}: {error}") from None
+
+
+class SealedWriter:
+    """Publishes on a topic; with an envelope on its sealed one.
+
+    Args:
+        topic: the plain one.
+    """
+
+    def __init__(self, node: Node, topic: Topic, envelope: Envelope | None) -> None:
+        self._envelope, self._source = envelope, node.get_fully_qualified_name()
+        used = topic if envelope is None else SEALED[topic]
+        self.publisher = node.create_publisher(used.type, used.name, used.qos())
+
+    def __call__(self, message: Any) -> None:
+        if self._envelope is not None:
+            where = self.publisher.topic_name
+            message = sealed_msg(message, where, self._source, self._envelope)
+        self.publisher.publish(message)
+
+
+class SealedReader:
+    """Newest message of a topic, sent plain or sealed; with an envelope only if it is proved.
+
+    Args:
+        topic: the plain one.
+        complain: is told of each message that is refused.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        topic: Topic,
+        envelope: Envelope | None,
+        complain: Callable[[str, Exception], None],
+    ) -> None:
+        self.topic = topic
+        self._plain, self._sealed = Reader(node, topic), Reader(node, SEALED[topic], WAITING)
+        self.subscriptions = (self._plain.subscription, self._sealed.subscription)
+        self._seals = None if envelope is None else Seals(envelope)
+        self._complain = complain
+        self.refused = ""
+        """Why the last message that was refused was."""
+        self.refused_at = -math.inf
+        """When that was, on the steady clock [s]."""
+
+    def take(self) -> Any | None:
+        """Return the newest message that was not taken yet, or None.
+
+        Raises:
+            CommandError: what is sealed is of another type.
+        """
+        newest = self._plain.take()
+        if newest is not None and self._seals is not None:
+            self._refuse(NO_CODE)
+            newest = None
+        # A stranger's among them must not hide the genuine one.
+        for _ in range(WAITING):
+            taken = self._sealed.take_aged()
+            if taken is None:
+                break
+            message, age = taken
+            why = self._refusal(message, time.time() - age)
+            if why:
+                self._refuse(f"from {message.source[:80]!r}: {why}")
+            else:
+                newest = opened(message, self.topic)
+        return newest
+
+    def lately(self) -> str:
+        """Return why a message was refused within the last :data:`SHOWN`, or ``""``."""
+        return self.refused if time.monotonic() - self.refused_at < SHOWN else ""
+
+    def _refusal(self, message: Sealed, received: float) -> str:
+        if self._seals is None:
+            return ""
+        # The time of receipt, not of now: that this receiver was late is no stranger's doing.
+        return self._seals.refusal(
+            sealed_from(message, self._sealed.subscription.topic_name), received
+        )
+
+    def _refuse(self, why: str) -> None:
+        self.refused, self.refused_at = f"a message was refused: {why}", time.monotonic()
+        self._complain(self.topic.name, CommandError(self.refused))

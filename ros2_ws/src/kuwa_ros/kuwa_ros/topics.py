@@ -21,6 +21,7 @@ from kuwa_msgs.msg import (
     Recording,
     RobotStatus,
     SafetyState,
+    Sealed,
     SpikeStats,
     Task,
 )
@@ -137,6 +138,16 @@ DEADMAN: Final = Topic(
 )
 ALARMS: Final = Topic("alarms", Alarms, "latched, at each change", "supervisor", "all", True)
 RECORDING: Final = Topic("recording", Recording, "latched + 5 Hz", "record", "console", True)
+SEALED: Final = {
+    topic: replace(
+        topic,
+        name=f"{topic.name}/sealed",
+        type=Sealed,
+        rate=f"in place of `{topic.name}` where its sender has a key",
+    )
+    for topic in (VELOCITY_REFERENCE, TRAJECTORY, DEADMAN)
+}
+"""Where messages are sent with a code that have no field for one in their own type."""
 HEARTBEAT: Final = Topic(
     "heartbeat/<node>",
     Heartbeat,
@@ -179,6 +190,7 @@ TOPICS: Final = (
     RECORDING,
     HEARTBEAT,
     DIAGNOSTICS,
+    *SEALED.values(),
 )
 
 

@@ -88,7 +88,7 @@ class SafetyNode(KuwaNode[SafetyParameters]):
         )
         self._requests = self.reader(topics.REQUEST)
         self._stops = self.reader(topics.EMERGENCY_STOP, STOPS)
-        self._deadman = self.reader(topics.DEADMAN)
+        self._deadman = self.sealed_reader(topics.DEADMAN, envelope)
         self._latents = self.reader(topics.LATENT)
         self._beats = {name: self.reader(topics.heartbeat(name)) for name in HEARD}
         self._applied = self.writer(topics.APPLIED)
@@ -118,6 +118,7 @@ class SafetyNode(KuwaNode[SafetyParameters]):
             "why": self.gate.why,
             "level": self._level.name,
             "refused": self._refused,
+            "forged": self._deadman.lately(),
         }
 
     def _step(self, now: float, message: Any | None) -> None:
@@ -165,9 +166,11 @@ class SafetyNode(KuwaNode[SafetyParameters]):
             beat = beats.take()
             if beat is not None:
                 gate.heard(now, name, beat.state, beat.problem)
-        deadman = self._deadman.take()
+        deadman = self._checked("deadman", self._deadman.take)
         if deadman is not None:
             gate.deadman(now, bool(deadman.data))
+        if self._deadman.refused_at >= now:
+            gate.refuse(now, "deadman_forged", self._deadman.refused)
         latent = self._latents.take()
         if latent is not None:
             gate.latent(now, latent.free_energy, latent.free_energy_limit)

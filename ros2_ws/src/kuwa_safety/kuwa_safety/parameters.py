@@ -26,7 +26,7 @@ class SafetyParameters:
         "", "file that keeps a stop over a restart; empty: a restart begins in mode off"
     )
     key_file: str = parameter(
-        "", "key that control, safety and robot share; empty: requests need no code"
+        "", "key of the stack; empty: requests, modes and the deadman need no code"
     )
     zones: str = parameter("", "file of the site's zones that are kept out; empty: none")
     preflight: str = parameter(

@@ -102,8 +102,8 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         self._layout: Layout | None = None if p.joystick == "none" else layout(p.joystick)
         if self._layout is not None:
             self.listen(topics.JOY, self._joystick)
-        self._velocity = self.writer(topics.VELOCITY_REFERENCE)
-        self._deadman = self.writer(topics.DEADMAN)
+        self._velocity = self.sealed_writer(topics.VELOCITY_REFERENCE, self._envelope)
+        self._deadman = self.sealed_writer(topics.DEADMAN, self._envelope)
         self._stop = self.writer(topics.EMERGENCY_STOP)
         self._mode_client = self._client(topics.SET_MODE)
         self._robot_client = self._client(ROBOT) if p.can_reset else None

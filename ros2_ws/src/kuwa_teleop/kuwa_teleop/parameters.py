@@ -42,7 +42,9 @@ class TeleopParameters:
         "game_controller", "layout of what is heard on joy", valid=(*layouts(), "none")
     )
     person: str = parameter("", "who drives, where a page gives no name; empty: who is logged in")
-    key_file: str = parameter("", "key of the gate, to ask it for modes; empty: it needs none")
+    key_file: str = parameter(
+        "", "key of the stack, for codes on modes, references and the deadman; empty: none"
+    )
     planner: bool = parameter(False, "whether a planner runs, to which the machine may be given")
     robot: str = parameter("", "kind of robot, for the page")
     can_reset: bool = parameter(False, "whether the machine is simulated and may be set back")
