@@ -56,6 +56,8 @@ def command(
     machine: str = typer.Option("zx200", help="By the name of its folder."),
     robot: str = typer.Option("sim", help="Kind of robot: sim, mock, or the driver of a real one."),
     bus: str = typer.Option("", help="How a real one is reached, in the words of its driver."),
+    sensors_bus: str = typer.Option("", help="Of CANopen joint sensors, e.g. socketcan:can1."),
+    sensors: Path = typer.Option(None, help="Their file. [default: canopen.yaml of the machine]"),
     attach: bool = typer.Option(False, help="Use the stack that runs, instead of starting one."),
     emulated: bool = typer.Option(False, help="Start an emulated machine behind the driver."),
     namespace: str = typer.Option("", help="Of the stack. [default: the machine's]"),
@@ -103,6 +105,7 @@ def command(
             specs = minimal_stack(
                 machine, robot, bus, emulated, scenario, seed, namespace,
                 "" if parameters is None else str(parameters.absolute()), key_file,
+                "" if sensors is None else str(sensors.absolute()), sensors_bus,
             )  # fmt: skip
             processes = Processes(
                 specs, folder / runfolder.LOGS, environment={"ROS_DOMAIN_ID": str(domain)}

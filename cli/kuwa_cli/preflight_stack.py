@@ -27,6 +27,8 @@ def minimal_stack(
     namespace: str = "",
     parameters: str = "",
     key_file: str = "",
+    sensors: str = "",
+    sensors_bus: str = "",
 ) -> tuple[NodeSpec, ...]:
     """Return the nodes, an emulated machine first where one is asked for; see :func:`stack`.
 
@@ -39,6 +41,7 @@ def minimal_stack(
         machine, robot, scenario or SCENARIOS[load_machine(machine).tool.type], seed,
         planner="", auto_arm=False, namespace=namespace, bus=bus, emulated=emulated,
         parameters={machine: parameters} if parameters else None, key_file=key_file,
+        sensors=sensors, sensors_bus=sensors_bus,
     )  # fmt: skip
     few = [spec for spec in specs[:-1] if spec.name in NODES or not spec.lifecycle]
     supervisor = replace(specs[-1], parameters=specs[-1].parameters | {"nodes": NODES})

@@ -44,6 +44,8 @@ KEY = "key"
 WATCHER = "supervisor"
 ON_CAN = ("com3_can", "isobus")
 """Kinds of robot whose machine is on a CAN bus."""
+SENSORS_BEYOND = 1000
+"""The port of a run's CANopen sensors is so far above that of its machine's bus."""
 
 
 class StackError(KuwaError):
@@ -79,6 +81,8 @@ def run(settings: Settings, folder: Path, logs: Mapping[str, RunLog], live: Live
         controller_states_out={n: str(f) for n, f in controller_files(folder, names).items()},
         robot=settings.robot,
         bus=_bus(domain) if settings.robot in ON_CAN else "",
+        sensors=settings.sensors,
+        sensors_bus=_bus(domain + SENSORS_BEYOND) if settings.sensors else "",
         emulated=settings.emulated,
         partners={name: settings.specs[name].name for name in working(settings)[1:]},
     )
@@ -307,9 +311,9 @@ def _unfold(figures: dict[str, Any]) -> np.ndarray:
     return np.repeat(width * (np.arange(counts.size) + 0.5), counts)
 
 
-def _bus(domain: int) -> str:
+def _bus(number: int) -> str:
     """Return a bus of this run's own, on the loopback: a port for each ROS domain."""
-    return f"udp_multicast:{GROUP}:{PORT + domain}"
+    return f"udp_multicast:{GROUP}:{PORT + number}"
 
 
 def free_domain() -> int:

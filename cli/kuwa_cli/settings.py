@@ -36,6 +36,7 @@ class Settings:
         controller: of every machine that works, by name.
         controller_state: file from which the lead's controller is restored; empty: none.
         robot: kind of robot through which the stack reaches the machine.
+        sensors: file of CANopen sensors that measure its joints; empty: there are none.
     """
 
     scenario_name: str
@@ -49,6 +50,7 @@ class Settings:
     controller: str = DEFAULT
     controller_state: str = ""
     robot: str = "sim"
+    sensors: str = ""
 
     @property
     def emulated(self) -> bool:
@@ -92,6 +94,7 @@ def settings(
     controller: str | None = None,
     controller_state: Path | None = None,
     robot: str = "sim",
+    sensors: Path | None = None,
 ) -> Settings:
     """Check what was asked.
 
@@ -109,6 +112,7 @@ def settings(
             "--speed is for real time; a lock-step run is as fast as this computer can"
         )
     _check_robot(robot, loaded, lockstep, speed)
+    _check_sensors(sensors, loaded, next(iter(specs.values())), lockstep, speed)
     pace = 1.0 if speed is None else speed
     if not (math.isfinite(pace) and 0.01 <= pace <= 100.0):
         raise SettingsError(f"--speed {pace}: give a number from 0.01 to 100")
@@ -138,6 +142,7 @@ def settings(
         control,
         saved,
         robot,
+        "" if sensors is None else str(sensors.absolute()),
     )
 
 
@@ -162,4 +167,23 @@ def _check_robot(robot: str, scenario: Scenario, lockstep: bool, speed: float | 
         raise SettingsError(
             f"--robot {robot}: {', '.join(working)} works beside {lead} in this scenario, and only "
             "one machine can be on the bus; choose a scenario of one"
+        )
+
+
+def _check_sensors(
+    file: Path | None, scenario: Scenario, spec: MachineSpec, lockstep: bool, speed: float | None
+) -> None:
+    """Refuse sensors that this run cannot have."""
+    if file is None:
+        return
+    from kuwa_hardware.canopen_sensors.config import load_sensors
+
+    load_sensors(spec, file)
+    if lockstep or speed not in (None, 1.0):
+        raise SettingsError(
+            f"--sensors {file}: they send by a clock of their own; leave out --lockstep and --speed"
+        )
+    if len([one for one in scenario.machines.values() if one.task is not None]) > 1:
+        raise SettingsError(
+            f"--sensors {file}: they are on one machine; choose a scenario in which one works"
         )

@@ -46,6 +46,9 @@ def command(
     robot: str = typer.Option(
         "sim", help="How the stack reaches it: sim; com3_can, isobus: by CAN; opera: its topics."
     ),
+    sensors: Path = typer.Option(
+        None, help="File of CANopen joint sensors, emulated, through which it is measured."
+    ),
     seed: int = typer.Option(0, help="Of ground, soil, start pose and sensor noise."),
     view: bool = typer.Option(False, "--view/--headless", help="Open a window."),
     lockstep: bool = typer.Option(False, help="Without ROS 2, as fast as possible; repeatable."),
@@ -64,7 +67,7 @@ def command(
     try:
         asked = settings(
             scenario, machine, seed, lockstep, speed, duration, view, parameters,
-            controller, controller_state, robot,
+            controller, controller_state, robot, sensors,
         )  # fmt: skip
         folder = out or runfolder.default_folder(scenario, seed)
         folder = runfolder.prepare(folder, asked.controller_state)
@@ -79,6 +82,8 @@ def simulate(asked: Settings, folder: Path, lockstep: bool, as_json: bool, repor
     how = "lock-step" if lockstep else "ROS 2"
     if asked.emulated:
         how += f", {asked.robot}"
+    if asked.sensors:
+        how += ", CANopen sensors"
     machines = " + ".join(spec.name for spec in asked.specs.values())
     title = f"{asked.scenario.name} · {machines} · {asked.controller} · seed {asked.seed} · {how}"
     with LiveStatus(title) as live:

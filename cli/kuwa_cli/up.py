@@ -21,6 +21,8 @@ def command(
     machine: str = typer.Option("zx200", help="By the name of its folder."),
     robot: str = typer.Option(..., help="Kind of robot: com3_can, isobus, opera, mock."),
     bus: str = typer.Option("", help="How it is reached, e.g. socketcan:can0."),
+    sensors_bus: str = typer.Option("", help="Of CANopen joint sensors, e.g. socketcan:can1."),
+    sensors: Path = typer.Option(None, help="Their file. [default: canopen.yaml of the machine]"),
     controller: str = typer.Option("", help="By name. [default: the control node's own]"),
     controller_state: Path = typer.Option(None, help="What it learnt in an earlier run."),
     parameters: Path = typer.Option(None, help="Identified numbers in place of the machine's."),
@@ -45,13 +47,14 @@ def command(
     load_machine(machine)
     files = given_files(
         key=key, zones=zones, parameters=parameters, preflight=preflight,
-        controller_state=controller_state,
+        controller_state=controller_state, sensors=sensors,
     )  # fmt: skip
     kept = state_folder(machine, state)
     specs = stack(
         machine, robot, planner=planner, controller=controller, auto_arm=False, bus=bus,
         controller_state=files["controller_state"], key_file=files["key"], zones=files["zones"],
         parameters={machine: files["parameters"]} if parameters else None,
+        sensors=files["sensors"], sensors_bus=sensors_bus,
         realtime=realtime, cpus=cpus, **kept.parameters(machine, robot, preflight),
     )  # fmt: skip
     sys.exit(attend(machine, specs, kept.logs, int(os.environ.get("ROS_DOMAIN_ID") or 0)))

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import can
 import numpy as np
@@ -247,12 +248,28 @@ def test_its_angles_stand_in_the_state_of_the_robot() -> None:
     lift = rig.spec.joint_names.index("lift_joint")
     assert state.q[lift] != own.q[lift]
     assert state.q[lift] == pytest.approx(own.q[lift], abs=STEP)
-    assert state.stamp == rig.now and state.faults == ()
+    assert state.stamp == own.stamp and state.faults == ()
     robot.close()
     rig.close()
 
 
-def test_a_silent_sensor_is_told_with_a_new_state_and_blocks_the_valves() -> None:
+def test_where_the_robot_measures_nothing_stamps_are_the_sensors() -> None:
+    rig, robot, plant = sensed()
+    move(rig, robot, plant, 20)
+    n = len(rig.spec.joint_names)
+    unknown = np.full(n, np.nan)
+    plant._state = lambda: replace(  # type: ignore[method-assign]
+        MockRobot._state(plant), stamp=0.0, q=unknown, qd=unknown
+    )
+    state = robot.read()
+    assert state.stamp == rig.now
+    measured = [rig.spec.joint_names.index(name) for name in ("lift_joint", "roll_joint")]
+    assert np.isfinite(state.q[measured]).all()
+    robot.close()
+    rig.close()
+
+
+def test_a_silent_sensor_is_told_by_new_states_and_then_there_are_none() -> None:
     rig, robot, plant = sensed()
     move(rig, robot, plant, 20)
     robot.read()
@@ -261,13 +278,20 @@ def test_a_silent_sensor_is_told_with_a_new_state_and_blocks_the_valves() -> Non
         move(rig, robot, plant, 1)
         state = robot.read()
     # The gate takes faults from new states.
-    assert state.faults == ("sensor_silent",) and state.stamp == rig.now
+    assert state.faults == ("sensor_silent",) and state.stamp == plant.read().stamp
     names = tuple(rig.spec.joint_names)
     asked = JointCommand(0.0, 1, "control", CommandKind.VALVE, names, np.full(len(names), 0.5))
     assert not robot.write(asked).values.any()
+    stamps = set()
+    for _ in range(20):
+        move(rig, robot, plant, 1)
+        stamps.add(robot.read().stamp)
+    # Told, it is no longer said that the joint stands where it was seen last.
+    assert len(stamps) < 12 and max(stamps) < plant.read().stamp - 0.05
     rig.there.mute.clear()
     move(rig, robot, plant, 2)
-    assert robot.read().faults == ()
+    state = robot.read()
+    assert state.faults == () and state.stamp == plant.read().stamp
     assert robot.write(asked).values.all()
     robot.close()
     rig.close()

@@ -22,6 +22,10 @@ class SensorError(KuwaError):
     """A sensor that is not there, is another one, or is described wrongly."""
 
 
+class SilentSensorError(SensorError):
+    """A sensor that does not answer."""
+
+
 class _Sensor(Data):
     node: Annotated[int, Field(ge=1, le=127)]
     joint: str | None = None

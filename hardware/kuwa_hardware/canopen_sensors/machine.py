@@ -27,6 +27,8 @@ class _Sender:
     node: LocalNode
     beat_at: float = -math.inf
     value_at: float = -math.inf
+    mapped: bool = False
+    """Its process data are read as they were mapped when it was started last."""
 
 
 class EmulatedSensors:
@@ -96,12 +98,19 @@ class EmulatedSensors:
             sender.beat_at = now
             self._network.send_message(0x700 + number, bytes([state]))
         timer = 1e-3 * int(profiles.entry(node, 0x1800, 5).raw)
-        if state != _OPERATIONAL or timer <= 0.0 or now - sender.value_at < timer - 1e-6:
+        if state != _OPERATIONAL:
+            sender.mapped = False
             return
-        sender.value_at = now
+        if timer <= 0.0 or now - sender.value_at < timer - 1e-6:
+            return
+        # Who steps it a little late must not make its period longer.
+        due = sender.value_at + timer
+        sender.value_at = due if due > now - timer else now
         if number not in self.stuck:
             self._measure(node, number, q)
-        node.tpdo.read(from_od=False)
+        if not sender.mapped:
+            node.tpdo.read(from_od=False)
+            sender.mapped = True
         pdo = node.tpdo[1]
         for variable in pdo:
             variable.raw = profiles.entry(node, variable.index).raw

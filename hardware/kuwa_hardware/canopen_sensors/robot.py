@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kuwa_hardware.canopen_sensors.sensors import JointSensors, angles
 from kuwa_hardware.failures import failure
 from kuwa_machines.contracts import (
+    GroundTruth,
     JointCommand,
     Level,
     MachineState,
     Robot,
+    SimulatedRobot,
 )
 from kuwa_machines.spec import MachineSpec
 
+if TYPE_CHECKING:
+    from kuwa_hardware.canopen_sensors.sensors import JointSensors
+
 FROZEN_TURN = 0.05
 """The machine's own sensor turned so far while the CANopen sensor did not count at all [rad]."""
+UNMEASURED = frozenset({"sensor_silent", "driver_disconnected"})
+"""Faults during which nobody knows where a joint is."""
+TOLD = 0.1
+"""States that carry such a fault go out for so long, since they are what tells it [s]."""
 
 
 class SensedRobot:
@@ -26,8 +35,10 @@ class SensedRobot:
 
     Where the robot measures the same joint itself, a CANopen sensor that stands still while the
     joint turns is found; where it does not, the gate finds it while the joint is told to move.
-    The state is as new as the newest measurement in it: a sensor that is late is told by a fault,
-    which goes out with the next state. While such a fault forbids motion the valves get neutral.
+    Stamps are the robot's, or those of the sensors where it measures nothing itself. A sensor that
+    stays away is told by a fault; then there is no new state until it is back, since an old angle
+    with a new stamp would say that the joint stands. While a fault of the sensors forbids motion
+    the valves get neutral.
 
     Args:
         robot: the machine. sensors: on its joints.
@@ -38,6 +49,7 @@ class SensedRobot:
         self.spec: MachineSpec = robot.spec
         self._still: dict[str, tuple[int, float]] = {}
         self._blocked = False
+        self._stamp, self._known_at = 0.0, 0.0
 
     def connect(self) -> None:
         """Connect the sensors, then the robot.
@@ -85,13 +97,22 @@ class SensedRobot:
     def _sensed(self, state: MachineState) -> MachineState:
         self.sensors.read()
         own = list(self.sensors.faults())
-        q, qd, stamp = state.q.copy(), state.qd.copy(), state.stamp
-        for joint, reading in angles(self.sensors).items():
+        unmeasured = not UNMEASURED.isdisjoint(own)
+        if unmeasured:
+            self._still.clear()
+        q, qd, newest = state.q.copy(), state.qd.copy(), 0.0
+        for joint, reading in self.sensors.joints().items():
             place = self.spec.joint_names.index(joint)
-            if self._frozen(joint, reading.raw, float(q[place])):
+            if not unmeasured and self._frozen(joint, reading.raw, float(q[place])):
                 own.append("sensor_frozen")
             q[place], qd[place] = reading.angle, reading.speed
-            stamp = max(stamp, reading.stamp)
+            newest = max(newest, reading.stamp)
+        stamp = state.stamp if state.stamp > 0.0 else newest
+        if not unmeasured:
+            self._known_at = stamp
+        elif stamp > self._known_at + TOLD:
+            stamp = self._stamp
+        self._stamp = stamp
         self._blocked = any(failure(code).reaction.level >= Level.NEUTRAL for code in own)
         faults = dict.fromkeys((*state.faults, *own))
         return replace(state, stamp=stamp, q=q, qd=qd, faults=tuple(faults))
@@ -104,3 +125,36 @@ class SensedRobot:
             self._still[joint] = (raw, own)
             return False
         return abs(own - before[1]) > FROZEN_TURN
+
+
+class SensedSimulation(SensedRobot):
+    """The same around a simulated robot, whose joints turn emulated sensors.
+
+    Args:
+        plant: the simulated robot. sensors: on its joints.
+    """
+
+    def __init__(self, plant: SimulatedRobot, sensors: JointSensors) -> None:
+        super().__init__(plant, sensors)
+        self.plant = plant
+        self.control_period = plant.control_period
+        self.task = getattr(plant, "task", None)
+
+    def reset(self, seed: int) -> MachineState:
+        """Return to the start of the scenario; the sensors measure on."""
+        return self._sensed(self.plant.reset(seed))
+
+    def advance(self) -> MachineState:
+        """Advance one control period and return the new state."""
+        return self._sensed(self.plant.advance())
+
+    def truth(self) -> GroundTruth:
+        """Return where the machine really is."""
+        return self.plant.truth()
+
+
+def sensed(robot: Robot, sensors: JointSensors) -> SensedRobot:
+    """Return the robot with these sensors; a simulated one stays one."""
+    if isinstance(robot, SimulatedRobot):
+        return SensedSimulation(robot, sensors)
+    return SensedRobot(robot, sensors)

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 
 import can
 import canopen
-import numpy as np
 from canopen import RemoteNode
 from canopen.emcy import EmcyError
 from canopen.nmt import NmtError
@@ -33,6 +32,7 @@ from kuwa_hardware.canopen_sensors.config import (
     Sensor,
     SensorError,
     SensorFile,
+    SilentSensorError,
 )
 from kuwa_hardware.failures import failure
 from kuwa_machines.spec import MachineSpec
@@ -83,13 +83,17 @@ class JointSensors:
         spec: the machine. file: its sensors.
         open_bus: returns a bus, e.g. :attr:`kuwa_hardware.canbus.BusSettings.opener`.
         steady, system: clocks [s]; time-outs go by the first, stamps by the second.
+        patience: ``connect`` waits so long for sensors that do not answer yet, by the wall's
+            clock [s].
     """
 
     def __init__(
         self, spec: MachineSpec, file: SensorFile, open_bus: Callable[[], can.BusABC],
         steady: Callable[[], float] = time.monotonic, system: Callable[[], float] = time.time,
+        patience: float = 0.0,
     ) -> None:  # fmt: skip
         self.spec, self.file = spec, file
+        self._connect_patience = patience
         self._open_bus, self._steady, self._system = open_bus, steady, system
         self.readings = {name: Reading() for name in file.sensors}
         self._history: dict[str, deque[tuple[float, float]]] = {
@@ -116,7 +120,13 @@ class JointSensors:
             return
         self._end.set()
         self._end = threading.Event()
-        self._open(self._end)
+        until = time.monotonic() + self._connect_patience
+        while True:
+            try:
+                return self._open(self._end)
+            except SilentSensorError:
+                if time.monotonic() > until:
+                    raise
 
     def _open(self, end: threading.Event) -> None:
         """Connect, and keep the connection unless ``end`` says that nobody wants it any more."""
@@ -172,6 +182,14 @@ class JointSensors:
         if self._silence() > self._patience + RETRY:
             self._lose(network, "sensor_silent")
         return self.readings
+
+    def joints(self) -> dict[str, Reading]:
+        """Return the readings by joint, of the sensors that measure one and have done so."""
+        return {
+            sensor.joint: self.readings[name]
+            for name, sensor in self.file.sensors.items()
+            if sensor.joint is not None and math.isfinite(self.readings[name].angle)
+        }
 
     def faults(self) -> tuple[str, ...]:
         """Return the rows of the failure table that are in force."""
@@ -262,7 +280,7 @@ class JointSensors:
                 node.emergency = f"error register {register:#04x}"
             self._map(node, sensor.node, objects)
         except (SdoError, NmtError) as error:
-            raise SensorError(
+            raise SilentSensorError(
                 f"sensor {name}: node {sensor.node} does not answer as it should: {error}; look at "
                 "its supply, node id and bit rate"
             ) from None
@@ -357,12 +375,3 @@ class JointSensors:
 def _leave(network: canopen.Network) -> None:
     with suppress(Exception):
         network.disconnect()
-
-
-def angles(sensors: JointSensors) -> dict[str, Reading]:
-    """Return the readings by joint, of the sensors that measure one."""
-    return {
-        sensor.joint: sensors.readings[name]
-        for name, sensor in sensors.file.sensors.items()
-        if sensor.joint is not None and np.isfinite(sensors.readings[name].angle)
-    }

@@ -19,6 +19,7 @@ setup(
             "robot = kuwa_robot.node:main",
             "opera_machine = kuwa_robot.opera_machine:main",
             "emulated_machine = kuwa_robot.emulated_machine:main",
+            "emulated_sensors = kuwa_robot.emulated_sensors:main",
         ]
     },
 )

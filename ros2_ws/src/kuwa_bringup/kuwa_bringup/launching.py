@@ -26,6 +26,8 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     "parameters": ("", "file with identified numbers in place of the machine's own"),
     "partners": ("", "other machines of the scenario: name or name=machine, with commas between"),
     "bus": ("", "how a real robot is reached: socketcan:can0, for instance"),
+    "sensors_bus": ("", "bus of CANopen joint sensors: socketcan:can1, for instance"),
+    "sensors": ("", "file of these sensors; canopen.yaml of the machine if empty"),
     "state": ("", "folder for latch, records and black boxes; that of kuwa up if empty"),
     "latch_file": ("", "file that keeps a stop over a restart; if empty a real machine's in state"),
     "key_file": ("", "key for codes on commands, mode 600; none are asked for if empty"),
@@ -53,8 +55,8 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
 
 ALWAYS = (
     "machine", "robot", "namespace", "controller", "controller_state", "controller_state_out",
-    "parameters", "bus", "record", "task", "fps", "countdown", "images", "network",
-    "use_sim_time", "params_file", "log_level",
+    "parameters", "bus", "sensors_bus", "sensors", "record", "task", "fps", "countdown", "images",
+    "network", "use_sim_time", "params_file", "log_level",
 )  # fmt: skip
 """Arguments of every launch file."""
 REAL = ("state", "latch_file", "key_file", "zones", "preflight", "blackbox", "realtime", "cpus")
@@ -127,6 +129,8 @@ def specs_of(
         partners=_partners(get["partners"]),
         parameters={get["machine"]: get["parameters"]} if get["parameters"] else None,
         bus=get["bus"],
+        sensors=get["sensors"],
+        sensors_bus=get["sensors_bus"],
         emulated=emulated,
         key_file=get["key_file"],
         zones=get["zones"],

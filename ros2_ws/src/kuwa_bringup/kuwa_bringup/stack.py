@@ -26,6 +26,8 @@ EMULATED_BUS: Final = {
 """Kinds of robot whose machine can be another process on the same bus, a plant behind it, and where
 they meet if nobody says otherwise: the loopback of this computer, or a namespace of its own."""
 EMULATED: Final = frozenset(EMULATED_BUS)
+EMULATED_SENSORS_BUS: Final = "udp_multicast:239.74.163.2:31113"
+"""Where emulated CANopen sensors and the robot node meet; another port, since it is another bus."""
 OPERA_ABOVE: Final = "/opera"
 """Above the namespace of an emulated machine that speaks ROS: its topics are not the stack's."""
 
@@ -82,6 +84,8 @@ def stack(
     partners: Mapping[str, str] | None = None,
     parameters: Mapping[str, str] | None = None,
     bus: str = "",
+    sensors: str = "",
+    sensors_bus: str = "",
     emulated: bool = False,
     latch_file: str = "",
     key_file: str = "",
@@ -112,6 +116,10 @@ def stack(
             a namespace of its name; the site of all of them runs in the first one's robot node.
         parameters: machine → file with numbers in place of the machine's own.
         bus: how a real robot is reached, in the words of its kind.
+        sensors: file of CANopen joint sensors; ``canopen.yaml`` of the machine if empty and there
+            is a bus for them.
+        sensors_bus: of these sensors. Where the machine is not real they are emulated by a process
+            of their own, which has a bus by default.
         emulated: whether the machine on the bus is another process with a plant behind it, which
             is then the first of the nodes; the supervisor has nothing to do with it.
         latch_file: keeps a stop of the first machine over a restart, and a file beside it that of
@@ -145,6 +153,15 @@ def stack(
         raise ValueError(
             f"auto_arm is for simulated robots ({', '.join(sorted(SIMULATED))}), not for "
             f"{robot!r}: a person arms a real machine"
+        )
+    if sensors and simulated:
+        sensors_bus = sensors_bus or EMULATED_SENSORS_BUS
+    if sensors and not sensors_bus:
+        raise ValueError(f"sensors {sensors!r} without sensors_bus: where are they?")
+    if sensors_bus and (partners or speed != 1.0):
+        raise ValueError(
+            f"CANopen sensors at speed {speed:g} with {len(partners or {})} partners: they are on "
+            "one machine, at speed 1"
         )
     files = dict(parameters or {})
     # The robot node has the whole site, in which another machine may be the one with the file.
@@ -189,6 +206,8 @@ def stack(
     ]
     if bus:
         nodes[0][1]["bus"] = bus
+    measured: dict[str, Value] = {"sensors": sensors, "sensors_bus": sensors_bus}
+    nodes[0][1].update(measured if sensors_bus else {})
     for name, values in nodes:
         values |= {"rt_priority": PRIORITY[name]} if realtime else {}
         values |= {"cpus": cpus} if cpus else {}
@@ -231,7 +250,15 @@ def stack(
             there["site"] = ns
         else:
             there |= {"robot": robot, "bus": bus}
+        there |= {"plant_joints": True} if sensors_bus else {}
         specs.append(NodeSpec("kuwa_robot", program, "machine", place, there, lifecycle=False))
+    if sensors_bus and simulated:
+        turned: dict[str, Value] = {
+            "machine": machine, "parameters": own, "sensors": sensors, "bus": sensors_bus,
+        }  # fmt: skip
+        specs.append(
+            NodeSpec("kuwa_robot", "emulated_sensors", "sensors", ns, turned, lifecycle=False)
+        )
     if record:
         more = recording or {}
         specs.insert(0, recorder(machine, record, ns, own, task, scenario, seed, **more))

@@ -24,6 +24,7 @@ from kuwa_hardware.canbus import BusSettings
 from kuwa_machines.contracts import MachineState, SimulatedRobot
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_robot.kinds import make_robots
+from kuwa_robot.plant_joints import PLANT_JOINTS, PlantJoints
 from kuwa_ros import topics
 from kuwa_ros.loop import DeadlineLoop
 from kuwa_ros.main import run
@@ -86,6 +87,7 @@ class EmulatedParameters:
     scenario: str = parameter("dig_trench", "scenario of the plant")
     seed: int = parameter(0, "seed of the plant", low=0, high=2**31 - 1)
     cameras: bool = parameter(False, "make the pictures of the machine's cameras")
+    plant_joints: bool = parameter(False, "tell emulated sensors where the plant's joints are")
     stats_file: str = parameter("", "write statistics of ticks and frames here at the end")
 
 
@@ -108,6 +110,11 @@ class EmulatedMachineNode(Node):
         self.bus = settings.open()
         self.machine = KINDS[p.robot](robot, self.bus)
         self._site = _Site(self, robot, pose=p.robot in WITHOUT_POSE)
+        self._joints: PlantJoints | None = None
+        if p.plant_joints:
+            t = PLANT_JOINTS
+            publish = self.create_publisher(t.type, t.name, t.qos()).publish
+            self._joints = PlantJoints(publish, tuple(robot.spec.joint_names))
         self._ticks = self._left_out = 0
         self._start = time.monotonic()
         self._offset = time.time() - robot.read().stamp
@@ -136,6 +143,8 @@ class EmulatedMachineNode(Node):
         ticks = max(due, 1)
         self._ticks += ticks
         state = self.machine.step(ticks)
+        if self._joints is not None:
+            self._joints.tell(state)
         self._offset += FOLLOW * (time.time() - state.stamp - self._offset)
         self._site.tell(state, state.stamp + self._offset)
 

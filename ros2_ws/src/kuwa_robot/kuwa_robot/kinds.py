@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from kuwa_machines.contracts import Robot
 from kuwa_machines.errors import KuwaError, choices
+
+SENSOR_PATIENCE: Final = 20.0
+"""CANopen sensors, which have their supply with the machine, may start with the stack [s]."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,19 @@ KINDS: Final[dict[str, Callable[[Asked], Mapping[str, Robot]]]] = {
 }
 
 
+def _sensed(robot: Robot, file: str, bus: str) -> Robot:
+    """Return the robot with CANopen sensors on its joints."""
+    from kuwa_hardware.canbus import BusSettings
+    from kuwa_hardware.canopen_sensors.config import load_sensors
+    from kuwa_hardware.canopen_sensors.robot import sensed
+    from kuwa_hardware.canopen_sensors.sensors import JointSensors
+
+    spec = robot.spec
+    sensors = load_sensors(spec, Path(file) if file else None)
+    opener = BusSettings.parse(bus).opener
+    return sensed(robot, JointSensors(spec, sensors, opener, patience=SENSOR_PATIENCE))
+
+
 def make_robots(
     kind: str,
     machine: str,
@@ -94,12 +111,24 @@ def make_robots(
     cameras: bool = False,
     bus: str = "",
     node: Any = None,
+    sensors: str = "",
+    sensors_bus: str = "",
 ) -> Mapping[str, Robot]:
     """Return the robots of this kind by name, the machine's own first; not connected yet.
+
+    Args:
+        sensors_bus: of CANopen joint sensors on the first robot; empty: there are none.
+        sensors: their file; empty: ``canopen.yaml`` in the machine's folder.
 
     Raises:
         KuwaError: if the kind, the machine or the scenario is unknown.
     """
     if kind not in KINDS:
         raise KuwaError(f"no robot kind {kind!r}; {choices(kind, KINDS)}")
-    return KINDS[kind](Asked(machine, parameters, scenario, seed, cameras, bus, node))
+    if sensors and not sensors_bus:
+        raise KuwaError(f"sensors {sensors!r} without sensors_bus; give it, e.g. socketcan:can1")
+    robots = KINDS[kind](Asked(machine, parameters, scenario, seed, cameras, bus, node))
+    if not sensors_bus:
+        return robots
+    first = next(iter(robots))
+    return {**robots, first: _sensed(robots[first], sensors, sensors_bus)}

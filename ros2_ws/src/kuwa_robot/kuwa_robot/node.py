@@ -9,11 +9,13 @@ from pathlib import Path
 
 from rosgraph_msgs.msg import Clock
 
+from kuwa_hardware.canopen_sensors.robot import SensedSimulation
 from kuwa_hardware.failures import timeout
 from kuwa_hardware.watchdog import Watchdog
 from kuwa_machines.contracts import Robot, SimulatedRobot
 from kuwa_robot.face import Face
 from kuwa_robot.kinds import KINDS, make_robots
+from kuwa_robot.plant_joints import PLANT_JOINTS, PlantJoints
 from kuwa_robot.timing import Timing
 from kuwa_ros import topics
 from kuwa_ros.conversions import time_msg
@@ -35,6 +37,10 @@ class RobotParameters:
     parameters: str = parameter("", "file with numbers in place of the machine's own")
     robot: str = parameter("sim", "kind of robot", valid=tuple(KINDS))
     bus: str = parameter("", "how a real robot is reached, in the words of its kind")
+    sensors_bus: str = parameter(
+        "", "bus of CANopen joint sensors, e.g. socketcan:can1; empty: there are none"
+    )
+    sensors: str = parameter("", "file of these sensors; empty: canopen.yaml of the machine")
     scenario: str = parameter("dig_trench", "scenario of a simulated robot")
     seed: int = parameter(0, "seed of a simulated robot", low=0, high=2**31 - 1)
     cameras: bool = parameter(False, "make the pictures of a simulated machine's cameras")
@@ -72,8 +78,9 @@ class RobotNode(KuwaNode[RobotParameters]):
         p = self.p
         self._counts: dict[str, object] = {}
         robots = make_robots(
-            p.robot, p.machine, p.parameters, p.scenario, p.seed, p.cameras, p.bus, self
-        )
+            p.robot, p.machine, p.parameters, p.scenario, p.seed, p.cameras, p.bus, self,
+            p.sensors, p.sensors_bus,
+        )  # fmt: skip
         lead = next(iter(robots.values()))
         lead.connect()
         self._simulated = isinstance(lead, SimulatedRobot)
@@ -94,6 +101,9 @@ class RobotNode(KuwaNode[RobotParameters]):
         ]
         self._sim_clock = self.writer(topics.CLOCK) if self._simulated else None
         self._sim_clock_msg = Clock()
+        self._turned: PlantJoints | None = None
+        if isinstance(lead, SensedSimulation):
+            self._turned = PlantJoints(self.writer(PLANT_JOINTS), tuple(lead.spec.joint_names))
 
     def activate(self) -> Loop:
         period = REAL_PERIOD
@@ -155,6 +165,8 @@ class RobotNode(KuwaNode[RobotParameters]):
             face.drive(now)
         state = robot.advance() if isinstance(robot, SimulatedRobot) else robot.read()
         self.faces[0].publish(state)
+        if self._turned is not None and isinstance(robot, SensedSimulation):
+            self._turned.tell(robot.plant.read())
         if self._sim_clock is not None:
             self._sim_clock_msg.clock = time_msg(state.stamp)
             self._sim_clock(self._sim_clock_msg)

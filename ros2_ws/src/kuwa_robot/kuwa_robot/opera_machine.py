@@ -41,6 +41,7 @@ from kuwa_machines.errors import KuwaError, choices
 from kuwa_robot.kinds import make_robots
 from kuwa_robot.opera_state import Body, product
 from kuwa_robot.opera_table import EFFORT, QOS_DEPTH, VELOCITY, Command, Profile, profile, table
+from kuwa_robot.plant_joints import PLANT_JOINTS, PlantJoints
 from kuwa_ros import topics
 from kuwa_ros.conversions import time_msg
 from kuwa_ros.loop import DeadlineLoop
@@ -144,6 +145,9 @@ class MachineParameters:
                             valid=("joint_state", "joint_states"))  # fmt: skip
     order: str = parameter("documents", "order of its joints", valid=ORDERS)
     site: str = parameter("", "namespace for ground, task and truth; empty: none of them")
+    plant_joints: bool = parameter(
+        False, "tell emulated sensors in the site's namespace where the plant's joints are"
+    )
 
 
 class OperaMachineNode(Node):
@@ -164,6 +168,12 @@ class OperaMachineNode(Node):
         self._handles: list[Callable[[], object]] = []
         self._on_network, self._guard = False, threading.Lock()
         self.join()
+        self._plant_joints: PlantJoints | None = None
+        if p.plant_joints:
+            t = PLANT_JOINTS
+            name = t.within("/" + p.site.strip("/"))
+            publish = self.create_publisher(t.type, name, t.qos()).publish
+            self._plant_joints = PlantJoints(publish, tuple(robot.spec.joint_names))
         self._tick = self._ticks = 0
         self._period = robot.control_period / p.speed
         self._began = time.monotonic()
@@ -291,6 +301,8 @@ class OperaMachineNode(Node):
         for _ in range(1 + behind):
             state = self.machine.step(now)
         self._ticks += 1 + behind
+        if self._plant_joints is not None:
+            self._plant_joints.tell(state)
         with self._guard:
             if self._on_network:
                 self._tell(state)
