@@ -80,7 +80,9 @@ class Loop:
     def stalled(self, now: float) -> bool:
         """Say whether the loop ended by itself or has lost patience."""
         silent = now - self.stats.last > self.patience
-        return self._running and (silent or not self._thread.is_alive())
+        # One that is only just being started is not alive yet, and has no number.
+        ended = self._thread.ident is not None and not self._thread.is_alive()
+        return self._running and (silent or ended)
 
     def _main(self) -> None:
         try:
