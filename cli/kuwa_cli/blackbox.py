@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -127,13 +128,15 @@ class _Teller:
             "robot_status": self._faults,
             "plan_status": self._plan,
             "emergency_stop": self._stop,
-            "deadman": self._deadman,
+            "deadman": partial(self._deadman, ""),
+            # Told apart: of a plain one nobody knows whose it was.
+            "deadman/sealed": partial(self._deadman, "sealed"),
         }
 
     def look(self, record: Record) -> Iterator[Event]:
         """Yield what a record changes."""
-        parts = record.topic.removesuffix("/sealed").strip("/").split("/")
-        name = parts[-1]
+        parts = record.topic.strip("/").split("/")
+        name = "/".join(parts[-2:]) if parts[-1] == "sealed" else parts[-1]
         if "heartbeat" in parts:
             yield from self._gap(f"heartbeat of {name}", record.time, LATE)
             message = message_of(record)
@@ -192,5 +195,5 @@ class _Teller:
     def _stop(self, now: float, message: Any) -> Iterator[Event]:
         yield Event(now, "stop", "demanded" if message.data else "no longer demanded")
 
-    def _deadman(self, now: float, message: Any) -> Iterator[Event]:
-        yield from self._changed(now, "deadman", "", "held" if message.data else "released")
+    def _deadman(self, how: str, now: float, message: Any) -> Iterator[Event]:
+        yield from self._changed(now, "deadman", how, "held" if message.data else "released")

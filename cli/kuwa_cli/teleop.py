@@ -55,6 +55,9 @@ def command(
     images: str = typer.Option("jpeg", help="Pictures in the bag: jpeg, raw or none."),
     controller: str = typer.Option("", help="By name. [default: the control node's own]"),
     joystick: str = typer.Option("game_controller", help="Layout of the topic joy; none."),
+    open_joystick: bool = typer.Option(
+        False, "--open-joystick", help="Topic joy needs no code in spite of --key."
+    ),
     seed: int = typer.Option(0, help="Of a simulated machine."),
     host: str = typer.Option("127.0.0.1", help="Where the page listens."),
     port: int = typer.Option(8765, help="Of the page; 0: any free one."),
@@ -84,7 +87,8 @@ def command(
     if images not in IMAGES:
         raise KuwaError(f"--images {images!r}; {choices(images, IMAGES)}")
     console: dict[str, Any] = {
-        "pattern": pattern, "joystick": joystick, "host": host, "port": port, "scene": scene,
+        "pattern": pattern, "joystick": joystick, "open_joystick": open_joystick,
+        "host": host, "port": port, "scene": scene,
         "picture_timeout": float(picture_timeout), "certificate": files["certificate"],
         "certificate_key": files["certificate_key"],
     }  # fmt: skip

@@ -11,18 +11,23 @@ from typing import Any
 import pytest
 from kuwa_msgs.msg import Alarm, Alarms, Heartbeat
 from rclpy.serialization import serialize_message
+from std_msgs.msg import Bool
 
 from kuwa_bringup import recorder
 from kuwa_bringup.alarms import AlarmBook, of_box, of_gate
 from kuwa_bringup.recorder import LEFT_OUT, RECORDED
 from kuwa_cli.blackbox import last_commands, timeline
 from kuwa_hardware.blackbox import BlackBox, Record, read
+from kuwa_hardware.envelope import Envelope
 from kuwa_hardware.failures import failure
 from kuwa_machines.contracts import CommandKind, JointCommand, Level, Mode, SafetyState
 from kuwa_ros import topics
 from kuwa_ros.conversions import command_msg, safety_msg
+from kuwa_ros.sealing import sealed_msg
 
 pytestmark = pytest.mark.ros
+
+KEY = Envelope(bytes(32))
 
 
 def record(at: float, topic: topics.Topic, message: Any) -> Record:
@@ -98,6 +103,25 @@ def test_the_timeline_tells_what_changed_and_what_was_missing() -> None:
     ]
     (line,) = last_commands(records)
     assert "applied" in line and "7 of gate: swing +0.500" in line
+
+
+def test_a_sealed_deadman_is_told_apart_from_a_plain_one() -> None:
+    sealed = topics.SEALED[topics.DEADMAN]
+
+    def word(held: bool) -> Any:
+        return sealed_msg(Bool(data=held), f"/zx200/{sealed.name}", "/zx200/teleop", KEY)
+
+    records = [
+        record(1.0, sealed, word(True)),
+        record(1.1, topics.DEADMAN, Bool(data=False)),
+        record(1.2, sealed, word(True)),
+        record(1.3, sealed, word(False)),
+    ]
+    assert [(event.time, event.what, event.words) for event in timeline(records)] == [
+        (1.0, "deadman", "sealed held"),
+        (1.1, "deadman", "released"),
+        (1.3, "deadman", "sealed released"),
+    ]
 
 
 def test_every_topic_is_recorded_or_left_out_for_a_reason() -> None:

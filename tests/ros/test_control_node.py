@@ -447,3 +447,18 @@ def test_requests_carry_the_code_of_the_key(
     node.trigger_cleanup()
     assert node.trigger_configure() == FAILURE
     assert "chmod 600" in node._problem
+
+
+def test_nobody_takes_the_key_away_from_a_node_that_has_one(
+    node: ControlNode, around: Around, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.touch(0o600)
+    key.write_text("5a" * 32)
+    assert configure(node, controller=DEFAULT, key_file=str(key)) == SUCCESS
+    node.trigger_cleanup()
+    for name, value in (("key_file", ""), ("velocity_timeout", 1.0)):
+        answer = node.set_parameters([Parameter(name, value=value)])[0]
+        assert not answer.successful and "of its start" in answer.reason
+    assert node.trigger_configure() == SUCCESS
+    assert node._envelope is not None

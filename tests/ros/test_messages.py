@@ -104,6 +104,8 @@ kuwa_msgs/msg/RobotStatus
     f0f1d56ddc71176f7716868590052886a357415cc7b258ac4a9d62d1e746c46c
 kuwa_msgs/msg/SafetyState
     c2fcec140628d10c19d9042c017c221426e4904a68b85d549d6698703655f26e
+kuwa_msgs/msg/Sealed
+    5e7fccce5b066fe3c8841e63189c685130c426a534419c265f6b53a6bb5a10b0
 kuwa_msgs/msg/SpikeStats
     9c55c0f419d9dd06d2a31e3047f9a7202c79f7e2a6d143467588240b6e6c6bec
 kuwa_msgs/msg/Task

@@ -17,6 +17,7 @@ from kuwa_machines import load_machine
 from kuwa_policies.datasets import Dataset, DatasetInfo, DatasetWriter
 from kuwa_policies.datasets import features as f
 from kuwa_ros import topics
+from kuwa_ros.sealing import envelope_of
 from stack_rig import MACHINE, Rig, mock_stack, running, wait_for
 
 pytestmark = pytest.mark.ros
@@ -196,6 +197,40 @@ def test_it_moves_while_the_key_is_held_and_no_longer(
         assert len(player.error) > 50
     finally:
         player.close()
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["with the key", "without"])
+def test_a_stack_with_a_key_is_moved_by_who_has_it(
+    ros_domain: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: bool
+) -> None:
+    key = tmp_path / "key"
+    key.touch(0o600)
+    key.write_text("5a" * 32)
+    specs = mock_stack("robot", "control", "safety", key_file=str(key))
+    with running(specs, tmp_path / "logs") as rig:
+        probe = rig.probe
+        probe.node.destroy_publisher(probe._out.pop(topics.VELOCITY_REFERENCE))
+        dataset = an_episode(tmp_path / "set", np.array(probe.states[-1].position), 20.0)
+        envelope = envelope_of(str(key))
+        player = Player(dataset, 0, MACHINE, ros_domain, 1.0, envelope if given else None)
+        try:
+            player.ready()
+            for mode in ("ready", "armed"):
+                wait_for(mode, lambda m=mode: player.asking.ask(m, "Ada", envelope)[0], 5.0)
+            before, let_go = probe.position("swing_joint"), time.monotonic() + 3.0
+            why: list[str] = []
+            player.play(
+                lambda: time.monotonic() < let_go,
+                lambda: why.append(player.asking.ask("teleop", "Ada", envelope)[1]),
+                lambda t: None,
+            )
+            moved = probe.position("swing_joint") - before
+            assert moved > 0.1 if given else abs(moved) < 1e-3
+            if not given:
+                assert "deadman was never held" in why[0]
+                assert "no code" in rig.processes.tail("safety", 20)
+        finally:
+            player.close()
 
 
 def test_a_machine_that_stands_elsewhere_is_refused(

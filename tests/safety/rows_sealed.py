@@ -42,7 +42,7 @@ def keyed(make: Callable[[], Any], mode: Mode, folder: Path, **more: Any) -> Ite
     key = folder / "key"
     key.touch(0o600)
     key.write_text(KEY.hex())
-    with beside(make, mode, key_file=str(key), **more) as (node, around):
+    with beside(make, mode, **more, key_file=str(key)) as (node, around):
         yield node, around
 
 
@@ -54,7 +54,7 @@ class Senders:
     """
 
     def __init__(self, around: Around, reader: SealedReader, make: Callable[[], Any]) -> None:
-        self._around, self._reader, self._make = around, reader, make
+        self._around, self._judge, self._make = around, reader.judge, make
         plain, sealed = reader.topic, topics.SEALED[reader.topic]
         node = around.node
         self._plain = node.create_publisher(plain.type, plain.name, plain.qos())
@@ -78,8 +78,8 @@ class Senders:
         times, words = [], []
         for wanted, send in self._forgeries():
             times.append(at_best(lambda send=send: self._time(send), WITHIN))
-            assert wanted in self._reader.refused, (wanted, self._reader.refused)
-            words.append(self._reader.refused)
+            assert wanted in self._judge.refused, (wanted, self._judge.refused)
+            words.append(self._judge.refused)
         return max(times), "; ".join(words)
 
     def pause(self, length: float) -> None:
@@ -88,9 +88,9 @@ class Senders:
         self._around.until("a while", lambda: time.monotonic() > end)
 
     def _time(self, send: Callable[[], None]) -> float:
-        before, since = self._reader.refused_at, time.monotonic()
+        before, since = self._judge.refused_at, time.monotonic()
         send()
-        self._around.until("the refusal", lambda: self._reader.refused_at > before)
+        self._around.until("the refusal", lambda: self._judge.refused_at > before)
         return milliseconds(since)
 
     def _forgeries(self) -> tuple[tuple[str, Callable[[], None]], ...]:

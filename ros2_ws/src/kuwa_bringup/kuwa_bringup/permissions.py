@@ -74,7 +74,7 @@ PERMISSIONS: Final[dict[str, Permission]] = {
          t.EMERGENCY_STOP),
         (t.JOINT_STATES, t.SAFETY, t.ALARMS, t.REFERENCE, t.REQUEST, t.APPLIED, t.PRESSURES,
          t.ROBOT_STATUS, t.SPIKES, t.LATENT, t.PLAN_STATUS, t.RECORDING, t.ODOM, t.TERRAIN,
-         t.TERRAIN_MAP, t.TASK, t.JOY),
+         t.TERRAIN_MAP, t.TASK, t.JOY, t.SEALED[t.JOY]),
         asks=(t.SET_MODE[0], t.EPISODE[0]),
     ),
     "supervisor": Permission(

@@ -174,8 +174,8 @@ class ControlNode(KuwaNode[ControlParameters]):
         if self.core is None:
             return {}
         forged = {
-            "reference_forged": self._velocities.lately(),
-            "trajectory_forged": self._trajectories.lately(),
+            "reference_forged": self._velocities.judge.lately(),
+            "trajectory_forged": self._trajectories.judge.lately(),
         }
         alarms = [self._holding] if self._holding not in ("", HOLD, WAIT) else []
         alarms += [code for code, why in forged.items() if why]

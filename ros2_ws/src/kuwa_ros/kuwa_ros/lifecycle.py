@@ -26,8 +26,8 @@ from kuwa_ros.heartbeat import Heart
 from kuwa_ros.loop import Loop, Reader
 from kuwa_ros.parameters import P, declare, read
 from kuwa_ros.realtime import RealtimeParameters, apply
-from kuwa_ros.sealing import SealedReader, SealedWriter
-from kuwa_ros.topics import DIAGNOSTICS, Topic
+from kuwa_ros.sealing import Judge, SealedReader, SealedWriter
+from kuwa_ros.topics import DIAGNOSTICS, SEALED, Topic
 
 DIAGNOSTICS_S: Final = 0.5
 """Between two words of a node on ``/diagnostics`` [s]."""
@@ -115,15 +115,38 @@ class KuwaNode(LifecycleNode, Generic[P]):
 
     def listen(self, topic: Topic, callback: Callable[[Any], None], namespace: str = "") -> None:
         """Call back on each message; a message that raises is reported and dropped."""
+        self._call_back(topic, lambda message, _: callback(message), namespace)
 
-        def guarded(message: Any) -> None:
+    def sealed_listen(
+        self, topic: Topic, envelope: Envelope | None, callback: Callable[[Any], None]
+    ) -> Judge:
+        """Call back on each message, on those that are sealed only if there is an envelope."""
+        sealed = SEALED[topic]
+        judge = Judge(topic, self.resolve_topic_name(sealed.name), envelope, self.complain)
+
+        def told(found: Any | None) -> None:
+            if found is not None:
+                callback(found)
+
+        self._call_back(topic, lambda message, _: told(judge.plain(message)))
+        self._call_back(sealed, lambda message, at: told(judge.sealed(message, at)))
+        return judge
+
+    def _call_back(
+        self, topic: Topic, callback: Callable[[Any, float], None], namespace: str = ""
+    ) -> None:
+        """Call back with each message and the system time of its receipt [s]."""
+
+        def guarded(message: Any, info: Any) -> None:
             try:
-                callback(message)
+                callback(message, 1e-9 * info["received_timestamp"])
             except Exception as error:
                 self.complain(topic.name, error)
 
+        # What rclpy's types leave out: a callback with two arguments is told of the receipt, too.
+        both: Any = guarded
         name = topic.within(namespace)
-        subscription = self.create_subscription(topic.type, name, guarded, topic.qos())
+        subscription = self.create_subscription(topic.type, name, both, topic.qos())
         self._owned.append(lambda: self.destroy_subscription(subscription))
 
     def serve(self, contract: tuple[str, Any], callback: Callable[[Any, Any], Any]) -> None:
@@ -248,6 +271,10 @@ class KuwaNode(LifecycleNode, Generic[P]):
         late = [change.name for change in changes if change.name in table]
         if late and self.state_label != "unconfigured":
             reason = f"{', '.join(late)}: read when the node is configured; clean it up first"
+            return SetParametersResult(successful=False, reason=reason)
+        if late and "key_file" in table and self.get_parameter("key_file").value:
+            # Services carry no code: a stranger could take the node down, and its key away.
+            reason = f"{', '.join(late)}: a node with a key has the parameters of its start"
             return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
 

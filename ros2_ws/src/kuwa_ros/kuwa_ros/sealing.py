@@ -119,8 +119,63 @@ class SealedWriter:
         self.publisher.publish(message)
 
 
+class Judge:
+    """What is taken of a topic's messages, plain or sealed; with an envelope only what is proved.
+
+    Args:
+        topic: the plain one. name: full name of the sealed one.
+        complain: is told of each message that is refused.
+    """
+
+    def __init__(
+        self,
+        topic: Topic,
+        name: str,
+        envelope: Envelope | None,
+        complain: Callable[[str, Exception], None],
+    ) -> None:
+        self._topic, self._name, self._complain = topic, name, complain
+        self._seals = None if envelope is None else Seals(envelope)
+        self.refused = ""
+        """Why the last message that was refused was."""
+        self.refused_at = -math.inf
+        """When that was, on the steady clock [s]."""
+
+    def plain(self, message: Any) -> Any | None:
+        """Return a message without a code if it is taken."""
+        if self._seals is None:
+            return message
+        self._refuse(NO_CODE)
+        return None
+
+    def sealed(self, message: Sealed, received: float) -> Any | None:
+        """Return what is sealed if it is taken.
+
+        Args:
+            received: system time of receipt [s], not of now: that this program was late is no
+                stranger's doing.
+
+        Raises:
+            CommandError: it is of another type.
+        """
+        if self._seals is not None:
+            why = self._seals.refusal(sealed_from(message, self._name), received)
+            if why:
+                self._refuse(f"from {message.source[:80]!r}: {why}")
+                return None
+        return opened(message, self._topic)
+
+    def lately(self) -> str:
+        """Return why a message was refused within the last :data:`SHOWN`, or ``""``."""
+        return self.refused if time.monotonic() - self.refused_at < SHOWN else ""
+
+    def _refuse(self, why: str) -> None:
+        self.refused, self.refused_at = f"a message was refused: {why}", time.monotonic()
+        self._complain(self._topic.name, CommandError(self.refused))
+
+
 class SealedReader:
-    """Newest message of a topic, sent plain or sealed; with an envelope only if it is proved.
+    """Newest message of a topic, of those that its judge takes.
 
     Args:
         topic: the plain one.
@@ -137,12 +192,7 @@ class SealedReader:
         self.topic = topic
         self._plain, self._sealed = Reader(node, topic), Reader(node, SEALED[topic], WAITING)
         self.subscriptions = (self._plain.subscription, self._sealed.subscription)
-        self._seals = None if envelope is None else Seals(envelope)
-        self._complain = complain
-        self.refused = ""
-        """Why the last message that was refused was."""
-        self.refused_at = -math.inf
-        """When that was, on the steady clock [s]."""
+        self.judge = Judge(topic, self._sealed.subscription.topic_name, envelope, complain)
 
     def take(self) -> Any | None:
         """Return the newest message that was not taken yet, or None.
@@ -151,34 +201,13 @@ class SealedReader:
             CommandError: what is sealed is of another type.
         """
         newest = self._plain.take()
-        if newest is not None and self._seals is not None:
-            self._refuse(NO_CODE)
-            newest = None
+        if newest is not None:
+            newest = self.judge.plain(newest)
         # A stranger's among them must not hide the genuine one.
         for _ in range(WAITING):
             taken = self._sealed.take_aged()
             if taken is None:
                 break
-            message, age = taken
-            why = self._refusal(message, time.time() - age)
-            if why:
-                self._refuse(f"from {message.source[:80]!r}: {why}")
-            else:
-                newest = opened(message, self.topic)
+            found = self.judge.sealed(taken[0], time.time() - taken[1])
+            newest = newest if found is None else found
         return newest
-
-    def lately(self) -> str:
-        """Return why a message was refused within the last :data:`SHOWN`, or ``""``."""
-        return self.refused if time.monotonic() - self.refused_at < SHOWN else ""
-
-    def _refusal(self, message: Sealed, received: float) -> str:
-        if self._seals is None:
-            return ""
-        # The time of receipt, not of now: that this receiver was late is no stranger's doing.
-        return self._seals.refusal(
-            sealed_from(message, self._sealed.subscription.topic_name), received
-        )
-
-    def _refuse(self, why: str) -> None:
-        self.refused, self.refused_at = f"a message was refused: {why}", time.monotonic()
-        self._complain(self.topic.name, CommandError(self.refused))

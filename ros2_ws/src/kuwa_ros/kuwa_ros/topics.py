@@ -145,7 +145,7 @@ SEALED: Final = {
         type=Sealed,
         rate=f"in place of `{topic.name}` where its sender has a key",
     )
-    for topic in (VELOCITY_REFERENCE, TRAJECTORY, DEADMAN)
+    for topic in (VELOCITY_REFERENCE, TRAJECTORY, DEADMAN, JOY)
 }
 """Where messages are sent with a code that have no field for one in their own type."""
 HEARTBEAT: Final = Topic(

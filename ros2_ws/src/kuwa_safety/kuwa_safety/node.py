@@ -118,7 +118,7 @@ class SafetyNode(KuwaNode[SafetyParameters]):
             "why": self.gate.why,
             "level": self._level.name,
             "refused": self._refused,
-            "forged": self._deadman.lately(),
+            "forged": self._deadman.judge.lately(),
         }
 
     def _step(self, now: float, message: Any | None) -> None:
@@ -169,8 +169,9 @@ class SafetyNode(KuwaNode[SafetyParameters]):
         deadman = self._checked("deadman", self._deadman.take)
         if deadman is not None:
             gate.deadman(now, bool(deadman.data))
-        if self._deadman.refused_at >= now:
-            gate.refuse(now, "deadman_forged", self._deadman.refused)
+        judge = self._deadman.judge
+        if judge.refused_at >= now:
+            gate.refuse(now, "deadman_forged", judge.refused)
         latent = self._latents.take()
         if latent is not None:
             gate.latent(now, latent.free_energy, latent.free_energy_limit)

@@ -26,7 +26,7 @@ from kuwa_ros.conversions import command_msg
 from kuwa_ros.lifecycle import KuwaNode
 from kuwa_ros.loop import Loop
 from kuwa_ros.main import run
-from kuwa_ros.sealing import envelope_of, mode_request
+from kuwa_ros.sealing import Judge, envelope_of, mode_request
 from kuwa_teleop.desk import Asked, Desk
 from kuwa_teleop.news import News
 from kuwa_teleop.painter import Painter
@@ -41,6 +41,8 @@ FASTEST = 0.008
 DEADMAN_PERIOD = 0.05
 ASK_AGAIN = 0.3
 """A mode that was not granted is asked for again after this [s]."""
+TELL_AGAIN = 10.0
+"""A joystick that is refused is told of again after this [s]."""
 RIPE = 0.03
 """A deadman that was pressed this long ago has reached the gate [s]."""
 WITHDRAW = 0.5
@@ -100,8 +102,10 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         self._envelope = envelope_of(p.key_file)
         self._news = News(self, spec)
         self._layout: Layout | None = None if p.joystick == "none" else layout(p.joystick)
+        self._joy: Judge | None = None
         if self._layout is not None:
-            self.listen(topics.JOY, self._joystick)
+            asked = None if p.open_joystick else self._envelope
+            self._joy = self.sealed_listen(topics.JOY, asked, self._joystick)
         self._velocity = self.sealed_writer(topics.VELOCITY_REFERENCE, self._envelope)
         self._deadman = self.sealed_writer(topics.DEADMAN, self._envelope)
         self._stop = self.writer(topics.EMERGENCY_STOP)
@@ -112,6 +116,7 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         self._held, self._held_at, self._held_since = False, -np.inf, -np.inf
         self._refusals = 0
         self._asked_at = -np.inf
+        self._refusal_told_at = -np.inf
         self._stopped_at = -np.inf
         self._demanding = False
         if p.page:
@@ -175,7 +180,8 @@ class TeleopNode(KuwaNode[TeleopParameters]):
             return {}
         pages = 0 if self.server is None else self.server.pages
         driver = self.desk.seats.name(self.desk.seats.driver)
-        return {"driver": driver, "pages": pages, "held": self._held}
+        forged = "" if self._joy is None else self._joy.lately()
+        return {"driver": driver, "pages": pages, "held": self._held, "forged": forged}
 
     # The loop --------------------------------------------------------------------------------
 
@@ -198,6 +204,7 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         if wanted and ripe and now - self._asked_at > ASK_AGAIN:
             self._asked_at = now
             self._ask_mode(wanted, WHO, quiet=True)
+        self._tell_refusal(now)
         while desk.asked:
             self._answer(now, desk.asked.popleft())
 
@@ -212,6 +219,13 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         sticks = self._layout.sticks(message.axes, message.buttons)
         self.desk.joystick(time.monotonic(), sticks)
         self.desk.wake()
+
+    def _tell_refusal(self, now: float) -> None:
+        """Say on the page why a joystick is not listened to."""
+        forged = "" if self._joy is None else self._joy.lately()
+        if forged and now - self._refusal_told_at > TELL_AGAIN:
+            self._refusal_told_at = now
+            self._note(f"joystick: {forged}", False)
 
     # What people ask for ---------------------------------------------------------------------
 

@@ -41,6 +41,9 @@ class TeleopParameters:
     joystick: str = parameter(
         "game_controller", "layout of what is heard on joy", valid=(*layouts(), "none")
     )
+    open_joystick: bool = parameter(
+        False, "whether joy needs no code in spite of a key: whoever can send it then drives"
+    )
     person: str = parameter("", "who drives, where a page gives no name; empty: who is logged in")
     key_file: str = parameter(
         "", "key of the stack, for codes on modes, references and the deadman; empty: none"
