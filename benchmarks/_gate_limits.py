@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -25,7 +26,9 @@ from kuwa_hardware.keepout import KeepOut, Zone
 from kuwa_machines import MachineSpec, load_machine
 from kuwa_machines.chain import Chain
 from kuwa_machines.contracts import Array, CommandKind, JointCommand, Mode
+from kuwa_machines.linkage import lever_arm
 from kuwa_machines.safety import WorkSpace, support_polygon, tool_points
+from kuwa_machines.spec import CylinderDrive
 from kuwa_sim.condition import Condition
 from kuwa_sim.robot import SimRobot
 from kuwa_sim.scenario import load_scenario
@@ -46,8 +49,8 @@ ZONES = {
     ),
 }
 GROUPS = (
-    "position", "velocity", "growth", "jerk", "release", "range", "reach", "stability",
-    "collision", "keep_out",
+    "position", "velocity", "growth", "jerk", "power", "range", "reach", "stability", "collision",
+    "keep_out",
 )  # fmt: skip
 
 
@@ -58,7 +61,7 @@ class Passed:
     Args:
         commands: that were sent. ticks: by limit, with the truth beyond it. worst: by limit, how
             far beyond it at most; negative: how near to it at most (rad, share of the maximum
-            velocity, 1/s, 1/s², m).
+            velocity, 1/s, 1/s², share of the pump's power, m).
         step_us: processor time of each step of the gate [µs].
     """
 
@@ -183,12 +186,12 @@ def limits(commands: int, seed: int = 0, oil_temperature: float | None = None) -
     robot, plant = machine.robot, machine.plant
     gate = Gate(spec, zones=KeepOut(ZONES, clearance=0.5))
     result = Passed()
-    judge = Judge(spec, gate.limits.slew, gate.limits.neutral_slew)
+    judge = Judge(spec, gate.limits.slew)
     state = robot.read()
     gate.step(state.stamp, state, None)
     source = adversary(rng, spec)
     last: JointCommand | None = None
-    q, qd, u, times, base = [], [], [], [], []
+    q, qd, u, pressure, times, base = [], [], [], [], [], []
     _engage(gate)
     for k in range(commands):
         state = robot.read()
@@ -205,14 +208,17 @@ def limits(commands: int, seed: int = 0, oil_temperature: float | None = None) -
         q.append(plant.q)
         qd.append(plant.qd)
         u.append(out.applied.values)
+        pressure.append(state.pressure)
         base.append(np.concatenate([plant.base_position, plant.base_quaternion_wxyz]))
         if out.safety.mode is Mode.STOPPED:
             result.stopped += 1
             _release(gate, robot)
         if len(q) == BLOCK or k == commands - 1:
-            judge.judge(result, np.array(q), np.array(qd), np.array(u), np.array(base))
+            judge.judge(
+                result, np.array(q), np.array(qd), np.array(u), np.array(pressure), np.array(base)
+            )
             result.step_us.append(1e-3 * np.array(times))
-            q, qd, u, times, base = [], [], [], [], []
+            q, qd, u, pressure, times, base = [], [], [], [], [], []
     result.commands = commands
     result.refused = out.safety.refused
     robot.close()
@@ -240,8 +246,8 @@ def _release(gate: Gate, robot: SimRobot) -> None:
 class Judge:
     """Holds where the machine was against its limits, with kinematics of its own."""
 
-    def __init__(self, spec: MachineSpec, slew: float, neutral_slew: float) -> None:
-        self.spec, self.slew, self.neutral = spec, slew, neutral_slew
+    def __init__(self, spec: MachineSpec, slew: float) -> None:
+        self.spec, self.slew = spec, slew
         self.jerk = spec.safety.jerk or 0.0
         self.chains = {name: Chain(spec, name) for name in spec.links if name != "track_link"}
         self.tool, self.points = tool_points(spec)
@@ -249,13 +255,16 @@ class Judge:
         self.u = np.zeros(len(spec.joint_names))
         self.growth = np.zeros(len(spec.joint_names))
 
-    def judge(self, found: Passed, q: Array, qd: Array, u: Array, base: Array) -> None:
+    def judge(
+        self, found: Passed, q: Array, qd: Array, u: Array, pressure: Array, base: Array
+    ) -> None:
         """Count what was passed in a block of ticks, each of shape (T, …)."""
         spec = self.spec
         found.take("position", np.maximum(q - spec.q_max, spec.q_min - q))
         found.take("velocity", np.abs(qd) / spec.qd_max - 1.0 - RINGING)
         found.take("range", np.abs(u) - 1.0)
         self._commands(found, u)
+        found.take("power", self._power(u, pressure) / spec.hydraulics.pump_power - 1.0 - 1e-9)
         space, root = spec.safety.workspace, np.array(spec.joints["swing_joint"].origin)
         assert space.radius and space.height and space.depth
         tool = np.stack([self.chains[self.tool].place(q, p) for p in self.points], axis=1)
@@ -273,12 +282,28 @@ class Judge:
         before = np.vstack([self.u, u[:-1]])
         same = u * before >= 0.0
         growth = np.abs(u) - np.where(same, np.abs(before), 0.0)
-        release = np.where(same, np.abs(before) - np.abs(u), np.abs(before))
         found.take("growth", growth / TICK - self.slew - 1e-6)
         earlier = np.maximum(np.vstack([self.growth, growth[:-1]]), 0.0)
         found.take("jerk", (growth - earlier) / TICK**2 - self.jerk - 1e-3)
-        found.take("release", release / TICK - 100.0 - 1e-6)
         self.u, self.growth = u[-1], growth[-1]
+
+    def _power(self, u: Array, pressure: Array) -> Array:
+        """Return flow times measured pressure of all valves, (T,) [W]; pressures are (T, n, 2)."""
+        total = np.zeros(len(u))
+        for j, joint in enumerate(self.spec.joints.values()):
+            drive: Any = joint.drive
+            valve = drive.valve
+            opening = np.maximum(np.abs(u[:, j]) - valve.dead_band, 0.0) / (1.0 - valve.dead_band)
+            most = np.where(u[:, j] > 0.0, valve.max_flow_positive, valve.max_flow_negative)
+            most = np.minimum(most, self.spec.hydraulics.pump_flow)
+            # A cylinder that turns its joint back as it extends has its head on the other side.
+            first = u[:, j] > 0.0
+            if isinstance(drive, CylinderDrive):
+                middle = 0.5 * (joint.position.min + joint.position.max)
+                first = first == bool(lever_arm(drive.linkage, middle) > 0)
+            side = np.where(first, pressure[:, j, 0], pressure[:, j, 1])
+            total += opening**valve.curve * most * np.maximum(side, 0.0)
+        return total
 
     def _clearance(self, q: Array, tool: Array) -> Array:
         least = np.full(tool.shape[:2], np.inf)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gate_rig import PERIOD, Rig, Spec, state_at
 from kuwa_hardware.bodies import Bodies, _half_planes
-from kuwa_hardware.bounds import LONGEST, OPEN_CENTRE, WEAR, Bounds
+from kuwa_hardware.bounds import LONGEST, Bounds
 from kuwa_hardware.keepout import KeepOut, Zone, ZoneError
 from kuwa_hardware.kernels.motion import (
     AHEAD,
@@ -22,7 +22,6 @@ from kuwa_hardware.kernels.motion import (
     CARRIED,
     DEAD,
     DOWN,
-    FLOW_POS,
     LEVER,
     QD_MAX,
     SPEEDUP,
@@ -62,7 +61,6 @@ from kuwa_machines.safety import (
     support_polygon,
     tool_points,
 )
-from kuwa_machines.spec import CylinderDrive, MotorDrive, NegativeFlow
 from kuwa_machines.viscosity import COLDEST, HOTTEST, slowing
 
 SLOPE, NEUTRAL, JERK = 10.0, 20.0, 400.0
@@ -438,47 +436,6 @@ def test_a_joint_without_end_moves_the_centre_of_mass_no_less_than_one_with_ends
 def test_a_tool_on_the_undercarriage_moves_with_no_joint() -> None:
     tool = ZX.tool.model_copy(update={"link": ZX.undercarriage.link})
     assert not Bodies(ZX.model_copy(update={"tool": tool})).levers.any()
-
-
-def test_a_machine_with_open_centre_valves_is_faster_and_has_a_pump_for_each() -> None:
-    closed, opened = load_machine("zx200"), load_machine("zx200_nfc")
-    shared = opened.hydraulics
-    assert isinstance(shared, NegativeFlow)
-    for spec, factor, most in (
-        (closed, WEAR, closed.hydraulics.pump_flow),
-        (opened, OPEN_CENTRE, shared.pump_flow / shared.pumps),
-    ):
-        drive = spec.joints["swing_joint"].drive
-        assert isinstance(drive, MotorDrive)
-        row = Bounds(spec, GateLimits())._parameters[0]
-        flow = min(drive.valve.max_flow_positive, most)
-        assert row[FLOW_POS] == flow
-        fastest = Bounds(spec, GateLimits())._table[0, 0]
-        assert fastest == pytest.approx(factor * flow / drive.displacement)
-    # The same front, of which the boom could take more than one of the two pumps gives.
-    valve = opened.joints["boom_joint"].oil.valve
-    one = shared.pump_flow / shared.pumps
-    assert valve.max_flow_positive > one
-    slow, quick = Bounds(opened, GateLimits()), Bounds(closed, GateLimits())
-    assert slow._parameters[1, FLOW_POS] == one
-    share = OPEN_CENTRE * one / (WEAR * valve.max_flow_positive)
-    assert slow._table[1, 0] == pytest.approx(share * quick._table[1, 0])
-
-
-def test_a_pressure_counts_for_the_direction_that_its_port_drives() -> None:
-    bounds = Bounds(ZX, GateLimits())
-    ports = np.tile([20e6, 1e6], (4, 1))
-    state = replace(state_at(0.0, ZX.home), pressure=ports)
-    for _ in range(200):
-        bounds.learn(state)
-    for j, name in enumerate(ZX.joint_names[1:], start=1):
-        drive, q = ZX.joints[name].drive, ZX.home[j]
-        assert isinstance(drive, CylinderDrive)
-        # The first port pushes the rod out.
-        longer = drive.linkage.length(q + 0.01) > drive.linkage.length(q)
-        assert bounds._pressure[j] == pytest.approx(
-            ports[j] if longer else ports[j, ::-1], rel=1e-3
-        )
 
 
 def test_a_machine_of_which_nothing_is_known_may_have_an_unknown_load() -> None:

@@ -41,8 +41,9 @@ G_REACH, G_TIP, G_SELF, G_ZONE, N_GROUPS = range(5)
 G_TURNED, N_DISTANCES = range(4, 6)
 
 GRAVITY = 9.81
-PRESSURE_SHARE = 0.1
-"""Of a new pressure in the mean that counts: a tenth of a second at 100 Hz."""
+PRESSURE_FALL = 0.1
+"""Of its way down that what counts of a pressure goes with each state: a tenth of a second at
+100 Hz. Upwards it goes at once: a load that comes must be paid for before the engine stalls."""
 FARTHEST, HIGHEST = 1e7, 1e9
 """A machine that is farther from the map's origin [m], and a pressure above [Pa], are none."""
 FAR = 1e3
@@ -324,4 +325,5 @@ def learn(wxyz, at, measured, sides, load, weight, base, pressure):  # type: ign
         for side in range(2):
             value = measured[j, side if sides[j] else 1 - side]
             if abs(value) < HIGHEST:
-                pressure[j, side] += PRESSURE_SHARE * (value - pressure[j, side])
+                fallen = pressure[j, side] + PRESSURE_FALL * (value - pressure[j, side])
+                pressure[j, side] = max(value, fallen)
