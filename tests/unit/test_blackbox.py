@@ -21,8 +21,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kuwa_hardware.blackbox import BlackBox, Record, files_of, read, scan
-from kuwa_hardware.blackbox.files import ASIDE, BlackBoxError, Segment, segments_of
-from kuwa_hardware.blackbox.records import HEAD, MARK, MESSAGE, channel_frame, frame
+from kuwa_hardware.blackbox.files import (
+    ASIDE,
+    MAX_FILE,
+    BlackBoxError,
+    Segment,
+    segments_of,
+)
+from kuwa_hardware.blackbox.records import (
+    HEAD,
+    MARK,
+    MAX_PAYLOAD,
+    MESSAGE,
+    channel_frame,
+    frame,
+)
 
 RECORDS = tuple(
     Record(100.0 + k, "/zx200/safety" if k % 2 else "/zx200/applied", "a/b", bytes(range(7 * k)))
@@ -139,6 +152,23 @@ def test_what_is_put_aside_stays_with_what_came_after(tmp_path: Path) -> None:
     assert recorded(kept) == numbers
 
 
+def test_what_is_asked_for_while_something_is_put_aside_is_put_aside_with_it(
+    tmp_path: Path,
+) -> None:
+    clock = Clock()
+    box = BlackBox(tmp_path, span=10.0, segment=3.0, clock=clock)
+    fill(box, clock, 0, 5)
+    box.put_aside("stopped")
+    fill(box, clock, 5, 6)
+    box.put_aside("and armed again")
+    fill(box, clock, 6, 20)
+    (kept,) = (tmp_path / ASIDE).iterdir()
+    assert kept.name.endswith("-stopped")
+    box.put_aside("later")
+    fill(box, clock, 20, 21)
+    assert len(list((tmp_path / ASIDE).iterdir())) == 2
+
+
 def test_it_waits_for_nobody(tmp_path: Path) -> None:
     box = BlackBox(tmp_path)
     box.start()
@@ -188,6 +218,53 @@ def test_a_full_disk_is_told_and_nothing_of_the_last_span_is_lost(tmp_path: Path
     fill(box, clock, 20, 22)
     assert box.problem == ""
     assert recorded(tmp_path) == list(range(22))
+
+
+def test_a_disk_that_failed_is_not_asked_again_at_every_turn_and_no_file_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asked = Clock(), []
+    box = BlackBox(tmp_path, span=10.0, segment=3.0, clock=clock)
+    fill(box, clock, 0, 1)
+
+    def refused(self: Segment, data: bytes) -> NoReturn:
+        asked.append(clock.now)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (first,) = segments_of(tmp_path)
+    before = os.listdir("/proc/self/fd")
+    with monkeypatch.context() as patch:
+        patch.setattr(Segment, "append", refused)
+        box.record("/t", "std_msgs/msg/String", 1.0, b"1")
+        for _ in range(20):
+            box.work()
+            clock.now += 0.1
+    assert len(asked) == 2, "at once, and a second later"
+    assert len(os.listdir("/proc/self/fd")) == len(before) - 1, "its file is closed"
+    # What had failed is forgotten in its time, like any other segment.
+    assert first.exists()
+    clock.now += 2.0
+    fill(box, clock, 2, 30)
+    assert not first.exists()
+
+
+def test_a_segment_is_closed_once(tmp_path: Path) -> None:
+    segment = Segment(tmp_path, 1)
+    number = segment._fd
+    segment.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
+    segment.close()
+
+
+def test_what_is_too_long_is_neither_written_nor_read(tmp_path: Path) -> None:
+    assert frame(MESSAGE, 0, 1.0, bytes(MAX_PAYLOAD)) == b""
+    assert frame(MESSAGE, 0, 1.0, bytes(MAX_PAYLOAD - 100)) != b""
+    path = tmp_path / "long.kbb"
+    path.touch()
+    os.truncate(path, MAX_FILE + 1)
+    with pytest.raises(BlackBoxError, match="longer than"):
+        read(path)
 
 
 def test_a_folder_that_was_taken_away_is_made_again(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import math
 
 import cantools
 import pytest
+from cantools.database.can import Signal as DbcSignal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from kuwa_hardware.com3.codec import (
     MessageCodec,
     Signal,
     Status,
+    _bound,
     by_id,
     command_groups,
     messages,
@@ -206,10 +208,38 @@ def test_the_top_of_a_range_says_why_there_is_no_value() -> None:
     assert {key: key[0].status(key[1]) for key in said} == said
 
 
+def test_what_no_signal_can_carry_is_carried_as_its_nearest() -> None:
+    speed = messages()["Velocity_Cmd_1"].signals["boom_target_angular_velocity"]
+    for beyond, end in ((1e6, speed.high), (math.inf, speed.high), (-1e6, speed.low)):
+        assert speed.raw(beyond) == speed.raw(end)
+    counter = messages()["Machine_Setting_Cmd"].signals["alive_counter"]
+    assert (counter.raw(1e6), counter.raw(-1.0)) == (counter.top, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"byte_order": "big_endian"}, "little endian"),
+        ({"is_signed": True}, "unsigned"),
+        ({"is_multiplexer": True}, "plain"),
+        ({"minimum": None}, "has no range"),
+        ({"maximum": None}, "has no range"),
+    ],
+)
+def test_a_database_with_another_kind_of_signal_is_refused(
+    changes: dict[str, object], says: str
+) -> None:
+    right: dict[str, object] = {"minimum": 0.0, "maximum": 5.0}
+    assert _bound(DbcSignal("angle", 0, 8, **right)).high == 5.0  # type: ignore[arg-type]
+    with pytest.raises(FrameError, match=f"angle .*{says}"):
+        _bound(DbcSignal("angle", 0, 8, **right | changes))  # type: ignore[arg-type]
+
+
 def test_a_frame_that_makes_no_sense_is_refused() -> None:
     message = messages()["Velocity_Cmd_1"]
-    with pytest.raises(FrameError, match="7 bytes; expected 8"):
-        message.decode(bytes(7))
+    for decode in (message.decode, message.decode_raw):
+        with pytest.raises(FrameError, match="7 bytes; expected 8"):
+            decode(bytes(7))
     with pytest.raises(FrameError, match="are missing"):
         message.encode({"boom_target_angular_velocity": 0.0})
     full = dict.fromkeys(message.signals, 0)

@@ -206,6 +206,33 @@ def test_nothing_but_a_whole_valve_command_is_sent_and_what_is_refused_means_neu
         assert not rig.machine.valves.any()
 
 
+def test_what_a_fault_forbids_is_not_sent_and_that_is_said(rig: Com3Rig) -> None:
+    step = rig.machine.step
+    rig.machine.step = lambda ticks=1: None  # type: ignore[method-assign]
+    sent = [rig.tick() and rig.sent.any() for _ in range(60)]
+    rig.machine.step = step  # type: ignore[method-assign]
+    assert sent[0] and "driver_disconnected" in rig.driver.why
+    assert not sent[-1], "the valves may not open as soon as the machine hears again"
+    assert not rig.driver._carried.any()
+    # The first thing that the machine hears is neutral.
+    rig.machine.step()
+    assert not rig.machine.valves.any()
+
+
+def test_connecting_again_opens_nothing_and_forgets_nothing(rig: Com3Rig) -> None:
+    bus = rig.bus
+    rig.driver.connect()
+    assert rig.bus is bus and rig.driver.why == {}
+
+
+def test_a_measurement_that_is_just_on_its_way_is_waited_for(rig: Com3Rig) -> None:
+    before = rig.driver.read().stamp
+    now = rig.now
+    rig.waiting = rig.machine.step
+    assert rig.driver.read().stamp > before
+    assert 0.0 < rig.now - now <= messages()["Front_Angle"].cycle
+
+
 def test_joints_go_by_name(rig: Com3Rig) -> None:
     order = [2, 0, 3, 1]
     command = rig.command()
