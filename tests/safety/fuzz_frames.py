@@ -29,6 +29,11 @@ SETTLE = 300
 """Ticks without strange frames after which the driver knows where it stands."""
 ROUND = 400
 """Ticks with strange frames before each such rest."""
+CLAIMS = frozenset({"sensor_emergency"})
+"""Said in another node's name, which is the only one that takes it back."""
+
+Identifier = tuple[int, bool]
+"""Of a frame, and whether it has 29 bits."""
 
 
 @dataclass
@@ -49,20 +54,21 @@ class Listener:
 
     def __init__(self, bus: can.BusABC) -> None:
         self.bus = bus
-        self.seen: dict[int, bytes] = {}
+        self.seen: dict[Identifier, bytes] = {}
 
     def look(self) -> None:
         while (frame := self.bus.recv(0.0)) is not None:
-            if len(self.seen) < 200 or frame.arbitration_id in self.seen:
-                self.seen[frame.arbitration_id] = bytes(frame.data)
+            identifier = frame.arbitration_id, frame.is_extended_id
+            if len(self.seen) < 200 or identifier in self.seen:
+                self.seen[identifier] = bytes(frame.data)
 
 
-def strange(rng: random.Random, seen: dict[int, bytes]) -> can.Message:
+def strange(rng: random.Random, seen: dict[Identifier, bytes]) -> can.Message:
     """Return a frame that nobody expects."""
     how = rng.random()
     if seen and how < 0.7:
-        identifier = rng.choice(list(seen))
-        data = bytearray(seen[identifier])
+        identifier, extended = copied = rng.choice(list(seen))
+        data = bytearray(seen[copied])
         if how < 0.35 and data:
             data[rng.randrange(len(data))] = rng.randrange(256)
         elif how < 0.5:
@@ -72,8 +78,10 @@ def strange(rng: random.Random, seen: dict[int, bytes]) -> can.Message:
         else:
             data = bytearray(rng.choice((b"\xff", b"\x00", b"\xfe")) * 8)
         if rng.random() < 0.2:
-            identifier = (identifier & ~0xFF) | rng.randrange(256)
-        return can.Message(arbitration_id=identifier, data=bytes(data), is_extended_id=True)
+            # The last byte is J1939's source; a CANopen node's number is in the last seven bits.
+            own = 0xFF if extended else 0x7F
+            identifier = (identifier & ~own) | (rng.getrandbits(8) & own)
+        return can.Message(arbitration_id=identifier, data=bytes(data), is_extended_id=extended)
     extended = rng.random() < 0.8
     return can.Message(
         arbitration_id=rng.getrandbits(29 if extended else 11),
@@ -137,7 +145,7 @@ def fuzz(seconds: float, seed: int) -> Iterator[tuple[str, Found]]:
                 _work(bench, rng, ROUND, rng.choice((1, 3, 10)), found)
                 state = _work(bench, rng, SETTLE, 0, Found())
                 for code in state.faults:
-                    if failure(code).recovery != "person":
+                    if failure(code).recovery != "person" and code not in CLAIMS:
                         found.bad[f"{code} does not go away"] += 1
             except Exception as error:
                 frame = traceback.extract_tb(error.__traceback__)[-1]

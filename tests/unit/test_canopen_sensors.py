@@ -139,6 +139,22 @@ def test_a_frame_that_is_too_short_or_of_another_protocol_is_not_taken(rig: Cano
     assert rig.sensors.faults() == ()
 
 
+def test_a_state_that_there_is_not_is_no_heartbeat_and_no_end(rig: CanopenRig) -> None:
+    # While it connects again as well: there the library would look the old state up by name.
+    beat = can.Message(arbitration_id=0x70A, data=b"\x6f", is_extended_id=False)
+    rig.stranger.send(beat)
+    rig.sensors.read()
+    assert rig.sensors.faults() == ("frame_corrupt",)
+    rig.there.restart(10)
+    rig.run(0.7)
+    until = time.monotonic() + 10.0
+    while rig.sensors.faults() and time.monotonic() < until:
+        rig.stranger.send(beat)
+        rig.answer(0.01)
+    rig.run(0.1)
+    assert "sensor_silent" not in rig.sensors.faults()
+
+
 def test_an_emergency_lasts_until_the_node_takes_it_back(rig: CanopenRig) -> None:
     rig.there.emergency(12, 0x5030)
     rig.run(TICK)

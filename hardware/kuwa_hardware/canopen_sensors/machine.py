@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import can
@@ -69,9 +70,11 @@ class EmulatedSensors:
             if message.is_error_frame or message.is_remote_frame or message.is_extended_id:
                 continue
             if message.arbitration_id - _SDO_REQUEST not in self.mute:
-                self._network.notify(
-                    message.arbitration_id, bytearray(message.data), message.timestamp
-                )
+                # What is no request is not answered.
+                with suppress(*profiles.NO_FRAME):
+                    self._network.notify(
+                        message.arbitration_id, bytearray(message.data), message.timestamp
+                    )
         now = self._steady()
         for number, sender in self._senders.items():
             if number not in self.mute:

@@ -7,6 +7,7 @@ total range, 6003h preset, 6004h position; CiA 410 for inclinometers: 6000h reso
 
 from __future__ import annotations
 
+import struct
 from typing import Any, Final
 
 from canopen import LocalNode, ObjectDictionary, RemoteNode
@@ -17,6 +18,9 @@ INCLINOMETER: Final = 410
 UNITS_PER_REVOLUTION, TOTAL_RANGE, PRESET, POSITION = 0x6001, 0x6002, 0x6003, 0x6004
 RESOLUTION, SLOPE_LONG, SLOPE_LATERAL = 0x6000, 0x6010, 0x6020
 DEVICE_TYPE, ERROR_REGISTER, HEARTBEAT_TIME = 0x1000, 0x1001, 0x1017
+
+NO_FRAME: Final = (struct.error, LookupError, ValueError, TypeError, AttributeError)
+"""What canopen raises at a frame that is too short, or that has no place in what is going on."""
 
 _U8, _U16, _U32 = datatypes.UNSIGNED8, datatypes.UNSIGNED16, datatypes.UNSIGNED32
 _I16 = datatypes.INTEGER16

@@ -8,8 +8,8 @@ second: a node that lost its supply has forgotten what it was told.
 
 from __future__ import annotations
 
+import logging
 import math
-import struct
 import threading
 import time
 from collections import deque
@@ -21,7 +21,7 @@ import can
 import canopen
 from canopen import RemoteNode
 from canopen.emcy import EmcyError
-from canopen.nmt import NmtError
+from canopen.nmt import NMT_COMMANDS, NMT_STATES, NmtError
 from canopen.sdo.exceptions import SdoError
 
 from kuwa_hardware.canbus import BUS_ERRORS, BusError
@@ -44,8 +44,6 @@ RETRY = 0.5
 """Between two tries to connect again, and before the first one to a silent node [s]."""
 SHOWN = 0.5
 """A frame that was refused is a fault for this long [s]."""
-NO_FRAME = (struct.error, LookupError, ValueError)
-"""What canopen raises at a frame that is too short, or at values that do not exist."""
 JOIN = 2.0
 """A try to connect that fails has ended by then [s]."""
 
@@ -139,8 +137,8 @@ class JointSensors:
             for name, sensor in self.file.sensors.items():
                 if sensor.node not in nodes:
                     nodes[sensor.node] = self._set_up(network, name, sensor)
-            for node in nodes.values():
-                node.remote.nmt.state = "OPERATIONAL"
+            for number in nodes:
+                _command(network, number, "OPERATIONAL")
             # From here on nobody but read() takes frames.
             assert network.notifier is not None
             network.notifier.stop()
@@ -228,7 +226,7 @@ class JointSensors:
     def _take(self, network: canopen.Network, message: can.Message) -> None:
         try:
             network.notify(message.arbitration_id, bytearray(message.data), message.timestamp)
-        except NO_FRAME:
+        except profiles.NO_FRAME:
             self._refused_at = self._steady()
 
     def _lose(self, network: canopen.Network, why: str) -> None:
@@ -249,6 +247,10 @@ class JointSensors:
                 self._lost = "sensor_silent"
             except (BusError, *BUS_ERRORS):
                 self._lost = "driver_disconnected"
+            except Exception:
+                # Without this thread nobody would try again: whatever it was, the bus is there.
+                logging.getLogger(__name__).exception("CANopen sensors cannot be set up")
+                self._lost = "sensor_silent"
             end.wait(RETRY)
 
     def _set_up(self, network: canopen.Network, name: str, sensor: Sensor) -> _Node:
@@ -266,7 +268,7 @@ class JointSensors:
                     f"sensor {name}: node {sensor.node} has device profile {found}; expected "
                     f"{wanted}: look at its node id"
                 )
-            remote.nmt.state = "PRE-OPERATIONAL"
+            _command(network, sensor.node, "PRE-OPERATIONAL")
             if isinstance(sensor, EncoderSensor):
                 profiles.entry(remote, profiles.UNITS_PER_REVOLUTION).raw = sensor.units
                 profiles.entry(remote, profiles.TOTAL_RANGE).raw = sensor.total
@@ -279,12 +281,12 @@ class JointSensors:
             if register := int(profiles.entry(remote, profiles.ERROR_REGISTER).raw):
                 node.emergency = f"error register {register:#04x}"
             self._map(node, sensor.node, objects)
-        except (SdoError, NmtError) as error:
+        except (SdoError, NmtError, *profiles.NO_FRAME) as error:
             raise SilentSensorError(
                 f"sensor {name}: node {sensor.node} does not answer as it should: {error}; look at "
                 "its supply, node id and bit rate"
             ) from None
-        remote.nmt.add_heartbeat_callback(lambda _: self._beat(node))
+        remote.nmt.add_heartbeat_callback(lambda state: self._beat(node, state))
         remote.emcy.add_callback(lambda entry: self._emergency(node, entry))
         return node
 
@@ -312,7 +314,9 @@ class JointSensors:
 
         one.add_callback(received)
 
-    def _beat(self, node: _Node) -> None:
+    def _beat(self, node: _Node, state: int) -> None:
+        if state not in NMT_STATES:
+            raise ValueError(f"state {state} of a node; there is none such")
         node.heartbeat = self._steady()
 
     def _emergency(self, node: _Node, entry: EmcyError) -> None:
@@ -370,6 +374,11 @@ class JointSensors:
             return 0.0
         travel = self.spec.joints[sensor.joint].position
         return 0.5 * (travel.min + travel.max) if travel.bounded else 0.0
+
+
+def _command(network: canopen.Network, number: int, state: str) -> None:
+    """Ask a node for a state, whatever it said of its own."""
+    network.send_message(0x000, bytes([NMT_COMMANDS[state], number]))
 
 
 def _leave(network: canopen.Network) -> None:
