@@ -449,6 +449,12 @@ def test_requests_carry_the_code_of_the_key(
     assert "chmod 600" in node._problem
 
 
+def test_a_node_whose_key_is_no_good_goes_on_reporting(node: ControlNode, tmp_path: Path) -> None:
+    assert configure(node, key_file=str(tmp_path / "none")) == FAILURE
+    node._diagnose()
+    assert "none: No such file" in node._problem
+
+
 def test_nobody_takes_the_key_away_from_a_node_that_has_one(
     node: ControlNode, around: Around, tmp_path: Path
 ) -> None:

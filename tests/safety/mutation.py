@@ -208,6 +208,7 @@ _GATE = ("tests/unit/test_gate.py", "tests/unit/test_gate_limits.py", "tests/saf
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "modes": ("tests/unit/test_modes.py", "tests/unit/test_gate.py"),
     "envelope": ("tests/unit/test_envelope.py",),
+    **dict.fromkeys(("freshness", "seals"), ("tests/unit/test_seals.py",)),
     "latch": ("tests/unit/test_latch.py", "tests/unit/test_gate.py"),
     "watchdog": ("tests/unit/test_watchdog.py",),
     "watch": ("tests/unit/test_gate_watch.py", *_GATE),

@@ -122,9 +122,6 @@ class ControlNode(KuwaNode[ControlParameters]):
         p = self.p
         spec = load_machine_as(p.machine, p.parameters)
         self._names = tuple(spec.joint_names)
-        options = ControllerOptions(p.seed, p.neuron_dt, p.learn, p.controller_state)
-        self.core = make_controller(p.controller, spec, p.period, options)
-        self._keeper = self._made_keeper(p.controller_state_out)
         self._to_state = JointStateReader(self._names)
         self._order = JointOrder(self._names)
         self._states = self.reader(topics.JOINT_STATES)
@@ -137,6 +134,11 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._request = self.writer(topics.REQUEST)
         self._followed = self.writer(topics.REFERENCE)
         self._spikes = self.writer(topics.SPIKES)
+        self._holding = ""
+        # From here on it reports: what a report is made of is there, also if this raises.
+        options = ControllerOptions(p.seed, p.neuron_dt, p.learn, p.controller_state)
+        self.core = make_controller(p.controller, spec, p.period, options)
+        self._keeper = self._made_keeper(p.controller_state_out)
         self._spiking = self.core if isinstance(self.core, Spiking) else None
         self._spikes_every = max(round(SPIKE_STATS_PERIOD / p.period), 1)
         # A restarted node must count on from above where it was: the gate refuses a step back.
@@ -147,7 +149,6 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._reach = jump_limits(spec)
         self._spec, self._rest_at = spec, 0.0
         self._still = np.zeros(len(self._names))
-        self._holding = ""
         self._stamp = -np.inf
         self._trajectory: Trajectory | None = None
         self._trajectory_at = -np.inf

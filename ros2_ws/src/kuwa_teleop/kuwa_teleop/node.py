@@ -83,6 +83,8 @@ class TeleopNode(KuwaNode[TeleopParameters]):
     server: Server | None = None
     desk: Desk | None = None
     _painter: Painter | None = None
+    _joy: Judge | None = None
+    _held = False
 
     def __init__(self) -> None:
         super().__init__("teleop", TeleopParameters)
@@ -102,7 +104,7 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         self._envelope = envelope_of(p.key_file)
         self._news = News(self, spec)
         self._layout: Layout | None = None if p.joystick == "none" else layout(p.joystick)
-        self._joy: Judge | None = None
+        self._joy = None
         if self._layout is not None:
             asked = None if p.open_joystick else self._envelope
             self._joy = self.sealed_listen(topics.JOY, asked, self._joystick)
