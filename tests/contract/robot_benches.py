@@ -203,7 +203,9 @@ def _canopen(machine: str, alone: bool) -> Bench:
         there = EmulatedMachine(_plant(machine), theirs, bench.clock)
         robot: Robot = Com3Robot(spec, com3.opener, steady=bench.clock, system=bench.clock)
         file = sensors_of(spec)
-        sensors = JointSensors(spec, file, opens, steady=bench.now, system=bench.now)
+        sensors = JointSensors(
+            spec, file, opens, steady=bench.now, system=bench.now, when=lambda _: bench.now()
+        )
         driver = SensedRobot(Blind(robot) if alone else robot, sensors)
         return driver, MachineWithSensors(there, theirs, file, bus, bench.now, sensors)
 

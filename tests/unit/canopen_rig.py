@@ -45,18 +45,24 @@ class CanopenRig:
     def __init__(self, sensors: dict[str, object] | None = None) -> None:
         settings = BusSettings("virtual", f"canopen-{next(_channels)}")
         self.file = SensorFile.model_validate(FILE | {"sensors": sensors or SENSORS})
-        self.now = 10.0
+        self.now, self.late = 10.0, 0.0
         self.spec = load_machine("tractor_sprayer")
         self._bus = settings.open()
         self.stranger = settings.open()
         self.there = EmulatedSensors(self.file, self._bus, self.clock)
         self.sensors = JointSensors(
-            self.spec, self.file, settings.opener, steady=self.clock, system=self.clock
-        )
+            self.spec, self.file, settings.opener, steady=self.clock, system=self.clock,
+            when=lambda _: self.on_bus,
+        )  # fmt: skip
         self.q = {"lift_joint": 0.1, "roll_joint": 0.02}
 
     def clock(self) -> float:
         return self.now
+
+    @property
+    def on_bus(self) -> float:
+        """When the frames that are read were sent: now, unless the reader is late."""
+        return self.now - self.late
 
     def connect(self) -> None:
         """Connect while the sensors answer from a thread, as other computers do."""

@@ -70,6 +70,20 @@ def test_speed_is_the_mean_over_a_few_values(rig: CanopenRig) -> None:
     assert rig.sensors.readings["lift"].speed == 0.0
 
 
+def test_a_reader_that_is_late_measures_the_same_speed(rig: CanopenRig) -> None:
+    speeds = []
+    for late in (0.0, 0.0, 0.0, 0.0, 0.008, 0.002, 0.006, 0.0, 0.009, 0.001):
+        rig.now += TICK
+        rig.q["lift_joint"] += 0.5 * TICK
+        rig.there.step(rig.q)
+        rig.now += late
+        rig.late = late
+        rig.sensors.read()
+        rig.now -= late
+        speeds.append(rig.sensors.readings["lift"].speed)
+    assert np.array(speeds[4:]) == pytest.approx(0.5, abs=STEP / (3 * TICK) + 1e-9)
+
+
 def test_an_encoder_that_begins_its_count_anew_does_not_jump(rig: CanopenRig) -> None:
     rig.q["lift_joint"] = 0.0
     rig.run(0.1)

@@ -55,6 +55,8 @@ class _Node:
     remote: RemoteNode
     heartbeat: float = -math.inf
     value_at: float = -math.inf
+    on_bus: float = 0.0
+    """When the value was on the bus, by the clock of whoever stamped it there [s]."""
     emergency: str = ""
     raw: dict[int, int] = field(default_factory=dict)
 
@@ -81,6 +83,8 @@ class JointSensors:
         spec: the machine. file: its sensors.
         open_bus: returns a bus, e.g. :attr:`kuwa_hardware.canbus.BusSettings.opener`.
         steady, system: clocks [s]; time-outs go by the first, stamps by the second.
+        when: returns when a frame was on the bus, of which only differences count [s]: who reads
+            late, and several values at once, must not measure another speed.
         patience: ``connect`` waits so long for sensors that do not answer yet, by the wall's
             clock [s].
     """
@@ -88,10 +92,11 @@ class JointSensors:
     def __init__(
         self, spec: MachineSpec, file: SensorFile, open_bus: Callable[[], can.BusABC],
         steady: Callable[[], float] = time.monotonic, system: Callable[[], float] = time.time,
-        patience: float = 0.0,
+        when: Callable[[can.Message], float] | None = None, patience: float = 0.0,
     ) -> None:  # fmt: skip
         self.spec, self.file = spec, file
         self._connect_patience = patience
+        self._when = when or _stamped
         self._open_bus, self._steady, self._system = open_bus, steady, system
         self.readings = {name: Reading() for name in file.sensors}
         self._history: dict[str, deque[tuple[float, float]]] = {
@@ -225,7 +230,7 @@ class JointSensors:
 
     def _take(self, network: canopen.Network, message: can.Message) -> None:
         try:
-            network.notify(message.arbitration_id, bytearray(message.data), message.timestamp)
+            network.notify(message.arbitration_id, bytearray(message.data), self._when(message))
         except profiles.NO_FRAME:
             self._refused_at = self._steady()
 
@@ -309,7 +314,7 @@ class JointSensors:
         def received(mapped: canopen.pdo.PdoMap) -> None:
             if len(mapped.data) != length:
                 raise ValueError(f"{len(mapped.data)} bytes; expected {length}")
-            node.value_at = self._steady()
+            node.value_at, node.on_bus = self._steady(), mapped.timestamp or 0.0
             node.raw = {variable.index: int(variable.raw) for variable in mapped}
 
         one.add_callback(received)
@@ -341,7 +346,7 @@ class JointSensors:
             if other is not None and other not in measured:
                 continue
             angle = measured[name] - (measured[other] if other is not None else 0.0)
-            at = self._nodes[sensor.node].value_at
+            at = self._nodes[sensor.node].on_bus
             history = self._history[name]
             if history and history[-1][0] == at:
                 continue
@@ -374,6 +379,11 @@ class JointSensors:
             return 0.0
         travel = self.spec.joints[sensor.joint].position
         return 0.5 * (travel.min + travel.max) if travel.bounded else 0.0
+
+
+def _stamped(message: can.Message) -> float:
+    """Return the adapter's or the kernel's stamp of a frame, or now where neither gave one [s]."""
+    return float(message.timestamp) or time.time()
 
 
 def _command(network: canopen.Network, number: int, state: str) -> None:
