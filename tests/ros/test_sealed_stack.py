@@ -35,7 +35,15 @@ def started(folder: Path, **console: Any) -> Any:
     key.touch(0o600)
     key.write_text(KEY.hex())
     operator = {"page": False, "scene": False, "person": "Ada", **console}
-    specs = stack(MACHINE, "mock", planner="", auto_arm=False, key_file=str(key), console=operator)
+    specs = stack(
+        MACHINE,
+        "mock",
+        planner="",
+        controller="pid",
+        auto_arm=False,
+        key_file=str(key),
+        console=operator,
+    )
     return running(specs, folder / "logs")
 
 
