@@ -69,6 +69,8 @@ def command(
     browser: bool = typer.Option(True, "--browser/--no-browser", help="Open the page."),
     out: Path = typer.Option(None, help="Folder for logs. [default: a new one below runs]"),
     bus: str = typer.Option("", help="How a real machine is reached, e.g. socketcan:can0."),
+    sensors_bus: str = typer.Option("", help="Of CANopen joint sensors, e.g. socketcan:can1."),
+    sensors: Path = typer.Option(None, help="Their file. [default: canopen.yaml of the machine]"),
     key: Path = typer.Option(None, help="Key for codes on commands (kuwa security key)."),
     zones: Path = typer.Option(None, help="Zones of the site that are kept out."),
     preflight: Path = typer.Option(None, help="Record of the preflight. [default: in --state]"),
@@ -81,7 +83,7 @@ def command(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     files = given_files(
         certificate=certificate, certificate_key=certificate_key, key=key, zones=zones,
-        preflight=preflight,
+        preflight=preflight, sensors=sensors,
     )  # fmt: skip
     check_host(host, files["certificate"])
     if images not in IMAGES:
@@ -95,6 +97,7 @@ def command(
     common: dict[str, Any] = {
         "planner": planner, "controller": controller, "key_file": files["key"],
         "record": "" if record is None else str(record.absolute()), "task": task,
+        "sensors": files["sensors"], "sensors_bus": sensors_bus,
         "recording": {"fps": fps, "countdown": float(countdown), "images": images},
     }  # fmt: skip
     if robot == "sim":
