@@ -216,6 +216,11 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "monitors": ("tests/unit/test_monitors.py", *_GATE),
     **dict.fromkeys(("faults", "intake", "keepout", "bodies", "bounds"), _GATE),
     "gate": ("tests/unit/test_latch.py", *_GATE),
+    "operator": ("tests/unit/test_operator.py",),
+    "blackbox": ("tests/unit/test_blackbox.py",),
+    "com3/codec": ("tests/unit/test_com3_codec.py",),
+    **dict.fromkeys(("com3/link", "com3/supervision"), ("tests/unit/test_com3_link.py",)),
+    "com3/driver": ("tests/unit/test_com3_driver.py",),
     COMPILED: (*_GATE[:2], "tests/unit/test_gate_braking.py"),
 }
 """Module or package of ``kuwa_hardware`` → tests that answer for its guards, the quickest first."""
