@@ -25,6 +25,7 @@ from kuwa_cli.attend import attend
 from kuwa_cli.ros_run import free_domain
 from kuwa_cli.runfolder import LOGS
 from kuwa_cli.statefolder import given_files, state_folder
+from kuwa_hardware.operator.core import BLIND
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.loader import load_machine
 from kuwa_machines.operator import pattern_of
@@ -65,7 +66,7 @@ def command(
     certificate_key: Path = typer.Option(None, help="PEM with its key."),
     scene: bool = typer.Option(True, "--scene/--no-scene", help="The view in three dimensions."),
     cameras: bool = typer.Option(False, "--cameras", help="Pictures of a simulated machine's."),
-    picture_timeout: float = typer.Option(0.5, help="A page that draws less often drives nothing."),
+    picture_timeout: float = typer.Option(BLIND, help="What a page shows may be so old [s]."),
     browser: bool = typer.Option(True, "--browser/--no-browser", help="Open the page."),
     out: Path = typer.Option(None, help="Folder for logs. [default: a new one below runs]"),
     bus: str = typer.Option("", help="How a real machine is reached, e.g. socketcan:can0."),

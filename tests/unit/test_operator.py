@@ -120,9 +120,7 @@ def test_the_curve_is_odd_bounded_and_rises(x: float, zone: float, expo: float, 
     assert float(curve(np.array([1.0]))[0]) == pytest.approx(s)
 
 
-def test_a_stick_ends_at_one_and_has_a_middle_without_a_dead_zone_too() -> (
-    None
-):
+def test_a_stick_ends_at_one_and_has_a_middle_without_a_dead_zone_too() -> None:
     assert (Shaping()(np.full(len(LEVERS), 1.001)) == 1.0).all()
     nothing = Shaping(dead_zone=0.0)
     assert nothing.centred(np.full(len(LEVERS), 0.015))

@@ -21,6 +21,10 @@ from kuwa_machines.operator import LEVERS, Pattern, Takeover, matrix
 STALE = 0.12
 """Sticks that say nothing for longer are lost [s]. With the gate's slope to neutral, 50 ms for a
 whole stroke, this leaves the machine's valves in neutral well within a quarter of a second."""
+BLIND = 0.14
+"""A page that shows an older state of the machine is blind, and does not drive [s]. News come every
+50 ms; with a word of the sticks every 33 ms and the slope to neutral, the valves are in neutral a
+quarter of a second after the last that was seen."""
 QUIET = 1.0
 """While the deadman is not held nothing moves; only a silence of this length is a loss then [s]."""
 

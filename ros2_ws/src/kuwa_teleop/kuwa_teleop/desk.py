@@ -18,7 +18,7 @@ import numpy as np
 
 from kuwa_hardware.modes import PROGRAMS
 from kuwa_hardware.operator.controls import controls
-from kuwa_hardware.operator.core import Handing, Operator, Phase, Sticks, Wish
+from kuwa_hardware.operator.core import BLIND, Handing, Operator, Phase, Sticks, Wish
 from kuwa_hardware.operator.layouts import CLICKS, EPISODE_BUTTONS
 from kuwa_hardware.operator.seats import Seats
 from kuwa_hardware.operator.shaping import Shaping
@@ -70,7 +70,7 @@ class Desk:
 
     def __init__(
         self, spec: MachineSpec, file: OperatorFile, pattern: str, shaping: Shaping, stale: float,
-        picture: float = 0.5, person: str = "operator", wake: Callable[[], None] | None = None,
+        picture: float = BLIND, person: str = "operator", wake: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         self._spec, self._file, self.pattern = spec, file, pattern
         self._full = shaping

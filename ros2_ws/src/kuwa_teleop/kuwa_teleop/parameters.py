@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kuwa_hardware.operator.core import STALE
+from kuwa_hardware.operator.core import BLIND, STALE
 from kuwa_hardware.operator.layouts import layouts
 from kuwa_hardware.operator.shaping import Shaping
 from kuwa_ros.parameters import parameter
@@ -32,7 +32,7 @@ class TeleopParameters:
         STALE, "sticks that are silent for this long are lost", unit="s", low=0.05, high=0.15
     )
     picture_timeout: float = parameter(
-        0.5,
+        BLIND,
         "a page that has drawn nothing, or whose news of the machine is older, does not drive",
         unit="s",
         low=0.1,
