@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -97,16 +101,28 @@ def save(folder: Path, name: str, run: Run, whole: bool = True) -> Path:
         name: of the benchmark. whole: what other parts' runs have saved is not kept.
     """
     path = folder / f"{name}.json"
-    kept = {"runs": {}, "figures": []} if whole or not path.exists() else load(path)
-    others = [row for row in kept["figures"] if row["command"] != run.command]
-    values = {
-        "benchmark": name,
-        "runs": {**kept["runs"], run.command: run.origin()},
-        "figures": [*others, *map(run.line, run.figures)],
-    }
-    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
-    replace_file(path, text.encode(), path.with_suffix(".part"))
+    with _alone(folder):
+        kept = {"runs": {}, "figures": []} if whole or not path.exists() else load(path)
+        others = [row for row in kept["figures"] if row["command"] != run.command]
+        values = {
+            "benchmark": name,
+            "runs": {**kept["runs"], run.command: run.origin()},
+            "figures": [*others, *map(run.line, run.figures)],
+        }
+        text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+        replace_file(path, text.encode(), path.with_suffix(".part"))
     return path
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else saves here: parts that are measured side by side may end together."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def load(path: Path) -> dict[str, Any]:

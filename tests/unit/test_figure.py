@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,17 @@ def test_a_part_replaces_its_own_figures_and_keeps_the_others(tmp_path: Path) ->
     assert set(load(tmp_path / "b.json")["runs"]) == {"b --part one", "b --part two"}
     save(tmp_path, "b", a_run("b --part two", Figure("y", 4.0, "1")))
     assert values() == {"y": 4.0}
+
+
+def test_parts_that_end_together_are_all_saved(tmp_path: Path) -> None:
+    def one(k: int) -> None:
+        save(tmp_path, "b", a_run(f"b --part {k}", Figure(f"f{k}", k, "1")), whole=False)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(one, range(40)))
+    saved = load(tmp_path / "b.json")
+    assert {row["name"] for row in saved["figures"]} == {f"f{k}" for k in range(40)}
+    assert len(saved["runs"]) == 40
 
 
 @pytest.mark.parametrize(
