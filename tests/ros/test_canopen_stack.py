@@ -120,7 +120,10 @@ def moves(rig: Rig) -> bool:
     return abs(rig.probe.out()) > 0.05 and rig.probe.speed() > 0.05
 
 
-@pytest.mark.parametrize("kind", ["com3_can", "opera", "mock"])
+@pytest.mark.parametrize(
+    "kind",
+    ["com3_can", *(pytest.param(kind, marks=pytest.mark.full) for kind in ("opera", "mock"))],
+)
 def test_a_joint_moves_by_its_sensor_and_stands_without_it(
     ros_domain: int, tmp_path: Path, kind: str
 ) -> None:
