@@ -206,6 +206,12 @@ def test_nothing_but_a_whole_valve_command_is_sent_and_what_is_refused_means_neu
         assert not rig.machine.valves.any()
 
 
+def test_the_pump_is_known_from_ports_and_flows_while_both_are_young(rig: Com3Rig) -> None:
+    state = rig.run(0.2)
+    pump = (state.pump_pressure, state.pump_flow, state.pump_power)
+    assert np.isfinite(state.pump_flow) and np.isfinite(state.pump_power), pump
+
+
 def test_what_a_fault_forbids_is_not_sent_and_that_is_said(rig: Com3Rig) -> None:
     step = rig.machine.step
     rig.machine.step = lambda ticks=1: None  # type: ignore[method-assign]

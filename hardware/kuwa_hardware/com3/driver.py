@@ -103,7 +103,7 @@ class Com3Robot:
         self._link.open(self._steady())
         heard = self._heard
         for _ in range(round(CONNECT_WAIT / _LOOK)):
-            if heard.identified:
+            if heard.identified:  # no guard: a short cut, nobody waits for what is known
                 break
             heard.fresh = False
             heard.listen(self._steady(), _LOOK)
