@@ -136,8 +136,9 @@ def command(
         if processes is not None:
             processes.stop()
     made = make_record(
-        spec, robot, bus, person, [extra, *session.checks], time.time(), session.refused
-    )
+        spec, robot, bus, person, [extra, *session.checks], time.time(), session.refused,
+        fingerprint=run.fingerprint,
+    )  # fmt: skip
     _finish(folder, record, made, session, console, as_json)
     sys.exit(0 if session.passed and not made.failed else FAILED)
 

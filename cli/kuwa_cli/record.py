@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
+from kuwa_bringup.stack import IMAGES, recorder
 from kuwa_cli.terminal import Terminal
 from kuwa_machines.errors import KuwaError, choices
 from kuwa_machines.loader import load_machine
@@ -47,8 +48,8 @@ def command(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     load_machine(machine)
-    if images not in ("jpeg", "raw", "none"):
-        raise KuwaError(f"--images {images!r}; {choices(images, ('jpeg', 'raw', 'none'))}")
+    if images not in IMAGES:
+        raise KuwaError(f"--images {images!r}; {choices(images, IMAGES)}")
     if label not in LABELS:
         raise KuwaError(f"--label {label!r}; {choices(label, LABELS)}")
     if seconds and not task:
@@ -63,7 +64,6 @@ def _run(
     images: str, seconds: float, label: str,
 ) -> int:  # fmt: skip
     from kuwa_bringup.processes import Processes
-    from kuwa_bringup.stack import recorder
     from kuwa_cli.episodes import Episodes
     from kuwa_cli.ros_run import unbroken
 

@@ -16,7 +16,7 @@ from kuwa_hardware.isobus.codec import DATABASE, IsobusError, database, message,
 from kuwa_hardware.isobus.driver import NAME
 from kuwa_hardware.isobus.geometry import Steering, Travel
 from kuwa_hardware.isobus.mapping import Mapping, load_mapping
-from kuwa_hardware.j1939.identifier import Frame
+from kuwa_hardware.j1939.identifier import Frame, Identifier
 from kuwa_hardware.j1939.name import Name
 from kuwa_machines.loader import load_machine
 
@@ -274,6 +274,19 @@ def test_steering_that_timed_out_takes_commands_again_after_a_reset(rig: IsobusR
     assert not rig.tractor.valves.any()
     rig.run(rig.all(-0.3), 0.5)
     assert rig.tractor.valves[steering] < -0.1
+
+
+def test_a_stack_that_moves_nothing_gives_the_wheel_back(rig: IsobusRig) -> None:
+    """A gate that has stopped goes on saying zeros; who drives by hand then must not be held."""
+    known, told = message("GuidanceSystemCommand"), []
+    for values in (rig.all(0.3), rig.all(0.0), rig.all(0.3)):
+        rig.run(values, 0.2)
+        while (frame := rig.stranger.recv(0.0)) is not None:
+            if Identifier.parse(frame.arbitration_id).pgn == known.pgn:
+                newest = known.decode(bytes(frame.data))["CurvatureCommandStatus"]
+        told.append(newest)
+    assert told == [1.0, 0.0, 1.0]
+    assert rig.tractor.valves[rig.place("steering_joint")] > 0.1
 
 
 @pytest.mark.parametrize(

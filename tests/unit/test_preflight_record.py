@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kuwa_hardware.canopen_sensors.config import load_sensors
 from kuwa_hardware.preflight import (
     Check,
     PreflightError,
@@ -19,11 +20,13 @@ from kuwa_hardware.preflight import (
     write_record,
 )
 from kuwa_machines.build import scaled
+from kuwa_machines.datafile import fingerprint
 from kuwa_machines.loader import load_machine
 
 SPEC = load_machine("zx200")
 HEAVIER = scaled(SPEC, {"links.boom_link.mass": 1.01}, "test")
 NOW = 1_800_000_000.0
+SENSORS = Path(__file__).parents[2] / "docs/how-to/canopen-zx200.yaml"
 SIGN = Check("sign", "boom_joint", Verdict.PASS, "+1.7°", "+1.7°", "none", "because", "")
 FAILED = replace(SIGN, verdict=Verdict.FAIL, remedy="Turn the sign.")
 RECORD = make_record(SPEC, "com3_can", "socketcan:can0", "Ada", [SIGN], NOW)
@@ -85,10 +88,27 @@ def test_an_edited_torn_or_missing_record_is_none(tmp_path: Path) -> None:
     path.write_text(text[: len(text) // 2])
     assert "not readable as JSON" in reason(path)
     path.write_text(json.dumps({"format": 7}))
-    assert "not a preflight's record of format 1" in reason(path)
+    assert "not a preflight's record of format 2" in reason(path)
     path.write_text("[]")
     with pytest.raises(PreflightError, match="not a preflight's record"):
         read_record(path)
+
+
+def test_other_files_of_the_driver_ask_for_another_preflight(tmp_path: Path) -> None:
+    """A wrong sign or offset in them would let the machine run against its limits."""
+    path = tmp_path / "preflight.json"
+    file = load_sensors(SPEC, SENSORS)
+    name, first = next(iter(file.sensors.items()))
+    turned = first.model_copy(update={"offset": first.offset + 0.01})
+    other = file.model_copy(update={"sensors": file.sensors | {name: turned}})
+    now = fingerprint(file)
+    assert now == fingerprint(load_sensors(SPEC, SENSORS))
+    write_record(path, replace(RECORD, fingerprint=now))
+    assert reason(path, fingerprint=now) == ""
+    for found in (fingerprint(other), ""):
+        assert "files of the driver or its sensors" in reason(path, fingerprint=found)
+        told = arming_reason(path, "zx200", SPEC, "com3_can", NOW, found)
+        assert "files of the driver or its sensors" in told
 
 
 def test_who_needs_a_record(tmp_path: Path) -> None:

@@ -14,9 +14,11 @@ from kuwa_machines.contracts import (
     JointCommand,
     Level,
     MachineState,
+    Mapped,
     Robot,
     SimulatedRobot,
 )
+from kuwa_machines.datafile import fingerprint
 from kuwa_machines.spec import MachineSpec
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class SensedRobot:
     def __init__(self, robot: Robot, sensors: JointSensors) -> None:
         self.robot, self.sensors = robot, sensors
         self.spec: MachineSpec = robot.spec
+        below = robot.fingerprint if isinstance(robot, Mapped) else ""
+        self.fingerprint = fingerprint(below, sensors.file)
         self._still: dict[str, tuple[int, float]] = {}
         self._blocked = False
         self._stamp, self._known_at = 0.0, 0.0

@@ -25,6 +25,7 @@ from kuwa_hardware.com3.pose import BusPose, from_bus
 from kuwa_hardware.com3.supervision import BusWatch
 from kuwa_hardware.failures import failure
 from kuwa_machines.contracts import Array, CommandKind, JointCommand, Level, MachineState
+from kuwa_machines.datafile import fingerprint
 from kuwa_machines.errors import CommandError, KuwaError
 from kuwa_machines.spec import MachineSpec
 
@@ -67,6 +68,7 @@ class Com3Robot:
         self.spec = spec
         self.signals: JointSignals = load_map(spec)
         self.mode: FrontMode = mode or self.signals.data.mode
+        self.fingerprint = fingerprint(self.signals.data, self.mode)
         self.why: dict[str, str] = {}
         """What is at fault and why, as of the last read."""
         self._steady = steady

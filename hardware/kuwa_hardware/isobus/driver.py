@@ -24,6 +24,7 @@ from kuwa_hardware.j1939.link import Link
 from kuwa_hardware.j1939.name import Name
 from kuwa_machines.arrays import Array
 from kuwa_machines.contracts import CommandKind, JointCommand, MachineState
+from kuwa_machines.datafile import fingerprint
 from kuwa_machines.errors import CommandError
 from kuwa_machines.spec import MachineSpec
 
@@ -73,6 +74,7 @@ class IsobusRobot:
     ) -> None:  # fmt: skip
         self.spec = spec
         self.mapping = mapping or load_mapping(spec)
+        self.fingerprint = fingerprint(self.mapping)
         self._clock, self._system, self._sleep = steady, system, sleep
         self.link = Link(open_bus)
         self.claim = AddressClaim(name, self.mapping.commander.address)
@@ -284,10 +286,13 @@ class IsobusRobot:
             return
         if self.supervision.stopped or self._wrong:
             u = None
+        # The steering asks for "not intended to steer" before it takes more; and a stack that moves
+        # nothing, as in a stop, gives the wheel back to the driver.
+        hands_off = self.supervision.steering_refuses or u is None or not u.any()
         for i, command in enumerate(self._commands):
             wanted = u
-            if isinstance(command, GuidanceCommand) and self.supervision.steering_refuses:
-                wanted = None  # The steering asks for "not intended to steer" before it takes more.
+            if isinstance(command, GuidanceCommand) and hands_off:
+                wanted = None
             fresh = wanted is None and self._moving[i]
             if not (at_once or fresh or now - self._sent[i] >= command.period - EARLY):
                 continue

@@ -19,7 +19,7 @@ from kuwa_machines.atomic import replace_file
 from kuwa_machines.errors import KuwaError
 from kuwa_machines.spec import MachineSpec
 
-FORMAT = 1
+FORMAT = 2
 VALID_HOURS = 12.0
 """A shift: oil, load and cables of tomorrow are others."""
 MAX_BYTES = 5_000_000
@@ -35,7 +35,8 @@ class Record:
 
     Args:
         machine, spec_hash: of the machine's data as the stack runs with them.
-        kind, bus: of the driver. who: answered the questions.
+        kind, bus: of the driver. fingerprint: of its own files, or ``""``.
+        who: answered the questions.
         made: seconds since 1970, UTC. hours: how long it counts from then on.
         broken_off: why it did not come to its end, or ``""``.
         checks: all of them, as dictionaries.
@@ -45,6 +46,7 @@ class Record:
     spec_hash: str
     kind: str
     bus: str
+    fingerprint: str
     who: str
     made: float
     hours: float
@@ -77,10 +79,13 @@ def make_record(
     made: float,
     broken_off: str = "",
     hours: float = VALID_HOURS,
+    fingerprint: str = "",
 ) -> Record:
     """Return the record of checks."""
     told = tuple(check.as_dictionary() for check in checks)
-    return Record(spec.name, spec_hash(spec), kind, bus, who, made, hours, broken_off, told)
+    return Record(
+        spec.name, spec_hash(spec), kind, bus, fingerprint, who, made, hours, broken_off, told
+    )
 
 
 def write_record(path: Path, record: Record) -> str:
@@ -126,13 +131,14 @@ def read_record(path: Path) -> Record:
 
 
 def preflight_reason(
-    path: Path | str, machine: str, spec: MachineSpec, kind: str, now: float
+    path: Path | str, machine: str, spec: MachineSpec, kind: str, now: float, fingerprint: str = ""
 ) -> str:
     """Return why arming must be refused, or ``""``; never raises.
 
     Args:
         path: of the record. machine: its name. spec: with the numbers that the stack runs with.
-        kind: of the driver. now: seconds since 1970, UTC.
+        kind: of the driver. now: seconds since 1970, UTC. fingerprint: of the driver's
+            own files, as it tells it.
     """
     again = "run kuwa preflight"
     try:
@@ -145,6 +151,8 @@ def preflight_reason(
         return str(error)
     if record.kind != kind:
         return f"the preflight was of a {record.kind!r} driver, not of {kind!r}; {again}"
+    if record.fingerprint != fingerprint:
+        return f"files of the driver or its sensors have changed since the preflight; {again}"
     age = (now - record.made) / 3600.0
     if not -0.1 <= age <= record.hours:
         return f"the preflight is {age:.1f} h old, it counts for {record.hours:g} h; {again}"
@@ -158,7 +166,9 @@ def preflight_reason(
     return ""
 
 
-def arming_reason(path: Path | str, machine: str, spec: MachineSpec, kind: str, now: float) -> str:
+def arming_reason(
+    path: Path | str, machine: str, spec: MachineSpec, kind: str, now: float, fingerprint: str = ""
+) -> str:
     """Return why arming must be refused, or ``""``; never raises.
 
     A simulated robot needs a record only where one is named; see :func:`preflight_reason`. Who
@@ -167,7 +177,7 @@ def arming_reason(path: Path | str, machine: str, spec: MachineSpec, kind: str, 
     if str(path) == NONE:
         return ""
     if str(path):
-        return preflight_reason(path, machine, spec, kind, now)
+        return preflight_reason(path, machine, spec, kind, now, fingerprint)
     if kind in SIMULATED:
         return ""
     return f"a {kind or 'robot of unknown kind'} needs a record, and none is named"

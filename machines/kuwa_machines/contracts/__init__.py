@@ -14,7 +14,7 @@ from kuwa_machines.contracts.control import (
     Spiking,
 )
 from kuwa_machines.contracts.plan import Plan, Planner, Task, Trajectory
-from kuwa_machines.contracts.robot import Robot, SimulatedRobot
+from kuwa_machines.contracts.robot import Mapped, Robot, SimulatedRobot
 from kuwa_machines.contracts.safety import Gate, GateOutput, Level, Mode, SafetyState
 from kuwa_machines.contracts.state import GroundTruth, HeightMap, MachineState, TerrainMemory
 
@@ -31,6 +31,7 @@ __all__ = [
     "Learner",
     "Level",
     "MachineState",
+    "Mapped",
     "Mode",
     "Plan",
     "Planner",

@@ -37,6 +37,14 @@ class Robot(Protocol):
 
 
 @runtime_checkable
+class Mapped(Protocol):
+    """A robot with data of its own that say which signal is which joint, how scaled and turned."""
+
+    fingerprint: str
+    """Of all these data: a preflight is of one fingerprint."""
+
+
+@runtime_checkable
 class SimulatedRobot(Robot, Protocol):
     """A robot whose time can be advanced: the plant waits for the command."""
 

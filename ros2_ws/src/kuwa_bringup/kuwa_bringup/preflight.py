@@ -88,7 +88,7 @@ class PreflightRun:
         self.mode = ""
         """Of the gate, as it says."""
         self.reasons: tuple[str, ...] = ()
-        self.kind = ""
+        self.kind = self.fingerprint = ""
         """Of the robot, as its node says."""
         self.names: tuple[str, ...] = ()
         """Joint names as the driver gives them."""
@@ -233,7 +233,7 @@ class PreflightRun:
         elif topic is topics.PRESSURES:
             self._extra |= hydraulic_from(message, self._order)
         elif topic is topics.ROBOT_STATUS:
-            self.kind = message.robot
+            self.kind, self.fingerprint = message.robot, message.fingerprint
             self._extra["faults"] = tuple(message.faults)
         elif topic is topics.APPLIED:
             values = command_from(message).ordered(self._names)

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from kuwa_hardware.watchdog import Watchdog
-from kuwa_machines.contracts import MachineState, Robot, SimulatedRobot
+from kuwa_machines.contracts import MachineState, Mapped, Robot, SimulatedRobot
 from kuwa_machines.errors import CommandError
 from kuwa_robot.timing import Timing
 from kuwa_ros import topics
@@ -49,6 +49,7 @@ class Face:
         self.timing = Timing()
         self.watchdog = watchdog
         self._node, self._kind = node, kind
+        self._fingerprint = robot.fingerprint if isinstance(robot, Mapped) else ""
         self._stamp = -math.inf
         self._faults: tuple[str, ...] = ()
         names = self._names = tuple(robot.spec.joint_names)
@@ -98,6 +99,9 @@ class Face:
             self.robot.write(command)
         self._faults = faults
 
+    def _tell_status(self, state: MachineState) -> None:
+        self._status(robot_status_msg(state, self._kind, self._faults, self._fingerprint))
+
     def publish(self, state: MachineState) -> None:
         """Tell what was measured; the joint states first, since the whole stack waits for them.
 
@@ -106,7 +110,7 @@ class Face:
         """
         if state.stamp == self._stamp:
             if self._count % SLOW_EVERY == 0:
-                self._status(robot_status_msg(state, self._kind, self._faults))
+                self._tell_status(state)
             self._count += 1
             return
         self._stamp = state.stamp
@@ -120,7 +124,7 @@ class Face:
             if math.isfinite(state.tool_force[0]):
                 self._force(force_msg(state))
             self._pressures(hydraulic_msg(state, self._names))
-            self._status(robot_status_msg(state, self._kind, self._faults))
+            self._tell_status(state)
             if self._truth is not None and isinstance(self.robot, SimulatedRobot):
                 self._truth(truth_msg(self.robot.truth(), state.stamp))
         self._count += 1

@@ -25,6 +25,7 @@ from std_msgs.msg import Bool, Float64
 
 from kuwa_hardware.failures import failure
 from kuwa_machines.contracts import CommandKind, JointCommand, Level, MachineState
+from kuwa_machines.datafile import fingerprint
 from kuwa_machines.errors import CommandError, KuwaError
 from kuwa_machines.spec import MachineSpec
 from kuwa_robot.opera_codec import Decoder, Encoder
@@ -72,6 +73,7 @@ class OperaRobot:
         self.settings = settings
         self._node, self._clock = node, clock
         self._profile, self._table = profile(spec), table()
+        self.fingerprint = fingerprint(self._profile, settings)
         self._encoder = Encoder(spec, self._profile, settings.mode, settings.tracks)
         self._decoder = Decoder(spec, self._profile)
         self._n = len(spec.joints)

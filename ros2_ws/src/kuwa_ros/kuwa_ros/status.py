@@ -19,11 +19,16 @@ not the driver."""
 
 
 def robot_status_msg(
-    state: MachineState, kind: str, more_faults: tuple[str, ...] = ()
+    state: MachineState, kind: str, more_faults: tuple[str, ...] = (), fingerprint: str = ""
 ) -> RobotStatus:
-    """Return the status of a robot of this kind; ``more_faults`` are found beside its driver."""
+    """Return the status of a robot of this kind.
+
+    Args:
+        more_faults: found beside its driver. fingerprint: of its own files.
+    """
     msg = RobotStatus(
         robot=kind,
+        fingerprint=fingerprint,
         faults=[*state.faults, *more_faults],
         engine_speed=float(state.engine_speed),
         oil_temperature=float(state.oil_temperature),
@@ -45,7 +50,7 @@ class StatusMemory:
 
     def __init__(self, patience: float, names: tuple[str, ...]) -> None:
         self.patience = patience
-        self.kind = ""
+        self.kind = self.fingerprint = ""
         self._fields: dict[str, Any] = {}
         self._at = 0.0
         self._order = JointOrder(names)
@@ -54,7 +59,7 @@ class StatusMemory:
 
     def take(self, now: float, msg: RobotStatus) -> None:
         """A status came, at steady time ``now`` [s]."""
-        self.kind, self._at = msg.robot, now
+        self.kind, self.fingerprint, self._at = msg.robot, msg.fingerprint, now
         self._fields = {
             "faults": tuple(msg.faults),
             "engine_speed": msg.engine_speed,

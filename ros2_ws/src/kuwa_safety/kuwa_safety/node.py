@@ -66,7 +66,10 @@ class SafetyNode(KuwaNode[SafetyParameters]):
         self._status = StatusMemory(STATUS_PATIENCE, tuple(spec.joint_names))
 
         def preflight() -> str:
-            return arming_reason(p.preflight, p.machine, spec, self._status.kind, time.time())
+            told = self._status
+            return arming_reason(
+                p.preflight, p.machine, spec, told.kind, time.time(), told.fingerprint
+            )
 
         self.gate = Gate(
             spec,
