@@ -54,7 +54,7 @@ CMD ["test"]
 
 # On the machine: CAN tools, and the stack that waits for a person. docs/how-to/deploy.md has the whole line:
 #   docker run --network host --ulimit rtprio=90 --ulimit memlock=-1 -v kuwa-state:/home/kuwa/.local/state/kuwa \
-#     kuwa-machine --machine zx200 --robot com3_can --bus socketcan:can0 --realtime
+#     kuwa-machine --machine zx200 --robot com3_can --bus socketcan:can0
 FROM stack AS machine
 USER 0:0
 # hadolint ignore=DL3008

@@ -88,13 +88,13 @@ def command_losses(listener: Listener, processes: Forked, count: int) -> list[fl
 
 def stops(folder: Path, count: int) -> Iterator[tuple[str, list[float]]]:
     """Yield name and times [ms] of emergency stops and of lost commands."""
-    with running(folder, "mock") as (listener, processes):
+    with running(folder, "sim") as (listener, processes):
         yield "emergency_stop", emergency_stops(listener, count)
         yield "command_loss", command_losses(listener, processes, count)
 
 
 def ends(folder: Path, count: int, number: signal.Signals) -> Iterator[tuple[str, list[float]]]:
     """Yield name and times [ms] of every node's death, or freeze."""
-    with running(folder, "mock") as (listener, processes):
+    with running(folder, "sim") as (listener, processes):
         for name in REACTIONS:
             yield name, signalled(listener, processes, name, number, count)

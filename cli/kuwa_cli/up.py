@@ -30,7 +30,10 @@ def command(
     zones: Path = typer.Option(None, help="Zones of the site that are kept out."),
     preflight: Path = typer.Option(None, help="Record of the preflight. [default: in --state]"),
     planner: str = typer.Option("expert", help="By name; '' for none, in teleoperation."),
-    realtime: bool = typer.Option(False, "--realtime", help="Real-time priority for the loops."),
+    realtime: bool = typer.Option(
+        None,
+        help="Real-time priority of the loops; --no-realtime: none. [default: unless mock]",
+    ),
     cpus: str = typer.Option("", help="Processors for the loops, e.g. 2,3."),
     state: Path = typer.Option(None, help="Folder for latch, records and black boxes."),
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -28,15 +30,13 @@ def test_lists_and_ranges() -> None:
     assert realtime.processors(f" {first} , {first}-{first}") == {first}
 
 
-def test_the_thread_gets_what_it_asks_for_or_says_why_not() -> None:
+def test_the_thread_gets_the_processors_it_asks_for() -> None:
     first = min(os.sched_getaffinity(0))
     seen: dict[str, object] = {}
 
     def work() -> None:
         seen["refused"] = realtime.apply(0, str(first))
         seen["cpus"] = os.sched_getaffinity(0)
-        seen["fifo"] = realtime.apply(1, "")
-        seen["policy"] = os.sched_getscheduler(0)
 
     before = os.sched_getaffinity(0)
     thread = threading.Thread(target=work)
@@ -44,5 +44,20 @@ def test_the_thread_gets_what_it_asks_for_or_says_why_not() -> None:
     thread.join()
     assert seen["refused"] == [] and seen["cpus"] == {first}
     assert os.sched_getaffinity(0) == before, "only the thread that asked is pinned"
-    told = " ".join(map(str, seen["fifo"]))  # type: ignore[call-overload]
-    assert seen["policy"] == os.SCHED_FIFO or "SCHED_FIFO" in told
+
+
+def test_all_threads_of_the_process_go_first_or_it_says_why_not() -> None:
+    program = """
+import os, threading
+from kuwa_ros import realtime
+end = threading.Event()
+threading.Thread(target=end.wait).start()
+worker = threading.Thread(target=lambda: print(realtime.apply(1, "")))
+worker.start()
+worker.join()
+print({os.sched_getscheduler(int(each)) for each in os.listdir("/proc/self/task")})
+end.set()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    told, policies = done.stdout.splitlines()
+    assert policies == str({os.SCHED_FIFO}) or "SCHED_FIFO priority 1 is not permitted" in told

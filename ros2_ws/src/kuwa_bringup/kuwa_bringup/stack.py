@@ -35,7 +35,8 @@ OPERA_ABOVE: Final = "/opera"
 IMAGES: Final = ("jpeg", "raw", "none")
 """What the recorder's bag may hold of pictures."""
 PRIORITY: Final = {"robot": 80, "safety": 75, "control": 70}
-"""Of SCHED_FIFO: who is behind in the chain goes first, since it bounds what the others can do."""
+"""Of SCHED_FIFO, all threads of a node: who is behind in the chain goes first, since it bounds what
+the others can do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def stack(
     zones: str = "",
     preflight: str = "",
     blackbox: str = "",
-    realtime: bool = False,
+    realtime: bool | None = None,
     cpus: str = "",
     console: Mapping[str, Value] | None = None,
     record: str = "",
@@ -128,7 +129,8 @@ def stack(
         zones: file of the site's zones that are kept out.
         preflight: the preflight's record of the first machine, which arming then needs.
         blackbox: folder for the black boxes, one below it for each namespace; none if empty.
-        realtime: give the loops of :data:`PRIORITY` real-time priority, where it is permitted.
+        realtime: give the nodes of :data:`PRIORITY` real-time priority, where it is permitted; by
+            default where the robot moves something real.
         cpus: processors of these loops, e.g. ``"2,3"``; all if empty.
         console: parameters of the first machine's teleop node; None: nobody drives it by hand.
         record: folder into which the first machine is recorded; it is not if empty. The record
@@ -154,6 +156,7 @@ def stack(
             f"auto_arm is for simulated robots ({', '.join(sorted(SIMULATED))}), not for "
             f"{robot!r}: a person arms a real machine"
         )
+    first = not simulated if realtime is None else realtime
     if sensors and simulated:
         sensors_bus = sensors_bus or EMULATED_SENSORS_BUS
     if sensors and not sensors_bus:
@@ -209,7 +212,7 @@ def stack(
     measured: dict[str, Value] = {"sensors": sensors, "sensors_bus": sensors_bus}
     nodes[0][1].update(measured if sensors_bus else {})
     for name, values in nodes:
-        values |= {"rt_priority": PRIORITY[name]} if realtime else {}
+        values |= {"rt_priority": PRIORITY[name]} if first else {}
         values |= {"cpus": cpus} if cpus else {}
     if planner:
         plans: dict[str, Value] = {

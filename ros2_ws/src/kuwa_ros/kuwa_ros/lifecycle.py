@@ -194,7 +194,7 @@ class KuwaNode(LifecycleNode, Generic[P]):
         return self._guarded("activate", work)
 
     def _go_first(self) -> None:
-        """Give the loop's thread the priority and processors that the parameters ask for."""
+        """Give process and loop the priority and processors that the parameters ask for."""
         asked = read(self, RealtimeParameters)
         for why in apply(asked.rt_priority, asked.cpus):
             self.get_logger().warning(why)
