@@ -220,7 +220,31 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "blackbox": ("tests/unit/test_blackbox.py",),
     "com3/codec": ("tests/unit/test_com3_codec.py",),
     **dict.fromkeys(("com3/link", "com3/supervision"), ("tests/unit/test_com3_link.py",)),
-    "com3/driver": ("tests/unit/test_com3_driver.py",),
+    **dict.fromkeys(
+        (f"com3/{name}" for name in ("driver", "listener", "mapping", "oil", "pose")),
+        ("tests/unit/test_com3_driver.py", "tests/unit/test_com3_machine.py"),
+    ),
+    **dict.fromkeys(
+        (
+            f"isobus/{name}"
+            for name in (
+                "codec",
+                "commands",
+                "driver",
+                "feedback",
+                "geometry",
+                "mapping",
+                "supervision",
+            )
+        ),
+        ("tests/unit/test_isobus.py",),
+    ),
+    "j1939": ("tests/unit/test_j1939.py", "tests/unit/test_isobus.py"),
+    **dict.fromkeys(
+        (f"canopen_sensors/{name}" for name in ("config", "robot", "sensors")),
+        ("tests/unit/test_canopen_sensors.py",),
+    ),
+    "preflight": ("tests/unit/test_preflight_record.py", "tests/unit/test_preflight.py"),
     COMPILED: (*_GATE[:2], "tests/unit/test_gate_braking.py"),
 }
 """Module or package of ``kuwa_hardware`` → tests that answer for its guards, the quickest first."""
