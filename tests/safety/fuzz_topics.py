@@ -145,7 +145,7 @@ def fuzz(seconds: float, seed: int) -> Found:
         key = Path(folder, "key")
         key.touch(0o600)
         key.write_text(random.Random(seed).randbytes(32).hex() + "\n")
-        envelope = Envelope(load_key(key))
+        envelope = Envelope(load_key(key), f"/{MACHINE}")
         specs = mock_stack(key_file=str(key), auto_arm=True)
         with running(specs, Path(folder, "logs")) as rig:
             wait_for("mode auto", lambda: rig.probe.mode == "auto")
