@@ -2,7 +2,7 @@
 
 from kuwa_bringup.launching import REAL, description
 
-PAGE = ("pattern", "joystick", "host", "port", "url_file")
+PAGE = ("pattern", "joystick", "open_joystick", "host", "port", "url_file")
 
 
 def generate_launch_description():

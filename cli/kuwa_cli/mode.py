@@ -37,7 +37,7 @@ def command(
     person = who or getpass.getuser()
     if person in PROGRAMS:
         raise KuwaError(f"--who: {person!r} is a program of the stack; give a person's name")
-    envelope = envelope_of("" if key is None else str(key))
+    envelope = envelope_of("" if key is None else str(key), machine)
     asking = Asking(machine, int(os.environ.get("ROS_DOMAIN_ID") or 0))
     try:
         if mode == "stopped":

@@ -112,9 +112,8 @@ def command(
             )
             console.print(f"starting {', '.join(s.title for s in specs)}", style="dim")
             processes.start()
-        run = PreflightRun(
-            spec, "/" + (namespace or machine).strip("/"), domain, envelope_of(key_file), simulated
-        )
+        space = "/" + (namespace or machine).strip("/")
+        run = PreflightRun(spec, space, domain, envelope_of(key_file, space), simulated)
         run.wait(START_TIMEOUT if processes else 10.0, lambda: _alive(processes))
         if run.kind != robot:
             raise PreflightError(f"the stack drives a {run.kind!r}, not a {robot!r}")

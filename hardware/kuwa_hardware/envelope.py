@@ -29,6 +29,7 @@ KEY_BYTES: Final = 32
 """Shortest key: as long as the code, NIST SP 800-107 section 5.3.4."""
 MAC_BYTES: Final = 32
 _MAX_FILE: Final = 4096
+_KEY: Final = b"kuwa/key/1\0"
 _COMMAND: Final = b"kuwa/command/1\0"
 _MODE: Final = b"kuwa/mode/1\0"
 _MESSAGE: Final = b"kuwa/message/1\0"
@@ -59,17 +60,20 @@ class SealedMessage:
 class Envelope:
     """Seals and checks with one key that both ends share.
 
+    Machines may share a key: each has its own made of it, so that what was sealed for one proves
+    nothing to another.
+
     Args:
-        key: at least 32 bytes.
+        key: at least 32 bytes. machine: namespace of its topics, with a leading slash.
 
     Raises:
         KeyFileError: it is shorter.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, machine: str = "") -> None:
         if len(key) < KEY_BYTES:
             raise KeyFileError(f"a key of {len(key)} bytes; it needs at least {KEY_BYTES}")
-        self._key = bytes(key)
+        self._key = hmac.digest(key, _KEY + machine.encode(), "sha256")
 
     def seal(self, command: JointCommand) -> JointCommand:
         """Return the command with its code.

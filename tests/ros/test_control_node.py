@@ -438,7 +438,7 @@ def test_requests_carry_the_code_of_the_key(
     key.write_text("5a" * 32)
     activated(node, around, Mode.AUTO, key_file=str(key))
     request = around.tick()
-    envelope = Envelope(bytes.fromhex("5a" * 32))
+    envelope = Envelope(bytes.fromhex("5a" * 32), node.get_namespace())
     assert envelope.check(command_from(request)) == ""
     request.value[0] += 1e-9
     assert envelope.check(command_from(request)) == "its code is wrong"

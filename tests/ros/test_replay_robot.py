@@ -211,7 +211,7 @@ def test_a_stack_with_a_key_is_moved_by_who_has_it(
         probe = rig.probe
         probe.node.destroy_publisher(probe._out.pop(topics.VELOCITY_REFERENCE))
         dataset = an_episode(tmp_path / "set", np.array(probe.states[-1].position), 20.0)
-        envelope = envelope_of(str(key))
+        envelope = envelope_of(str(key), MACHINE)
         player = Player(dataset, 0, MACHINE, ros_domain, 1.0, envelope if given else None)
         try:
             player.ready()

@@ -24,6 +24,7 @@ from stack_rig import MACHINE, NAMES, Rig, running, wait_for
 pytestmark = pytest.mark.ros
 
 KEY = bytes(range(32))
+ENVELOPE = Envelope(KEY, f"/{MACHINE}")
 BOOM = NAMES.index("boom_joint")
 DEADMAN, ARM = 9, 6
 """Buttons of a game controller."""
@@ -99,7 +100,9 @@ class Strangers:
         steering.value[BOOM] = -1.0
         self._said = {topics.VELOCITY_REFERENCE: steering, topics.DEADMAN: Bool(data=True)}
         self._plain = {t: SealedWriter(node, t, None) for t in self._said}
-        self._sealed = {t: SealedWriter(node, t, Envelope(KEY[::-1])) for t in self._said}
+        self._sealed = {
+            t: SealedWriter(node, t, Envelope(KEY[::-1], f"/{MACHINE}")) for t in self._said
+        }
         self._heard: dict[topics.Topic, list[Sealed]] = {t: [] for t in self._said}
         for topic, heard in self._heard.items():
             sealed = topics.SEALED[topic]
@@ -115,7 +118,7 @@ class Strangers:
 
 def rest(rig: Rig) -> None:
     """Bring the gate back to ready."""
-    wait_for("ready", lambda: rig.probe.set_mode("ready", envelope=Envelope(KEY))[0], 10.0)
+    wait_for("ready", lambda: rig.probe.set_mode("ready", envelope=ENVELOPE)[0], 10.0)
     wait_for("mode ready", lambda: rig.probe.mode == "ready", 5.0)
 
 
@@ -132,7 +135,7 @@ def test_a_sealed_joystick_drives_and_strangers_beside_it_do_not(rig: Rig) -> No
     rest(rig)
     # Made beforehand: while nodes get to know one another this process has no time for a joystick.
     strangers = Strangers(rig)
-    with joystick(rig, Envelope(KEY)) as stick:
+    with joystick(rig, ENVELOPE) as stick:
         wait_for("boom up", lambda: up(rig, stick), 20.0)
         start = probe.position("boom_joint")
         wait_for("it moves up", lambda: probe.position("boom_joint") < start - 0.02, 5.0)
@@ -158,7 +161,7 @@ def test_a_sealed_joystick_drives_and_strangers_beside_it_do_not(rig: Rig) -> No
             stick.hold(0.0)
             wait_for("the deadman is let go", lambda: probe.mode == "armed", 3.0)
             time.sleep(0.5)
-            granted, why = probe.set_mode("teleop", envelope=Envelope(KEY))
+            granted, why = probe.set_mode("teleop", envelope=ENVELOPE)
             assert not granted and "deadman" in why
 
 

@@ -1,8 +1,10 @@
 """Fuzzing of every topic and of the mode service of a running stack, by a stranger without its key.
 
 The stack works (mock robot, mode auto, a planner that sends chunks) while strange messages come on
-every topic. Afterwards nothing may have crashed, every command that the gate sealed must have been
-safe, and a person must be able to put the machine to work again.
+every topic. Everybody may stop a machine, so most of the time a period has no messages that only do
+so, and the machine works under all others. After each period nothing may have crashed, every
+command that the gate sealed must have been safe, and a person must be able to put the machine to
+work again.
 
 It needs tests/ros and tests/safety on PYTHONPATH; arguments: [seconds] [seed].
 """
@@ -31,6 +33,8 @@ from stack_rig import MACHINE, NAMES, Rig, mock_stack, running, wait_for
 
 RATE = 200.0
 """Strange messages a second: twice as many as the machine's own joint states."""
+PERIOD, PEACE = 20.0, 15.0
+"""Until a person looks after the machine, and of it without messages that only stop [s]."""
 NODES = ("robot", "safety", "control", "planning", "supervisor")
 STILL = frozenset({"off", "ready", "stopped"})
 
@@ -56,6 +60,11 @@ class Found:
         """How much was wrong."""
         return self.unsafe.total() + self.crashed.total() + self.granted.total()
 
+    @property
+    def working(self) -> float:
+        """Of the time the machine worked."""
+        return self.modes["auto"] / max(self.modes.total(), 1)
+
 
 class Stranger:
     """Sends what nobody should, and judges what the gate lets through."""
@@ -73,6 +82,8 @@ class Stranger:
             node.create_subscription(
                 topic.type, topic.name, lambda m, n=topic.name: self._heard(n, m), topic.qos(1)
             )
+        stops = {topics.EMERGENCY_STOP.name, *(topics.heartbeat(name).name for name in NODES)}
+        self.peaceful = [topic for topic in self.topics if topic.name not in stops]
         self.client = node.create_client(SetMode, topics.SET_MODE[0])
 
     def _heard(self, name: str, msg: Any) -> None:
@@ -90,9 +101,9 @@ class Stranger:
         for what in unsafe(command):
             self.found.unsafe[what] += 1
 
-    def send(self) -> None:
-        """Send one strange message."""
-        topic = self.rng.choice(self.topics)
+    def send(self, peace: bool) -> None:
+        """Send one strange message; in ``peace`` none that only stops."""
+        topic = self.rng.choice(self.peaceful if peace else self.topics)
         good = self.last.get(topic.name)
         strange = (
             damaged(self.rng, good)
@@ -134,7 +145,7 @@ def fuzz(seconds: float, seed: int) -> Found:
         key = Path(folder, "key")
         key.touch(0o600)
         key.write_text(random.Random(seed).randbytes(32).hex() + "\n")
-        envelope = Envelope(load_key(key))
+        envelope = Envelope(load_key(key), f"/{MACHINE}")
         specs = mock_stack(key_file=str(key), auto_arm=True)
         with running(specs, Path(folder, "logs")) as rig:
             wait_for("mode auto", lambda: rig.probe.mode == "auto")
@@ -142,8 +153,12 @@ def fuzz(seconds: float, seed: int) -> Found:
             found = stranger.found
             until = time.monotonic() + seconds
             count = 0
+            period = time.monotonic()
             while time.monotonic() < until:
-                stranger.send()
+                if time.monotonic() - period > PERIOD:
+                    _goes_on(rig, envelope, found)
+                    period = time.monotonic()
+                stranger.send(time.monotonic() - period < PEACE)
                 count += 1
                 if count % 50 == 0:
                     stranger.ask()

@@ -59,6 +59,7 @@ class Senders:
         node = around.node
         self._plain = node.create_publisher(plain.type, plain.name, plain.qos())
         self._sealed = node.create_publisher(sealed.type, sealed.name, sealed.qos())
+        self._machine = node.get_namespace()
         self._taken: Sealed | None = None
 
     def genuine(self) -> None:
@@ -103,12 +104,14 @@ class Senders:
             ("its code is wrong", lambda: send(self._changed(source="/stranger"))),
             ("its code is wrong", lambda: send(self._seal(key=KEY[::-1]))),
             ("its code is wrong", lambda: send(self._seal(topic="/truck/deadman/sealed"))),
+            ("its code is wrong", lambda: send(self._seal(machine="/truck"))),
             (f"it was made {LONG_AGO} s ago", lambda: send(self._recording())),
         )
 
-    def _seal(self, key: bytes = KEY, topic: str = "") -> Sealed:
+    def _seal(self, key: bytes = KEY, topic: str = "", machine: str = "") -> Sealed:
         topic = topic or self._sealed.topic_name
-        return sealed_msg(self._make(), topic, "/teleop", Envelope(key))
+        envelope = Envelope(key, machine or self._machine)
+        return sealed_msg(self._make(), topic, "/teleop", envelope)
 
     def _changed(self, **changes: Any) -> Sealed:
         message = self._seal()
@@ -119,7 +122,8 @@ class Senders:
     def _recording(self) -> Sealed:
         message = self._seal()
         message.stamp = time_msg(seconds(message.stamp) - LONG_AGO)
-        proof = Envelope(KEY).seal_message(sealed_from(message, self._sealed.topic_name))
+        envelope = Envelope(KEY, self._machine)
+        proof = envelope.seal_message(sealed_from(message, self._sealed.topic_name))
         message.mac = array("B", proof.mac)
         return message
 

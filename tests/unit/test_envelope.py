@@ -91,6 +91,14 @@ def test_the_least_change_is_seen(changes: dict[str, Any]) -> None:
     assert envelope.check(replace(envelope.seal(COMMAND), **changes)) != ""
 
 
+def test_a_command_of_one_machine_moves_no_other_that_shares_the_key() -> None:
+    digger, twin = Envelope(KEY, "/digger"), Envelope(KEY, "/twin")
+    command = digger.seal(COMMAND)
+    assert digger.check(command) == "" and "wrong" in twin.check(command)
+    mac = digger.seal_mode("armed", "Ada", 10.0, 3)
+    assert "wrong" in twin.check_mode("armed", "Ada", 10.0, 3, mac)
+
+
 def test_a_shortened_code_proves_nothing() -> None:
     envelope = Envelope(KEY)
     sealed = envelope.seal(COMMAND)

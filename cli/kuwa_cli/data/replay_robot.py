@@ -245,7 +245,7 @@ def on_robot(
     if person in PROGRAMS:
         raise DataError(f"--who: {person!r} is a program of the stack; give a person's name")
     key_held = HeldKey()
-    envelope = envelope_of("" if key is None else str(key.absolute()))
+    envelope = envelope_of("" if key is None else str(key.absolute()), namespace)
     domain = int(os.environ.get("ROS_DOMAIN_ID") or 0)
     player = Player(dataset, index, namespace, domain, speed, envelope)
     whole = asked = False

@@ -44,6 +44,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     "planner": ("expert", "planner; none: nothing is planned"),
     "pattern": ("", "control pattern of the levers: iso, sae …; the machine's own if empty"),
     "joystick": ("game_controller", "layout of what a joystick node says on joy, or none"),
+    "open_joystick": ("false", "where there is a key: take joy without a code as well"),
     "host": ("127.0.0.1", "where the operator's page listens"),
     "port": ("8765", "port of the operator's page"),
     "url_file": ("", "file for the page's address with its token; in the state folder if empty"),
@@ -189,7 +190,7 @@ def _true(text: str) -> bool:
 def _console(get: Mapping[str, str]) -> dict[str, Value]:
     """Return the teleop node's parameters."""
     texts: dict[str, Value] = {n: get[n] for n in ("pattern", "joystick", "host", "url_file")}
-    return {**texts, "port": int(get["port"])}
+    return {**texts, "port": int(get["port"]), "open_joystick": _true(get["open_joystick"])}
 
 
 def _recording(get: Mapping[str, str]) -> dict[str, Value]:

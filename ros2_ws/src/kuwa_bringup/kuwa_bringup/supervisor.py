@@ -83,7 +83,7 @@ class Supervisor(Node):
         self._changers = {
             name: self.create_client(ChangeState, f"{name}/change_state") for name in self.p.nodes
         }
-        self._envelope = envelope_of(self.p.key_file)
+        self._envelope = envelope_of(self.p.key_file, self.get_namespace())
         self._set_mode = self.create_client(topics.SET_MODE[1], topics.SET_MODE[0])
         self._stop = self._publisher(topics.EMERGENCY_STOP)
         self._alarms = self._publisher(topics.ALARMS)

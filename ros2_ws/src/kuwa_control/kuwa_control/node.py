@@ -126,7 +126,7 @@ class ControlNode(KuwaNode[ControlParameters]):
         self._order = JointOrder(self._names)
         self._states = self.reader(topics.JOINT_STATES)
         self._hydraulics = self.reader(topics.PRESSURES)
-        self._envelope = envelope_of(p.key_file)
+        self._envelope = envelope_of(p.key_file, self.get_namespace())
         self._trajectories = self.sealed_reader(topics.TRAJECTORY, self._envelope)
         self._velocities = self.sealed_reader(topics.VELOCITY_REFERENCE, self._envelope)
         self._applied_commands = self.reader(topics.APPLIED)

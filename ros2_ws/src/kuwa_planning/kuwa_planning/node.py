@@ -85,7 +85,9 @@ class PlanningNode(KuwaNode[PlanningParameters]):
                 topics.SAFETY,
             )
         }
-        self._trajectory = self.sealed_writer(topics.TRAJECTORY, envelope_of(self.p.key_file))
+        self._trajectory = self.sealed_writer(
+            topics.TRAJECTORY, envelope_of(self.p.key_file, self.get_namespace())
+        )
         self._status = self.writer(topics.PLAN_STATUS)
         self._extra: dict[str, Any] = {}
         self._grid: Any = None

@@ -88,14 +88,17 @@ class RobotNode(KuwaNode[RobotParameters]):
             # What a plant compiles at its first tick is compiled now, not while the stack waits.
             lead.advance()
             lead.reset(p.seed)
-        envelope = envelope_of(p.key_file)
         self.faces = [
             Face(
                 self,
                 robot,
                 p.robot,
                 "" if robot is lead else f"/{name}",
-                Watchdog(tuple(robot.spec.joint_names), p.watchdog, envelope),
+                Watchdog(
+                    tuple(robot.spec.joint_names),
+                    p.watchdog,
+                    envelope_of(p.key_file, self.get_namespace() if robot is lead else name),
+                ),
             )
             for name, robot in robots.items()
         ]

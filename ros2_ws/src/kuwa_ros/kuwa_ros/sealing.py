@@ -40,13 +40,15 @@ NO_CODE: Final = (
 _sequences = itertools.count(time.monotonic_ns() // 1_000_000)
 
 
-def envelope_of(key_file: str) -> Envelope | None:
-    """Return the envelope of a key file, or None without one.
+def envelope_of(key_file: str, namespace: str) -> Envelope | None:
+    """Return the envelope of a key file for the machine in a namespace, or None without a file.
 
     Raises:
         KeyFileError: it is missing, open to others, or holds no key.
     """
-    return Envelope(load_key(Path(key_file))) if key_file else None
+    if not key_file:
+        return None
+    return Envelope(load_key(Path(key_file)), "/" + namespace.strip("/"))
 
 
 def mode_request(mode: str, who: str, envelope: Envelope | None = None) -> Any:

@@ -62,7 +62,7 @@ class SafetyNode(KuwaNode[SafetyParameters]):
         p = self.p
         spec = load_machine_as(p.machine, p.parameters)
         limits = {name: getattr(p, name) for name in GateLimits.__dataclass_fields__}
-        envelope = envelope_of(p.key_file)
+        envelope = envelope_of(p.key_file, self.get_namespace())
         self._status = StatusMemory(STATUS_PATIENCE, tuple(spec.joint_names))
 
         def preflight() -> str:

@@ -101,7 +101,7 @@ class TeleopNode(KuwaNode[TeleopParameters]):
         self.desk.facts = {"planner": p.planner, "robot": p.robot, "scene": p.page and p.scene,
                            "can_reset": p.can_reset}  # fmt: skip
         self.desk.active = False
-        self._envelope = envelope_of(p.key_file)
+        self._envelope = envelope_of(p.key_file, self.get_namespace())
         self._news = News(self, spec)
         self._layout: Layout | None = None if p.joystick == "none" else layout(p.joystick)
         self._joy = None
