@@ -131,6 +131,9 @@ class Gate:
     def set_mode(self, mode: Mode, who: str) -> tuple[bool, str]:
         """Ask for a mode; return (granted, why)."""
         before = self.mode
+        if mode in (Mode.READY, Mode.ARMED) and self._now is not None:
+            for code in self._heartbeats.go_on_without(self._now):
+                self.recover(code)
         refused = self._modes.refusal(mode, who) or self._not_now(mode, who)
         if refused:
             return False, refused
@@ -147,7 +150,6 @@ class Gate:
                 self._stops.clear()
                 # Who releases it has looked: what was in doubt then must be said again.
                 self._doubt = Doubt(self.limits)
-                self._heartbeats.forget_silent(self._now)
             if self.mode is Mode.STOPPED:
                 self._unlatched = True
             if self.mode in _ENGAGED:

@@ -16,6 +16,8 @@ from kuwa_machines.contracts import Level
 
 ACTIVE: Final = "active"
 SUPERVISOR: Final = "supervisor"
+GONE: Final = 10.0
+"""Silent for longer, a node is not on its way back: a person who goes on goes on without it [s]."""
 NEVER: Final = -1e9
 
 Demand = tuple[str, Level, str]
@@ -40,14 +42,18 @@ class Heartbeats:
             del self._at[node]
         self._first = min(self._at.values(), default=math.inf)
 
-    def forget_silent(self, now: float | None) -> None:
-        """A person went on without those that are silent at steady time ``now`` [s]; the
-        supervisor is not forgotten: nobody works unsupervised by accident."""
-        for node in list(self._at):
-            late = now is not None and now - self._at[node] > self._limits.heartbeat_timeout
-            if late and node != SUPERVISOR:
-                del self._at[node]
+    def go_on_without(self, now: float) -> list[str]:
+        """A person goes on at steady time ``now`` [s]; return the codes of nodes that are gone.
+
+        A node that was just started again speaks before it is heard, for tenths of a second:
+        forgotten then, its next death would not be noticed. The supervisor is never forgotten:
+        nobody works unsupervised by accident.
+        """
+        gone = [n for n, at in self._at.items() if now - at > GONE and n != SUPERVISOR]
+        for node in gone:
+            del self._at[node]
         self._first = min(self._at.values(), default=math.inf)
+        return [_killed(node)[0] for node in gone]
 
     def silent(self, now: float) -> list[Demand]:
         """Return what the silence of nodes demands at steady time ``now`` [s]."""

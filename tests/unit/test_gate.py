@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gate_rig import PERIOD, Rig, Spec, state_at
 from kuwa_hardware.envelope import Envelope
 from kuwa_hardware.gate import Gate, GateLimits
+from kuwa_hardware.watch import GONE
 from kuwa_machines import load_machine
 from kuwa_machines.contracts import CommandKind, GateOutput, JointCommand, Level, Mode
 from kuwa_machines.contracts import Gate as GateProtocol
@@ -364,6 +365,29 @@ def test_a_hold_goes_no_faster_than_at_its_start_and_ends_in_neutral_if_nobody_h
     assert moves_on(20).safety.level is Level.NONE
     rig.gate.degrade(Level.HOLD, "planning_killed", "the planner is gone")
     assert moves_on(1).safety.level is Level.HOLD
+
+
+def test_nobody_goes_on_with_a_node_that_is_still_on_its_way_back() -> None:
+    """It has been started again and is not heard yet: forgotten now, its next death would not be
+    noticed."""
+    rig = Rig()
+    rig.gate.heard(rig.now, "planning", "active", "")
+    rig.run(HALF, 30)
+    assert rig.gate.mode is Mode.AUTO and rig.run(HALF, 1).safety.level is Level.HOLD
+    rig.gate.emergency_stop(True, "Ada")
+    rig.gate.emergency_stop(False, "Ada")
+    rig.run(HALF, 10)
+    assert rig.gate.set_mode(Mode.READY, "Ada")[0]
+    granted, why = rig.gate.set_mode(Mode.ARMED, "Ada")
+    assert not granted and "no heartbeat of planning" in why
+    rig.gate.heard(rig.now, "planning", "active", "")
+    rig.run(HALF, 1)
+    assert rig.gate.set_mode(Mode.ARMED, "Ada")[0]
+    # Who does not come back at all can be gone on without.
+    assert rig.gate.set_mode(Mode.READY, "Ada")[0]
+    rig.run(HALF, round(1.01 * GONE / PERIOD))
+    assert rig.gate.set_mode(Mode.ARMED, "Ada")[0]
+    assert rig.run(HALF, 10).safety.level is Level.NONE
 
 
 def test_silence_is_no_fault_while_nobody_is_expected_to_move_anything() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from kuwa_hardware.failures import failures
 from kuwa_hardware.limits import GateLimits
-from kuwa_hardware.watch import Deadman, Doubt, Heartbeats
+from kuwa_hardware.watch import GONE, Deadman, Doubt, Heartbeats
 from kuwa_machines.contracts import Level
 
 T = GateLimits().heartbeat_timeout
@@ -60,14 +60,13 @@ def test_a_node_without_a_row_matters_too() -> None:
     assert heard("camera").silent(LATE)[0][:2] == ("camera_killed", Level.HOLD)
 
 
-def test_who_is_silent_can_be_gone_on_without_but_not_the_supervisor() -> None:
-    beats = heard("camera", "supervisor")
-    beats.heard(LATE, "planning", "active")
-    beats.forget_silent(LATE)
-    late = LATE + 1.01 * T
+def test_who_is_gone_can_be_gone_on_without_but_not_the_supervisor() -> None:
+    beats = heard("camera", "supervisor", supervisor_timeout=0.0)
+    beats.heard(101.0, "planning", "active")
+    late = 100.01 + GONE
+    assert beats.go_on_without(late) == ["camera_killed"]
     assert {code for code, _, _ in beats.silent(late)} == {"supervisor_killed", "planning_killed"}
-    beats.forget_silent(None)
-    assert len(beats.silent(late)) == 2
+    assert beats.go_on_without(late) == []
 
 
 def test_a_supervisor_that_is_gone_stops_the_machine() -> None:
