@@ -10,7 +10,7 @@ import pytest
 
 from isobus_rig import TICK, IsobusRig, working, yaml_of
 from kuwa_hardware.isobus.codec import IsobusError, message
-from kuwa_hardware.isobus.driver import NAME
+from kuwa_hardware.isobus.driver import NAME, OLD
 from kuwa_hardware.isobus.mapping import Mapping
 from kuwa_hardware.j1939.identifier import Frame, Identifier
 from kuwa_hardware.j1939.name import Name
@@ -320,6 +320,29 @@ def test_a_hitch_that_its_operator_took_over_is_told(rig: IsobusRig) -> None:
         rig.stranger_sends("RearHitchStatus", TRACTOR, HitchPosition=50, HitchPositionLimit=1)
         state = rig.tick(rig.all(0.3))
     assert state.faults == ("machine_not_external",)
+
+
+def test_engine_power_take_off_and_pump_are_shown_while_the_tractor_tells_them(
+    rig: IsobusRig,
+) -> None:
+    """An engine that stalled must not be shown as it turned last."""
+    told = {
+        "EngineSpeed": {"EngineSpeed": 1500.0},
+        "RearPtoStatus": {"PtoSpeed": 540.0},
+        "EmulatedPump": {"PumpPressure": 18e3, "PumpFlow": 60.0, "PumpPower": 20e3},
+    }
+    rig.tractor.muted |= {message(name).pgn for name in told}
+    for name, values in told.items():
+        rig.stranger_sends(name, TRACTOR, **values)
+    for tells in (True, False):
+        state = rig.tick(rig.all(0.3))
+        shown = [state.engine_speed * 30.0 / np.pi, rig.driver.pto_speed,
+                 state.pump_pressure, 6e4 * state.pump_flow, state.pump_power]  # fmt: skip
+        if tells:
+            assert shown == pytest.approx([1500.0, 540.0, 18e6, 60.0, 20e3], rel=1e-2)
+        else:
+            assert np.isnan(shown).all()
+        rig.run(rig.all(0.3), OLD)
 
 
 def test_a_curvature_that_the_tractor_does_not_know_is_told_and_is_no_angle() -> None:
