@@ -246,9 +246,13 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
                 "supervision",
             )
         ),
-        ("tests/unit/test_isobus.py", "tests/contract/test_robots.py -k isobus"),
+        (
+            "tests/unit/test_isobus.py",
+            "tests/unit/test_isobus_driver.py",
+            "tests/contract/test_robots.py -k isobus",
+        ),
     ),
-    "j1939": ("tests/unit/test_j1939.py", "tests/unit/test_isobus.py"),
+    "j1939": ("tests/unit/test_j1939.py", "tests/unit/test_isobus_driver.py"),
     **dict.fromkeys(
         (f"canopen_sensors/{name}" for name in ("config", "robot", "sensors")),
         ("tests/unit/test_canopen_sensors.py", "tests/contract/test_robots.py -k canopen"),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import can
 import numpy as np
 
 from kuwa_hardware.canbus import BusError, BusSettings
-from kuwa_hardware.isobus.codec import message
-from kuwa_hardware.isobus.driver import IsobusRobot
+from kuwa_hardware.isobus.codec import IsobusError, message
+from kuwa_hardware.isobus.driver import NAME, IsobusRobot
 from kuwa_hardware.isobus.machine import EmulatedTractor
 from kuwa_hardware.isobus.mapping import Mapping, load_mapping
 from kuwa_hardware.j1939.identifier import ADDRESS_CLAIMED, GLOBAL, Frame, Identifier
 from kuwa_hardware.j1939.name import Name
 from kuwa_hardware.mock import MockRobot
 from kuwa_machines.contracts import CommandKind, JointCommand, MachineState
+from kuwa_machines.datafile import read_yaml
 from kuwa_machines.loader import load_machine
 
 TICK = 0.01
@@ -28,11 +30,13 @@ class IsobusRig:
     Args:
         machine: that the driver is for. mapping: of the driver, the machine's own if None.
         there: the tractor that is on the bus; the same machine if empty.
+        name: of the driver.
     """
 
     def __init__(
-        self, machine: str = "tractor_sprayer", mapping: Mapping | None = None, there: str = ""
-    ) -> None:
+        self, machine: str = "tractor_sprayer", mapping: Mapping | None = None, there: str = "",
+        name: Name = NAME,
+    ) -> None:  # fmt: skip
         self.settings = BusSettings("virtual", f"isobus-{next(_channels)}")
         self.now = 100.0
         self.unplugged = False
@@ -43,7 +47,7 @@ class IsobusRig:
         self.spec = load_machine(machine)
         self.driver = IsobusRobot(
             self.spec, self._open, mapping=mapping or load_mapping(self.spec),
-            steady=self.clock, system=self.clock, sleep=self._sleep,
+            steady=self.clock, system=self.clock, sleep=self._sleep, name=name,
         )  # fmt: skip
         self.stranger = self.settings.open()
         self.names = tuple(self.spec.joint_names)
@@ -120,3 +124,9 @@ def working(machine: str = "tractor_sprayer") -> IsobusRig:
     assert state.faults == (), state.faults
     assert np.abs(rig.tractor.valves).min() > 0.1
     return rig
+
+
+def yaml_of(machine: str) -> dict[str, Any]:
+    """Return a machine's ``isobus.yaml`` to be changed."""
+    raw: dict[str, Any] = read_yaml(load_machine(machine).folder / "isobus.yaml", IsobusError)
+    return raw

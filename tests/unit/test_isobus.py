@@ -1,34 +1,32 @@
-"""ISOBUS: database, mapping, driver and emulated tractor."""
+"""ISOBUS without a bus: database, geometry, mapping, commands, feedback and supervision."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from pathlib import Path
 
 import cantools
 import numpy as np
 import pytest
+import yaml
 
-from isobus_rig import TICK, IsobusRig, working
+from isobus_rig import TICK, yaml_of
 from kuwa_hardware.failures import failure
-from kuwa_hardware.isobus.codec import DATABASE, IsobusError, database, message, messages
-from kuwa_hardware.isobus.driver import NAME
+from kuwa_hardware.isobus.codec import (
+    DATABASE,
+    IsobusError,
+    _field,
+    database,
+    message,
+    messages,
+)
+from kuwa_hardware.isobus.commands import GuidanceCommand, commands
+from kuwa_hardware.isobus.feedback import Feedback
 from kuwa_hardware.isobus.geometry import Steering, Travel
 from kuwa_hardware.isobus.mapping import Mapping, load_mapping
-from kuwa_hardware.j1939.identifier import Frame, Identifier
-from kuwa_hardware.j1939.name import Name
-from kuwa_machines.loader import load_machine
-
-LOWER = Name(identity_number=0, arbitrary_address_capable=False, industry_group=0)
-
-
-@pytest.fixture
-def rig() -> Iterator[IsobusRig]:
-    made = working()
-    yield made
-    made.close()
-
+from kuwa_hardware.isobus.supervision import Supervision
+from kuwa_machines.loader import load_machine, load_machine_file
+from kuwa_machines.spec import MachineSpec
 
 # --- database ---
 
@@ -112,6 +110,39 @@ def test_the_file_is_a_database_for_other_tools_as_well() -> None:
             assert str(m.comment).startswith("NOT ISOBUS"), m.name
 
 
+@pytest.mark.parametrize("beyond", [1e4, math.inf])
+def test_a_command_beyond_its_range_is_the_end_of_the_range(beyond: float) -> None:
+    """Anything else would be "not available", or bits of the signal beside it."""
+    for name, signal, low, high in (
+        ("HitchAndPtoCommands", "RearHitchPosition", 0.0, 100.0),
+        ("EmulatedDriveCommand", "Drive1", -1.0235, 1.0235),
+    ):
+        known = message(name)
+        for value, end in ((beyond, high), (-beyond, low)):
+            rest = known.decode(known.encode())
+            said = known.decode(known.encode(**{signal: value}))
+            assert said.pop(signal) == pytest.approx(end)
+            assert said == pytest.approx({n: rest[n] for n in said}, nan_ok=True)
+
+
+@pytest.mark.parametrize("length", [7, 9])
+def test_data_of_another_length_is_not_read(length: int) -> None:
+    with pytest.raises(IsobusError, match=f"RearHitchStatus has {length} bytes; expected 8"):
+        message("RearHitchStatus").decode(bytes(length))
+
+
+def test_what_the_database_does_not_have_is_named_with_what_it_has() -> None:
+    with pytest.raises(IsobusError, match=r"RearHitchStat'.*RearHitchStatus"):
+        message("RearHitchStat")
+    with pytest.raises(IsobusError, match=r"HitchPlace'.*HitchPosition"):
+        message("RearHitchStatus").encode(HitchPlace=50.0)
+    # Without a range an error or "not available" would be a number.
+    text = 'BU_: A\nBO_ 2365450494 M: 8 A\n SG_ Angle : 0|8@1+ (1,0) [0|0] "" A\n'
+    (raw,) = cantools.database.load_string(text, "dbc").messages
+    with pytest.raises(IsobusError, match="signal Angle has no range"):
+        _field(raw.signals[0])
+
+
 # --- geometry and mapping ---
 
 
@@ -128,6 +159,7 @@ def test_the_ends_of_a_hitch() -> None:
     travel = Travel(-0.25, 0.75)
     assert (travel.angle(0.0), travel.angle(100.0)) == (-0.25, 0.75)
     assert travel.percent(0.75) == 100.0 and travel.percent(2.0) == 100.0
+    assert travel.percent(-0.25) == 0.0 and travel.percent(-2.0) == 0.0
 
 
 def test_machines_without_a_mapping_say_what_is_missing() -> None:
@@ -158,224 +190,107 @@ def test_mappings_that_contradict_themselves_are_refused(
         Mapping.model_validate(raw)
 
 
-def yaml_of(machine: str) -> dict:
-    from kuwa_machines.datafile import read_yaml
-
-    return read_yaml(load_machine(machine).folder / "isobus.yaml", IsobusError)
-
-
-# --- driver and tractor ---
+def machine_of(joints: dict[str, str]) -> MachineSpec:
+    """Return a tractor whose joints, by their names, are such as these of the sprayer."""
+    spec = load_machine_file(load_machine("tractor_sprayer").folder / "machine.yaml")
+    ours = {name: spec.joints[like] for name, like in joints.items()}
+    return spec.model_copy(update={"joints": ours})
 
 
-def test_commands_reach_the_valves_as_the_driver_says_they_do(rig: IsobusRig) -> None:
-    rng = np.random.default_rng(1)
-    for _ in range(20):
-        u = rng.uniform(-0.5, 0.5, len(rig.names))
-        rig.plant.reset(0)
-        rig.run(None, 0.1)
-        for _ in range(3):
-            rig.tick(u)
-        # Flows exactly as far as the frame has steps; set points besides what a joint moves.
-        for place, name in enumerate(rig.names):
-            flow = "wheel" in name or "roll" in name
-            assert rig.tractor.valves[place] == pytest.approx(
-                rig.sent[place], abs=1e-9 if flow else 0.08
-            ), name
-            assert rig.sent[place] == pytest.approx(u[place], abs=6e-4 if flow else 0.05), name
+def test_valves_and_hitches_may_be_as_many_as_there_are_ports() -> None:
+    raw = yaml_of("tractor_sprayer")
+    functions = raw["functions"]
+    functions["lift_joint"] = functions["roll_joint"] | {"valve": 2}
+    assert Mapping.model_validate(raw)
+    functions |= yaml_of("tractor_plough")["functions"]
+    functions["roll_joint"] = functions["lift_joint"] | {"side": "front"}
+    assert Mapping.model_validate(raw)
 
 
-def test_a_hitch_that_is_told_nothing_is_told_to_stay(rig: IsobusRig) -> None:
-    rig.run(rig.all(0.0), 1.0)
-    before = rig.plant.read().q.copy()
-    rig.run(rig.all(0.0), 2.0)
-    lift = rig.place("lift_joint")
-    assert rig.tractor.valves[lift] == 0.0
-    assert rig.plant.read().q[lift] == pytest.approx(before[lift], abs=1e-5)
-
-
-def test_the_stop_for_all_implements_stops_and_is_told(rig: IsobusRig) -> None:
-    rig.tractor.stop_pressed = True
-    state = rig.run(rig.all(0.3), 0.03)
-    assert "all_implements_stop" in state.faults
-    assert not rig.tractor.valves.any()
-    rig.run(rig.all(0.3), 0.02)
-    assert not rig.sent.any()
-    rig.tractor.stop_pressed = False
-    state = rig.run(rig.all(0.3), 1.0)
-    assert state.faults == () and rig.sent.any()
-
-
-def test_a_stop_that_was_pressed_and_released_unheard_counts(rig: IsobusRig) -> None:
-    rig.stranger_sends("AllImplementsStop", StopTransitions=4, StopAllImplements=1)
-    assert rig.tick(rig.all(0.1)).faults == ()
-    rig.stranger_sends("AllImplementsStop", StopTransitions=6, StopAllImplements=1)
-    assert "all_implements_stop" in rig.tick(rig.all(0.1)).faults
-
-
-def test_a_lost_address_is_told_and_another_one_taken(rig: IsobusRig) -> None:
-    rig.stranger_claims(LOWER, 42)
-    state = rig.tick(rig.all(0.3))
-    assert "address_lost" in state.faults
-    rig.tick(rig.all(0.3))
-    assert not rig.sent.any()
-    rig.run(rig.all(0.3), 0.2)
-    assert not rig.tractor.valves.any()
-    state = rig.run(rig.all(0.3), 0.6)
-    assert state.faults == () and rig.driver.claim.address == 128
-    # The tractor knows its commander by its NAME, not by its address.
-    assert rig.tractor.valves.any() and rig.tractor.commander == NAME.value
-
-
-def test_a_higher_name_does_not_take_our_address(rig: IsobusRig) -> None:
-    rig.stranger_claims(replace(NAME, identity_number=5), 42)
-    assert rig.run(rig.all(0.3), 0.1).faults == ()
-    assert rig.driver.claim.address == 42
-
-
-def test_another_commander_is_told_and_not_obeyed(rig: IsobusRig) -> None:
-    other = replace(NAME, identity_number=7)
-    rig.stranger_claims(other, 50)
-    rig.tick(rig.all(0.3))
-    valve = rig.tractor.valves[rig.place("roll_joint")]
-    rig.stranger_sends("AuxValve1Command", source=50, ValveState=2, PortFlow=100, ResolutionMode=0)
-    state = rig.tick(rig.all(0.3))
-    assert "foreign_commander" in state.faults
-    assert rig.tractor.valves[rig.place("roll_joint")] == pytest.approx(valve)
-
-
-def test_who_has_no_address_is_not_obeyed() -> None:
-    rig = IsobusRig()
-    for _ in range(40):
-        rig.tractor.step()
-        rig.now += TICK
-    rig.stranger_sends("AuxValve1Command", source=50, ValveState=1, PortFlow=80, ResolutionMode=0)
-    rig.tractor.step()
-    assert not rig.tractor.valves.any()
-    rig.close()
-
-
-def test_the_operator_takes_over_and_hands_back(rig: IsobusRig) -> None:
-    rig.tractor.operator = True
-    state = rig.run(rig.all(0.3), 0.5)
-    assert "machine_not_external" in state.faults
-    assert not rig.tractor.valves.any()
-    rig.tractor.operator = False
-    state = rig.run(rig.all(0.3), 0.6)
-    assert state.faults == ()
-    assert rig.tractor.valves[rig.place("steering_joint")] > 0.1
-
-
-def test_steering_that_timed_out_takes_commands_again_after_a_reset(rig: IsobusRig) -> None:
-    steering = rig.place("steering_joint")
-    for _ in range(20):
-        rig.tractor.step()
-        rig.now += TICK
-        rig.driver.read()
-    assert not rig.tractor.valves.any()
-    rig.run(rig.all(-0.3), 0.5)
-    assert rig.tractor.valves[steering] < -0.1
-
-
-def test_a_stack_that_moves_nothing_gives_the_wheel_back(rig: IsobusRig) -> None:
-    """A gate that has stopped goes on saying zeros; who drives by hand then must not be held."""
-    known, told = message("GuidanceSystemCommand"), []
-    for values in (rig.all(0.3), rig.all(0.0), rig.all(0.3)):
-        rig.run(values, 0.2)
-        while (frame := rig.stranger.recv(0.0)) is not None:
-            if Identifier.parse(frame.arbitration_id).pgn == known.pgn:
-                newest = known.decode(bytes(frame.data))["CurvatureCommandStatus"]
-        told.append(newest)
-    assert told == [1.0, 0.0, 1.0]
-    assert rig.tractor.valves[rig.place("steering_joint")] > 0.1
+ROLLS = {f"joint{k}": "roll_joint" for k in range(9)}
 
 
 @pytest.mark.parametrize(
-    ("group", "code"),
-    [("EmulatedJoint2", "machine_silent"), ("GuidanceMachineInfo", "machine_silent"),
-     ("RearHitchStatus", "machine_silent")],
-)  # fmt: skip
-def test_a_message_that_stays_away_is_told(rig: IsobusRig, group: str, code: str) -> None:
-    rig.tractor.muted.add(message(group).pgn)
-    state = rig.run(rig.all(0.1), 0.4)
-    assert state.faults == (code,)
-    rig.tractor.muted.clear()
-    assert rig.run(rig.all(0.1), 0.2).faults == ()
-
-
-def test_an_alive_counter_that_stands_still_is_told(rig: IsobusRig) -> None:
-    rig.tractor.frozen = True
-    rig.run(rig.all(0.1), 0.1)
-    assert rig.run(rig.all(0.1), 0.05).faults == ("alive_counter_lost",)
-    rig.tractor.frozen = False
-    assert rig.run(rig.all(0.1), 0.05).faults == ()
-
-
-def test_frames_that_are_too_short_or_not_valid_are_told(rig: IsobusRig) -> None:
-    known = message("EmulatedJoint0")
-    before = rig.driver.read()
-    rig.put(Frame(known.identifier(240), b"\1\2\3"))
-    state = rig.driver.read()
-    assert "frame_corrupt" in state.faults
-    assert np.array_equal(state.q, before.q)
-    rig.run(rig.all(0.1), 0.2)
-    rig.put(Frame(known.identifier(240), known.encode(JointPosition=0.5, JointValid=2.0)))
-    assert "frame_corrupt" in rig.driver.read().faults
-
-
-def test_another_tractor_than_expected_is_refused() -> None:
-    rig = IsobusRig("tractor_sprayer", there="tractor_plough")
-    with pytest.raises(IsobusError, match=r"1100001.*1100002"):
-        rig.driver.connect()
-    rig.close()
-
-
-def test_a_tractor_that_is_off_may_come_later() -> None:
-    rig = IsobusRig()
-    rig.driver._sleep = lambda _: setattr(rig, "now", rig.now + TICK)
-    rig.driver.connect()
-    state = rig.driver.read()
-    assert np.isnan(state.q).all() and state.stamp == 0.0
-    assert "driver_disconnected" in state.faults
-    assert rig.run(rig.all(0.1), 1.0).faults == ()
-    rig.close()
-
-
-def test_power_take_off() -> None:
-    rig = working("tractor_plough")
-    rig.driver.pto(540.0)
-    rig.run(rig.all(0.0), 0.3)
-    assert rig.tractor.pto == 540.0 and rig.driver.pto_speed == 540.0
-    rig.run(None, 0.1)
-    assert rig.tractor.pto == 0.0
-    rig.close()
-
-
-def test_a_bus_of_250_kbit_s_carries_it() -> None:
-    rig = working()
-    bits = frames = 0
-    rig.run(rig.all(0.2), 0.1)
-    while rig.stranger.recv(0) is not None:
-        pass
-    rig.run(rig.all(0.2), 1.0)
-    while rig.stranger.recv(0) is not None:
-        # 29-bit identifier, 8 bytes: 131 bits with the pause, and a stuffed bit for every fifth.
-        frames, bits = frames + 1, bits + 155
-    assert 0.3 < bits / 250e3 < 0.65, f"{frames} frames a second"
-    rig.close()
-
-
-def test_angles_from_the_functions_own_messages() -> None:
+    ("joints", "likes", "words"),
+    [
+        ({}, {"rol_joint": "roll_joint"}, "'rol_joint' is no joint of the machine"),
+        ({"arm_joint": "lift_joint"}, {}, "'arm_joint' is missing"),
+        (ROLLS, ROLLS, "9 joints; the database has room for 8"),
+        ({"arm_joint": "roll_joint"}, {"arm_joint": "steering_joint"}, "no wheel follows 'arm_"),
+        ({"arm_joint": "roll_joint"}, {"arm_joint": "rear_left_wheel_joint"}, "not fit a motor"),
+        ({"arm_joint": "rear_left_wheel_joint"}, {"arm_joint": "roll_joint"}, "not fit a hydrost"),
+    ],
+)
+def test_mappings_that_do_not_fit_the_machine_are_refused(
+    tmp_path: Path, joints: dict[str, str], likes: dict[str, str], words: str
+) -> None:
     raw = yaml_of("tractor_sprayer")
-    raw["functions"]["steering_joint"]["feedback"] = "status"
-    raw["functions"]["lift_joint"]["feedback"] = "status"
-    rig = IsobusRig("tractor_sprayer", Mapping.model_validate(raw))
-    rig.driver.connect()
-    rig.run(rig.all(0.2), 0.5)
-    state, own = rig.run(None, 1.0), rig.plant.read()
-    steering, lift = rig.place("steering_joint"), rig.place("lift_joint")
-    assert state.q[steering] == pytest.approx(own.q[steering], abs=5e-4)
-    assert state.q[lift] == pytest.approx(own.q[lift], abs=0.5 * 0.004 * 1.4)
-    rig.close()
+    raw["functions"] = {
+        name: raw["functions"][like] | ({"valve": k} if like == "roll_joint" else {})
+        for k, (name, like) in enumerate(likes.items())
+    }
+    spec = machine_of(joints)
+    spec._folder = tmp_path
+    (tmp_path / "isobus.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(IsobusError, match=words):
+        load_mapping(spec)
+
+
+# --- commands, feedback and supervision ---
+
+
+@pytest.mark.parametrize("opening", [-1.0, 1.0])
+def test_set_points_stay_within_the_travel_and_what_they_amount_to_is_a_valve_command(
+    opening: float,
+) -> None:
+    spec = load_machine("tractor_sprayer")
+    u, still = np.full(len(spec.joint_names), opening), np.zeros(len(spec.joint_names))
+    low, high = np.maximum(spec.q_min, -9.0), np.minimum(spec.q_max, 9.0)  # Wheels have no end.
+    steering = spec.joint_names.index("steering_joint")
+    for command in commands(spec, load_mapping(spec)):
+        for part in np.linspace(0.0, 1.0, 100):
+            data, applied = command.compose(u, low + part * (high - low), still)
+            assert np.abs(applied).max() <= 1.0, command.message.name
+            if isinstance(command, GuidanceCommand):
+                told = command.steering.angle(command.message.decode(data)["CurvatureCommand"])
+                # The steering would turn against its stop; a step of the curvature is 0.7 mrad.
+                assert spec.q_min[steering] - 1e-3 < told < spec.q_max[steering] + 1e-3
+
+
+def test_a_state_of_the_functions_own_messages_is_whole_without_any_of_ours() -> None:
+    """So a tractor is driven that has no joints but those that ISO 11783-7 knows."""
+    spec = machine_of({name: name for name in ("steering_joint", "lift_joint")})
+    raw = yaml_of("tractor_sprayer")
+    raw["functions"] = {n: raw["functions"][n] | {"feedback": "status"} for n in spec.joint_names}
+    feedback = Feedback(spec, Mapping.model_validate(raw))
+    guidance, hitch = feedback.expected
+    assert feedback.take(1.0, guidance, {"EstimatedCurvature": 0.0})
+    feedback.settle(1.0)
+    assert not feedback.complete and feedback.stamp == 0.0
+    assert feedback.take(1.1, hitch, {"HitchPosition": 100.0})
+    feedback.settle(1.1)
+    assert feedback.q == pytest.approx([0.0, spec.q_max[1]]) and feedback.stamp == 1.1
+    feedback.settle(1.2)
+    assert feedback.stamp == 1.1, "nothing came since"
+    # A clock that is set back takes no stamp back: what is older would not be taken.
+    assert feedback.take(1.2, hitch, {"HitchPosition": 100.0})
+    feedback.settle(0.5)
+    assert 1.1 < feedback.stamp < 1.1001
+    assert not feedback.take(1.3, hitch, {"HitchPosition": math.nan})
+    assert feedback.q == pytest.approx([0.0, spec.q_max[1]])
+
+
+def test_slow_messages_are_missed_after_some_of_their_own_periods() -> None:
+    """Of a tractor whose fastest message comes every 100 ms, 100 ms without one say nothing."""
+    known = [message("GuidanceMachineInfo"), message("RearHitchStatus")]
+    watch = Supervision(known)
+    watch.reset(10.0)
+    assert watch.faults(10.24) == ()
+    assert watch.faults(10.26) == ("driver_disconnected",)
+    watch.heard(10.2, known[0].pgn)
+    assert watch.faults(10.26) == ("machine_silent",)
+    watch.heard(10.2, known[1].pgn)
+    assert watch.faults(10.44) == ()
 
 
 def test_time_outs_are_not_longer_than_the_table_has_them() -> None:

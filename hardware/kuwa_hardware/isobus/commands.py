@@ -135,7 +135,7 @@ class AuxValveCommand:
         data = self._encode(self._sign * float(u[self.joints[0]]))
         values = self.message.decode(data)
         flow = 0.01 * values["PortFlowExtended"] * (1.0 if values["ValveState"] == EXTEND else -1.0)
-        return data, np.clip([self._sign * flow], -1.0, 1.0)
+        return data, np.array([self._sign * flow])
 
     def neutral(self) -> bytes:
         return self._encode(0.0)

@@ -34,7 +34,7 @@ POLL = 0.005
 CONNECT_WAIT = 1.0
 """Connecting listens for the tractor for this long [s]."""
 GUIDANCE_INFO, STOP_SWITCH = 44032, 64770
-ENGINE, REAR_PTO, PUMP = 61444, 65091, 65288
+ENGINE, REAR_PTO, PUMP = TOLD = 61444, 65091, 65288
 COMMANDS = frozenset(m.pgn for m in by_pgn().values() if m.name.endswith("Command")) | {65090}
 """Groups that command valves: of nobody but us."""
 OPERATOR = 1.0
@@ -44,7 +44,7 @@ IDENTITY = (1 << 21) - 1
 RPM = np.pi / 30.0
 LITRES_A_MINUTE = 6e4
 OLD = 1.0
-"""What the pump said is true for this long [s]."""
+"""What engine, power take-off and pump said is true for this long [s]."""
 NAME = Name(identity_number=1, function=134, device_class=0, industry_group=2)
 """Of the commander. Function 134 is meant as a controller of a whole machine: our assumption."""
 
@@ -86,9 +86,7 @@ class IsobusRobot:
         self._tractor = self.mapping.tractor.address
         self._had_address = False
         self._wrong = ""
-        self._engine = float("nan")
-        self._pto: dict[str, float] = {}
-        self._pump: tuple[float, dict[str, float]] = (-np.inf, {})
+        self._told: dict[int, tuple[float, dict[str, float]]] = {}
         self._forget()
 
     def connect(self) -> None:
@@ -173,7 +171,7 @@ class IsobusRobot:
     @property
     def pto_speed(self) -> float:
         """Of the rear power take-off as the tractor says it [1/min]; NaN if it does not."""
-        return self._pto.get("PtoSpeed", float("nan"))
+        return self._newest(self._clock(), REAR_PTO).get("PtoSpeed", float("nan"))
 
     # --- bus in ---
 
@@ -218,12 +216,8 @@ class IsobusRobot:
         elif "HitchPositionLimit" in values:
             refuses = values["HitchPositionLimit"] == OPERATOR
             self.supervision.refuse(now, known.name, refuses)
-        elif identifier.pgn == ENGINE:
-            self._engine = values["EngineSpeed"] * RPM
-        elif identifier.pgn == REAR_PTO:
-            self._pto = values
-        elif identifier.pgn == PUMP:
-            self._pump = now, values
+        elif identifier.pgn in TOLD:
+            self._told[identifier.pgn] = now, values
         if "JointAlive" in values:
             self.supervision.counted(now, identifier.pgn, int(values["JointAlive"]))
         if not self._feedback.take(now, known, values):
@@ -258,7 +252,7 @@ class IsobusRobot:
     def _state(self, now: float) -> MachineState:
         n = len(self.spec.joint_names)
         unknown = np.full(n, np.nan)
-        pump = self._pump[1] if now - self._pump[0] < OLD else {}
+        pump = self._newest(now, PUMP)
         return MachineState(
             stamp=self._feedback.stamp,
             q=self._feedback.q.copy(),
@@ -272,9 +266,14 @@ class IsobusRobot:
             base_quaternion_wxyz=np.full(4, np.nan),
             base_velocity=np.full(6, np.nan),
             tool_load=np.nan,
-            engine_speed=self._engine,
+            engine_speed=self._newest(now, ENGINE).get("EngineSpeed", np.nan) * RPM,
             faults=self._faults(now),
         )
+
+    def _newest(self, now: float, pgn: int) -> dict[str, float]:
+        """Return what the tractor said in this group; nothing if that is old."""
+        then, values = self._told.get(pgn, (-np.inf, {}))
+        return values if now - then < OLD else {}
 
     # --- bus out ---
 

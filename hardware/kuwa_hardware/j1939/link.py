@@ -37,10 +37,6 @@ class Link:
         self._tried = -math.inf
         self._off = self._passive = False
         self._good = 0
-        self.heard = -math.inf
-        """When a frame of anybody else was taken last [s]."""
-        self.corrupt = 0
-        """Frames that could not be read so far."""
         self.opened = 0
         """How often it was opened."""
 
@@ -80,28 +76,20 @@ class Link:
     def drain(self, now: float) -> list[Frame]:
         """Return what has come since, at steady time ``now`` [s]; opens a lost bus again."""
         frames: list[Frame] = []
-        if self._bus is None and not (self._wanted and now - self._tried >= RETRY):
-            return frames
-        if self._bus is None and not self._try(now):
+        if self._bus is None and self._wanted and now - self._tried >= RETRY:
+            self._try(now)
+        bus = self._bus
+        if bus is None:
             return frames
         for _ in range(MOST):
-            bus = self._bus
-            if bus is None:
-                break
             try:
                 message = bus.recv(0)
-            except can.CanOperationError as error:
-                if isinstance(error.__cause__, ValueError | KeyError | TypeError | AssertionError):
-                    self.corrupt += 1  # A datagram that is no frame; the bus is well.
-                    continue
-                self._drop()
-                break
             except BUS_ERRORS:
                 self._drop()
                 break
             if message is None:
                 break
-            self._take(message, now, frames)
+            self._take(message, frames)
         return frames
 
     def send(self, frame: Frame) -> bool:
@@ -118,7 +106,7 @@ class Link:
             return False
         return True
 
-    def _take(self, message: can.Message, now: float, frames: list[Frame]) -> None:
+    def _take(self, message: can.Message, frames: list[Frame]) -> None:
         if message.is_error_frame:
             kind = message.arbitration_id
             if kind & _BUS_OFF:
@@ -136,7 +124,6 @@ class Link:
         self._good += 1
         if self._good >= RECOVERED:
             self._passive = False
-        self.heard = now
         frames.append(Frame(identifier, bytes(message.data)))
 
     def _try(self, now: float) -> bool:
