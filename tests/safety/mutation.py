@@ -225,13 +225,19 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "blackbox": ("tests/unit/test_blackbox.py",),
     "com3/codec": ("tests/unit/test_com3_codec.py",),
     **dict.fromkeys(("com3/link", "com3/supervision"), ("tests/unit/test_com3_link.py",)),
+    "com3/driver": (
+        "tests/unit/test_com3_driver.py",
+        "tests/unit/test_com3_machine.py",
+        "tests/contract/test_robots.py -k com3",
+    ),
+    "com3/listener": (
+        "tests/unit/test_com3_listener.py",
+        "tests/unit/test_com3_driver.py",
+        "tests/unit/test_com3_machine.py",
+    ),
     **dict.fromkeys(
-        (f"com3/{name}" for name in ("driver", "listener", "mapping", "oil", "pose")),
-        (
-            "tests/unit/test_com3_driver.py",
-            "tests/unit/test_com3_machine.py",
-            "tests/contract/test_robots.py -k com3",
-        ),
+        (f"com3/{name}" for name in ("mapping", "oil", "pose")),
+        ("tests/unit/test_com3_data.py", "tests/unit/test_com3_driver.py"),
     ),
     **dict.fromkeys(
         (
