@@ -255,9 +255,10 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         ("tests/unit/test_isobus.py", "tests/contract/test_robots.py -k isobus"),
     ),
     "j1939": ("tests/unit/test_j1939.py", "tests/unit/test_isobus.py"),
+    "canopen_sensors/robot": ("tests/unit/test_canopen_robot.py",),
     **dict.fromkeys(
-        (f"canopen_sensors/{name}" for name in ("config", "robot", "sensors")),
-        ("tests/unit/test_canopen_sensors.py", "tests/contract/test_robots.py -k canopen"),
+        ("canopen_sensors/config", "canopen_sensors/sensors"),
+        ("tests/unit/test_canopen_sensors.py",),
     ),
     "preflight": ("tests/unit/test_preflight_record.py", "tests/unit/test_preflight.py"),
     COMPILED: (*_GATE[:2], "tests/unit/test_gate_braking.py"),
