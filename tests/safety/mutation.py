@@ -260,7 +260,12 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         ("canopen_sensors/config", "canopen_sensors/sensors"),
         ("tests/unit/test_canopen_sensors.py",),
     ),
-    "preflight": ("tests/unit/test_preflight_record.py", "tests/unit/test_preflight.py"),
+    "preflight": (
+        "tests/unit/test_preflight_record.py",
+        "tests/unit/test_preflight_still.py",
+        "tests/unit/test_preflight_motion.py",
+        "tests/unit/test_preflight.py",
+    ),
     COMPILED: (*_GATE[:2], "tests/unit/test_gate_braking.py"),
 }
 """Module or package of ``kuwa_hardware`` → tests that answer for its guards, the quickest first."""
