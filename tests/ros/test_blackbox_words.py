@@ -62,9 +62,12 @@ def test_an_alarm_has_level_reason_and_remedy_of_its_row() -> None:
 def test_the_black_box_has_alarms_of_its_own(tmp_path: Path) -> None:
     box = BlackBox(tmp_path)
     assert of_box(box, 0.0) == {}
-    box.unfed, box.torn = "no room", "7 bytes"
+    box.failure, box.torn = "no room", "7 bytes"
     assert of_box(box, 1.0) == {"disk_full": "no room", "black_box_torn": "7 bytes"}
-    assert of_box(box, 100.0) == {"disk_full": "no room"}
+    box.unfed = "imu is not recorded"
+    assert of_box(box, 100.0) == {
+        "disk_full": "no room", "black_box_idle": "imu is not recorded"
+    }  # fmt: skip
 
 
 def test_the_timeline_tells_what_changed_and_what_was_missing() -> None:
@@ -161,7 +164,7 @@ def test_a_topic_that_cannot_be_taken_from_is_an_alarm_and_the_others_are_record
         readers["joint_states"].waiting = None
         readers["imu"].waiting = [(b"felt", 7.0)]
         until(lambda: "joint_states is not recorded" in recording.box.problem)
-        assert of_box(recording.box, 0.0) == {"disk_full": recording.box.problem}
+        assert of_box(recording.box, 0.0) == {"black_box_idle": recording.box.problem}
         until(lambda: readers["imu"].waiting == [])
         readers["joint_states"].waiting = [(b"stood", 8.0)]
         until(lambda: not of_box(recording.box, 0.0))
@@ -178,7 +181,7 @@ def test_a_recorder_whose_thread_has_ended_is_an_alarm(
     monkeypatch.setattr(recorder, "Reader", lambda node, topic, depth=1: Topic(topic, []))
     node: Any = SimpleNamespace(context=SimpleNamespace(ok=lambda: False))
     recording = recorder.Recorder(node, tmp_path, ())
-    until(lambda: "thread recorder" in of_box(recording.box, 0.0).get("disk_full", ""))
+    until(lambda: "thread recorder" in of_box(recording.box, 0.0).get("black_box_idle", ""))
     recording.stop()
     assert of_box(recording.box, 0.0) == {}
 

@@ -225,13 +225,19 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "blackbox": ("tests/unit/test_blackbox.py",),
     "com3/codec": ("tests/unit/test_com3_codec.py",),
     **dict.fromkeys(("com3/link", "com3/supervision"), ("tests/unit/test_com3_link.py",)),
+    "com3/driver": (
+        "tests/unit/test_com3_driver.py",
+        "tests/unit/test_com3_machine.py",
+        "tests/contract/test_robots.py -k com3",
+    ),
+    "com3/listener": (
+        "tests/unit/test_com3_listener.py",
+        "tests/unit/test_com3_driver.py",
+        "tests/unit/test_com3_machine.py",
+    ),
     **dict.fromkeys(
-        (f"com3/{name}" for name in ("driver", "listener", "mapping", "oil", "pose")),
-        (
-            "tests/unit/test_com3_driver.py",
-            "tests/unit/test_com3_machine.py",
-            "tests/contract/test_robots.py -k com3",
-        ),
+        (f"com3/{name}" for name in ("mapping", "oil", "pose")),
+        ("tests/unit/test_com3_data.py", "tests/unit/test_com3_driver.py"),
     ),
     **dict.fromkeys(
         (
@@ -253,11 +259,17 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         ),
     ),
     "j1939": ("tests/unit/test_j1939.py", "tests/unit/test_isobus_driver.py"),
+    "canopen_sensors/robot": ("tests/unit/test_canopen_robot.py",),
     **dict.fromkeys(
-        (f"canopen_sensors/{name}" for name in ("config", "robot", "sensors")),
-        ("tests/unit/test_canopen_sensors.py", "tests/contract/test_robots.py -k canopen"),
+        ("canopen_sensors/config", "canopen_sensors/sensors"),
+        ("tests/unit/test_canopen_sensors.py",),
     ),
-    "preflight": ("tests/unit/test_preflight_record.py", "tests/unit/test_preflight.py"),
+    "preflight": (
+        "tests/unit/test_preflight_record.py",
+        "tests/unit/test_preflight_still.py",
+        "tests/unit/test_preflight_motion.py",
+        "tests/unit/test_preflight.py",
+    ),
     COMPILED: (*_GATE[:2], "tests/unit/test_gate_braking.py"),
 }
 """Module or package of ``kuwa_hardware`` → tests that answer for its guards, the quickest first."""

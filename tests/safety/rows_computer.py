@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from failure_rows import Seen, row
+from kuwa_bringup.alarms import of_box
 from kuwa_hardware.blackbox import BlackBox, files_of, read
 from kuwa_hardware.blackbox.files import ASIDE
 from kuwa_hardware.failures import failure
@@ -102,6 +104,31 @@ def disk_full(tmp_path: Path) -> Seen:
 
 def _recorded(folder: Path) -> float:
     return max((record.time for record in read(folder).records), default=0.0)
+
+
+@row("black_box_idle")
+def black_box_idle(tmp_path: Path) -> Seen:
+    """Who feeds the black box ends; a new one, with the stack, is fed again."""
+    box, end = BlackBox(tmp_path / "one"), threading.Event()
+    feeder = threading.Thread(target=end.wait, name="recorder")
+    feeder.start()
+    box.start()
+    box.watch(feeder)
+    assert of_box(box, 0.0) == {}
+    start = time.monotonic()
+    end.set()
+    while not (told := of_box(box, 0.0)):
+        time.sleep(0.001)
+    after = 1e3 * (time.monotonic() - start)
+    time.sleep(0.2)
+    stays = of_box(box, 0.0) == told
+    box.stop()
+    again = BlackBox(tmp_path / "two")
+    again.start()
+    went_on = of_box(again, 0.0) == {}
+    again.stop()
+    code, said = next(iter(told.items()))
+    return Seen("warn" if code == "black_box_idle" else "", after, stays and went_on, said)
 
 
 @row("black_box_torn")

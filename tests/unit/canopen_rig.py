@@ -40,11 +40,15 @@ FILE = {
 
 
 class CanopenRig:
-    """Emulated sensors and their reader; the clock goes on by one tick a step."""
+    """Emulated sensors and their reader; the clock goes on by one tick a step.
 
-    def __init__(self, sensors: dict[str, object] | None = None) -> None:
+    Args:
+        changes: of :data:`FILE`.
+    """
+
+    def __init__(self, **changes: object) -> None:
         settings = BusSettings("virtual", f"canopen-{next(_channels)}")
-        self.file = SensorFile.model_validate(FILE | {"sensors": sensors or SENSORS})
+        self.file = SensorFile.model_validate(FILE | changes)
         self.now, self.late = 10.0, 0.0
         self.spec = load_machine("tractor_sprayer")
         self._bus = settings.open()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 
 import can
@@ -35,6 +36,7 @@ class _Instant(VirtualBus):
             super().send(msg, timeout)
 
     def recv(self, timeout: float | None = None) -> can.Message | None:
+        assert timeout is None or timeout >= 0.0, "a bus that polls its socket raises as well"
         frame = super().recv(0.0)
         # What the adapter says of itself still comes through.
         while self._rig.severed and frame is not None and not frame.is_error_frame:
@@ -59,10 +61,14 @@ class Com3Rig:
         self.unplugged = False
         self.severed = False
         """The adapter is there and nothing passes it."""
+        self.set_back = 0.0
+        """The computer's clock is behind by so much [s]."""
         plant = MockRobot(load_machine(there or machine))
         plant.connect()
         self.machine = EmulatedMachine(plant, self.settings.open(), self.clock)
-        self.driver = Com3Robot(load_machine(machine), self._open, mode, steady=self.clock)
+        self.driver = Com3Robot(
+            load_machine(machine), self._open, mode, self.clock, lambda: time.time() - self.set_back
+        )
         self.stranger = self.settings.open()
         self.names = self.driver.spec.joint_names
         self.sequence = 0

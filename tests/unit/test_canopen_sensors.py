@@ -6,29 +6,34 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from pathlib import Path
 
 import can
 import numpy as np
 import pytest
+import yaml
 from pydantic import ValidationError
 
-from canopen_rig import CHASSIS, ENCODER, FILE, FRAME, TICK, CanopenRig
+from canopen_rig import CHASSIS, ENCODER, FILE, FRAME, TICK, CanopenRig, number
 from kuwa_hardware.canopen_sensors import profiles
-from kuwa_hardware.canopen_sensors.config import SensorError, SensorFile
-from kuwa_hardware.canopen_sensors.robot import SensedRobot
-from kuwa_hardware.mock import MockRobot
-from kuwa_machines.contracts import CommandKind, JointCommand, Robot
+from kuwa_hardware.canopen_sensors.config import SensorError, SensorFile, load_sensors
+from kuwa_machines.loader import load_machine
 
 STEP = 2.0 * math.pi / 4096 * 0.5
 """One count of the encoder at the joint [rad]."""
 
 
+def connected(**changes: object) -> CanopenRig:
+    """Return a rig whose sensors have measured something."""
+    rig = CanopenRig(**changes)
+    rig.connect()
+    rig.run(0.1)
+    return rig
+
+
 @pytest.fixture
 def rig() -> Iterator[CanopenRig]:
-    made = CanopenRig()
-    made.connect()
-    made.run(0.1)
+    made = connected()
     yield made
     made.close()
 
@@ -84,6 +89,23 @@ def test_a_reader_that_is_late_measures_the_same_speed(rig: CanopenRig) -> None:
     assert np.array(speeds[4:]) == pytest.approx(0.5, abs=STEP / (3 * TICK) + 1e-9)
 
 
+def test_who_reads_more_often_than_values_come_measures_the_same_speed(rig: CanopenRig) -> None:
+    for _ in range(20):
+        rig.q["lift_joint"] += 0.2 * TICK
+        rig.run(TICK)
+        for _ in range(5):
+            rig.sensors.read()
+    speed = rig.sensors.readings["lift"].speed
+    assert speed == pytest.approx(0.2, abs=STEP / (3 * TICK) + 1e-9)
+
+
+def test_an_encoder_that_others_refer_to_needs_no_joint() -> None:
+    rig = connected(sensors={"body": ENCODER | {"joint": None}})
+    assert rig.sensors.readings["body"].angle == pytest.approx(0.0, abs=STEP)
+    assert rig.sensors.joints() == {}
+    rig.close()
+
+
 def test_an_encoder_that_begins_its_count_anew_does_not_jump(rig: CanopenRig) -> None:
     rig.q["lift_joint"] = 0.0
     rig.run(0.1)
@@ -113,6 +135,7 @@ def answered(rig: CanopenRig) -> None:
     until = time.monotonic() + 10.0
     while rig.sensors.faults() and time.monotonic() < until:
         rig.answer(0.01)
+        rig.run(TICK)
     rig.run(0.1)
 
 
@@ -127,6 +150,59 @@ def test_a_sensor_that_lost_its_supply_is_told_everything_again(rig: CanopenRig)
     rig.q["lift_joint"] = 0.3
     rig.run(0.1)
     assert rig.sensors.readings["lift"].angle == pytest.approx(0.3, abs=STEP)
+
+
+def test_a_sensor_that_is_back_counts_from_its_first_value_on(rig: CanopenRig) -> None:
+    """The joint may have turned meanwhile: the angle from before the gap is no measurement."""
+    rig.there.restart(10)
+    rig.run(0.7)
+    rig.there._senders[10].value_at = rig.now + 0.05
+    until = time.monotonic() + 10.0
+    while rig.sensors._network is None and time.monotonic() < until:
+        rig.answer(0.01)
+    rig.run(0.03)
+    assert rig.sensors.faults() == ("sensor_silent",)
+    rig.run(0.1)
+    assert rig.sensors.faults() == ()
+
+
+def test_a_node_that_beats_and_does_not_measure_is_silent(rig: CanopenRig) -> None:
+    """Somebody's tool has taken it out of operation."""
+    stop = bytes([0x80, 10])
+    rig.stranger.send(can.Message(arbitration_id=0, data=stop, is_extended_id=False))
+    rig.run(0.2)
+    assert rig.sensors.faults() == ("sensor_silent",)
+
+
+def test_an_angle_against_a_sensor_that_is_silent_is_not_told(rig: CanopenRig) -> None:
+    rig.there.mute.add(11)
+    rig.run(0.3)
+    assert rig.sensors.faults() == ("sensor_silent",)
+    readings = rig.sensors.readings
+    assert readings["frame"].stamp < rig.now - 0.1 and readings["lift"].stamp == rig.now
+
+
+@pytest.mark.parametrize("slow", ["heartbeat", "period"])
+def test_slow_sensors_are_given_their_time(slow: str) -> None:
+    rig = connected(**{slow: number(400, "ms")})
+    rig.run(0.4)
+    found = []
+    for _ in range(100):
+        rig.run(TICK)
+        found += rig.sensors.faults()
+    assert found == []
+    rig.close()
+
+
+def test_connecting_again_asks_the_sensors_nothing_and_closing_leaves_the_bus(
+    rig: CanopenRig,
+) -> None:
+    rig.sensors.connect()  # Nobody answers now.
+    assert rig.sensors.faults() == ()
+    network = rig.sensors._network
+    assert network is not None and network.bus is not None
+    rig.sensors.close()
+    assert network.bus is None, "nobody else could open the adapter"
 
 
 def test_a_defect_from_before_it_listened_is_told(rig: CanopenRig) -> None:
@@ -162,9 +238,10 @@ def test_a_state_that_there_is_not_is_no_heartbeat_and_no_end(rig: CanopenRig) -
     rig.there.restart(10)
     rig.run(0.7)
     until = time.monotonic() + 10.0
-    while rig.sensors.faults() and time.monotonic() < until:
+    while "sensor_silent" in rig.sensors.faults() and time.monotonic() < until:
         rig.stranger.send(beat)
         rig.answer(0.01)
+        rig.run(TICK)
     rig.run(0.1)
     assert "sensor_silent" not in rig.sensors.faults()
 
@@ -207,6 +284,8 @@ def test_a_reader_closed_while_it_connects_again_stays_closed(rig: CanopenRig) -
     rig.sensors._network.bus.shutdown()
     rig.sensors.read()
     rig.sensors.close()
+    names = {thread.name for thread in threading.enumerate()}
+    assert "canopen" not in names, "nobody is left who would take the adapter once more"
     until = time.monotonic() + 1.5
     while time.monotonic() < until:
         rig.there.step(rig.q)
@@ -215,6 +294,7 @@ def test_a_reader_closed_while_it_connects_again_stays_closed(rig: CanopenRig) -
     assert rig.sensors.faults() == ("driver_disconnected",)
 
 
+@pytest.mark.timeout(60)
 def test_who_does_not_answer_is_named() -> None:
     rig = CanopenRig()
     rig.there.mute.add(10)
@@ -231,113 +311,32 @@ def test_another_device_than_expected_is_named() -> None:
     rig.close()
 
 
-WRONG = {
-    "node 10 is another sensor's": {"a": ENCODER, "b": ENCODER | {"joint": "roll_joint"}},
-    "has two": {"a": ENCODER, "b": ENCODER | {"node": 9}},
-    "no sensor 'chassis'": {"frame": FRAME},
-    "less than or equal to 127": {"a": ENCODER | {"node": 128}},
+WRONG: dict[str, dict[str, object]] = {
+    "node 10 is another sensor's": {
+        "sensors": {"a": ENCODER, "b": ENCODER | {"joint": "roll_joint"}}
+    },
+    "has two": {"sensors": {"a": ENCODER, "b": ENCODER | {"node": 9}}},
+    "no sensor 'chassis'": {"sensors": {"frame": FRAME}},
+    "less than or equal to 127": {"sensors": {"a": ENCODER | {"node": 128}}},
+    "period 0.0 s: expected 1 ms to 10 s": {"period": number(0, "ms")},
+    "heartbeat 20.0 s: expected 1 ms to 10 s": {"heartbeat": number(20, "s")},
 }
 
 
 @pytest.mark.parametrize("words", WRONG)
 def test_files_that_contradict_themselves_are_refused(words: str) -> None:
     with pytest.raises(ValidationError, match=words):
-        SensorFile.model_validate(FILE | {"sensors": WRONG[words]})
+        SensorFile.model_validate(FILE | WRONG[words])
+
+
+def test_a_sensor_of_a_joint_that_the_machine_lacks_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "canopen.yaml").write_text(
+        yaml.safe_dump(FILE | {"sensors": {"lift": ENCODER | {"joint": "left_joint"}}})
+    )
+    with pytest.raises(SensorError, match=r"sensors\.lift\.joint: .*'lift_joint'"):
+        load_sensors(load_machine("tractor_sprayer"), tmp_path / "canopen.yaml")
 
 
 def test_two_axes_of_one_inclinometer_are_two_sensors() -> None:
     both = {"a": CHASSIS, "b": CHASSIS | {"axis": "long"}}
     assert len(SensorFile.model_validate(FILE | {"sensors": both}).sensors) == 2
-
-
-def sensed() -> tuple[CanopenRig, SensedRobot, MockRobot]:
-    rig = CanopenRig()
-    plant = MockRobot(rig.spec)
-    robot = SensedRobot(plant, rig.sensors)
-    rig.connect()
-    robot.connect()
-    return rig, robot, plant
-
-
-def move(rig: CanopenRig, robot: SensedRobot, plant: MockRobot, ticks: int) -> None:
-    names = tuple(rig.spec.joint_names)
-    for _ in range(ticks):
-        u = np.full(len(names), -0.5)
-        robot.write(JointCommand(0.0, 1, "control", CommandKind.VALVE, names, u))
-        state = plant.advance()
-        rig.q = dict(zip(names, map(float, state.q), strict=True))
-        rig.now += TICK
-        rig.there.step(rig.q)
-
-
-def test_its_angles_stand_in_the_state_of_the_robot() -> None:
-    rig, robot, plant = sensed()
-    assert isinstance(robot, Robot)
-    move(rig, robot, plant, 50)
-    state, own = robot.read(), plant.read()
-    lift = rig.spec.joint_names.index("lift_joint")
-    assert state.q[lift] != own.q[lift]
-    assert state.q[lift] == pytest.approx(own.q[lift], abs=STEP)
-    assert state.stamp == own.stamp and state.faults == ()
-    robot.close()
-    rig.close()
-
-
-def test_where_the_robot_measures_nothing_stamps_are_the_sensors() -> None:
-    rig, robot, plant = sensed()
-    move(rig, robot, plant, 20)
-    n = len(rig.spec.joint_names)
-    unknown = np.full(n, np.nan)
-    plant._state = lambda: replace(  # type: ignore[method-assign]
-        MockRobot._state(plant), stamp=0.0, q=unknown, qd=unknown
-    )
-    state = robot.read()
-    assert state.stamp == rig.now
-    measured = [rig.spec.joint_names.index(name) for name in ("lift_joint", "roll_joint")]
-    assert np.isfinite(state.q[measured]).all()
-    robot.close()
-    rig.close()
-
-
-def test_a_silent_sensor_is_told_by_new_states_and_then_there_are_none() -> None:
-    rig, robot, plant = sensed()
-    move(rig, robot, plant, 20)
-    robot.read()
-    rig.there.mute.add(10)
-    for _ in range(15):
-        move(rig, robot, plant, 1)
-        state = robot.read()
-    # The gate takes faults from new states.
-    assert state.faults == ("sensor_silent",) and state.stamp == plant.read().stamp
-    names = tuple(rig.spec.joint_names)
-    asked = JointCommand(0.0, 1, "control", CommandKind.VALVE, names, np.full(len(names), 0.5))
-    assert not robot.write(asked).values.any()
-    stamps = set()
-    for _ in range(20):
-        move(rig, robot, plant, 1)
-        stamps.add(robot.read().stamp)
-    # Told, it is no longer said that the joint stands where it was seen last.
-    assert len(stamps) < 12 and max(stamps) < plant.read().stamp - 0.05
-    rig.there.mute.clear()
-    move(rig, robot, plant, 2)
-    state = robot.read()
-    assert state.faults == () and state.stamp == plant.read().stamp
-    assert robot.write(asked).values.all()
-    robot.close()
-    rig.close()
-
-
-def test_a_value_that_stands_still_while_the_machine_turns_is_found() -> None:
-    rig, robot, plant = sensed()
-    move(rig, robot, plant, 20)
-    robot.read()
-    rig.there.stuck.add(10)
-    for _ in range(60):
-        move(rig, robot, plant, 1)
-        state = robot.read()
-    assert state.faults == ("sensor_frozen",)
-    rig.there.stuck.clear()
-    move(rig, robot, plant, 2)
-    assert robot.read().faults == ()
-    robot.close()
-    rig.close()

@@ -389,6 +389,11 @@ def test_a_dead_pump_is_found_by_joints_that_do_not_move_since_its_pressure_is_i
         ("watched", ["Front_Angel"], "did you mean 'Front_Angle'"),
         ("joints.boom_joint.angle", "boom_angle", "did you mean 'boom_relative_angle'"),
         ("joints.boom_joint.sign", 0, "sign"),
+        (
+            "joints.boom_joint.scale",
+            {"value": 0, "unit": "1", "source": "estimate"},
+            "scale 0.0 must be positive",
+        ),
         ("joints.boom_joint.positive.command", "boom_up", "share one pilot pressure"),
         (
             "pilot.full",

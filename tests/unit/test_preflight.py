@@ -42,6 +42,7 @@ def test_a_sound_machine_passes_behind_the_gate_with_small_commands() -> None:
     session = checked(robot, Gate(SPEC))
     assert session.passed, failed(session)
     assert 0.1 < robot.most <= 0.3
+    assert robot.time < 50.0, "a person stands beside it"
     assert np.abs(robot.q - SPEC.home).max() < np.radians(2.0)
     told = {(c.check, c.joint): c for c in session.checks}
     for name in NAMES:
@@ -127,6 +128,7 @@ def test_a_mock_passes_what_it_can_be_asked_about() -> None:
         "scale",
         "pressure",
     }
+    assert not any(c.check == "noise" for c in session.checks), "it has none to be judged by"
 
 
 def test_travel_needs_a_persons_word_and_says_so() -> None:

@@ -89,6 +89,8 @@ def test_an_edited_torn_or_missing_record_is_none(tmp_path: Path) -> None:
     assert "not readable as JSON" in reason(path)
     path.write_text(json.dumps({"format": 7}))
     assert "not a preflight's record of format 2" in reason(path)
+    path.write_text(" " * 5_000_001)
+    assert "larger than 5000000 bytes" in reason(path), "nobody reads a disk image to its end"
     path.write_text("[]")
     with pytest.raises(PreflightError, match="not a preflight's record"):
         read_record(path)

@@ -72,7 +72,8 @@ class BlackBox:
         """Why nothing more is put aside, in words; empty: it is."""
         self.torn = ""
         """What an earlier run left torn or unreadable, in words; empty: nothing."""
-        self._failure = ""
+        self.failure = ""
+        """Why it cannot be written, in words; empty: it is."""
         self._span, self._length, self._keep, self._clock = span, segment, keep, clock
         self._lock = threading.Lock()
         self._queue: deque[tuple[float, bytes]] = deque()
@@ -106,13 +107,18 @@ class BlackBox:
     @property
     def problem(self) -> str:
         """Why nothing or not all is recorded, in words; empty: all is."""
+        return self.idle or self.failure
+
+    @property
+    def idle(self) -> str:
+        """Why nothing or not all comes to be written, in words; empty: all does."""
         ended = [t.name for t in self._watched if not t.is_alive()]
         if ended and not self._end.is_set():
             return (
                 f"{self.folder}: thread {' and '.join(ended)} of the black box has ended, nothing "
-                f"is recorded; start the supervisor again ({self._failure or 'it gave no reason'})"
+                f"is recorded; start the supervisor again ({self.failure or 'it gave no reason'})"
             )
-        return self._failure or self.unfed
+        return self.unfed
 
     def stop(self) -> None:
         """Write what waits, end the thread, and say that this was in order."""
@@ -162,7 +168,7 @@ class BlackBox:
     def work(self) -> None:
         """Write what waits; the thread's only work, and that of a test."""
         now = self._clock()
-        if self._failure and now < self._retry_at:
+        if self.failure and now < self._retry_at:
             return
         waiting: list[tuple[float, bytes]] = []
         try:
@@ -181,7 +187,7 @@ class BlackBox:
             while self._asked:
                 self._set_aside(self._asked[0])
                 self._asked.popleft()
-            self._failure = ""
+            self.failure = ""
         except Exception as error:  # the next half minute may be the one that counts
             self._failed(now, waiting, error)
 
@@ -276,7 +282,7 @@ class BlackBox:
     def _failed(self, now: float, waiting: list[tuple[float, bytes]], error: Exception) -> None:
         """Keep in memory what the disk did not take; begin a new file when it does again."""
         what = error.strerror if isinstance(error, OSError) else None
-        self._failure = f"{self.folder}: {what or f'{type(error).__name__}: {error}'}"
+        self.failure = f"{self.folder}: {what or f'{type(error).__name__}: {error}'}"
         self._retry_at = now + RETRY
         with self._lock:
             self._queue.extendleft(reversed(waiting))

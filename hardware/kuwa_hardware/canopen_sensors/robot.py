@@ -102,8 +102,6 @@ class SensedRobot:
         self.sensors.read()
         own = list(self.sensors.faults())
         unmeasured = not UNMEASURED.isdisjoint(own)
-        if unmeasured:
-            self._still.clear()
         q, qd, newest = state.q.copy(), state.qd.copy(), 0.0
         for joint, reading in self.sensors.joints().items():
             place = self.spec.joint_names.index(joint)

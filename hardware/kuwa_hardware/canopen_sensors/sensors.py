@@ -199,11 +199,13 @@ class JointSensors:
         if self._network is None:
             return (self._lost,)
         found = []
-        if self._silence() > self._patience:
+        nodes = self._nodes.values()
+        # After a gap the old angle counts for nothing until the first new value is there.
+        if self._silence() > self._patience or not all(node.raw for node in nodes):
             found.append("sensor_silent")
         if self._steady() - self._refused_at < SHOWN:
             found.append("frame_corrupt")
-        if any(node.emergency for node in self._nodes.values()):
+        if any(node.emergency for node in nodes):
             found.append("sensor_emergency")
         return tuple(found)
 

@@ -56,11 +56,11 @@ def to_bus(position: Array, quaternion_wxyz: Array, swing: float, mount: Array) 
 def from_bus(pose: BusPose, swing: float, mount: Array) -> tuple[Array, Array]:
     """Return position, shape (3,), and attitude (w, x, y, z) of the undercarriage; NaN if unknown.
 
+    One angle that is NaN makes all of it NaN.
+
     The heading is the undercarriage's own, so that a heading of 10 Hz and a swing of 100 Hz are
     never added while the machine swings.
     """
-    if not all(map(math.isfinite, (pose.roll, pose.pitch, pose.track, swing))):
-        return np.full(3, np.nan), np.full(4, np.nan)
     # The vertical in the upper structure's frame, then in the undercarriage's.
     x, y = -math.sin(pose.pitch), math.cos(pose.pitch) * math.sin(pose.roll)
     z = math.cos(pose.pitch) * math.cos(pose.roll)

@@ -25,9 +25,6 @@ def run(preflight: Preflight, robot: SimulatedRobot, gate: Gate | None = None) -
         preflight.reply(True)
         now = tick * robot.control_period
         if gate is not None and preflight.mode is not mode:
-            if mode is Mode.OFF:
-                gate.step(now, state, None)
-                gate.set_mode(Mode.READY, SOURCE)
             granted, why = gate.set_mode(preflight.mode, SOURCE)
             if not granted:
                 preflight.abort(f"the gate refuses mode {preflight.mode.value!r}: {why}")

@@ -39,7 +39,7 @@ def response(
     valve, curve = drive.valve, FlowCurve(spec)
     times = np.arange(t[0], until, DT)
     late = np.searchsorted(t, times - valve.dead_time, side="right") - 1
-    commands = np.where(late >= 0, np.asarray(u)[np.maximum(late, 0)], 0.0)
+    commands = np.where(late >= 0, np.asarray(u)[late], 0.0)
     speeds = {c: curve.one(joint, c, float(q[joint])) for c in set(commands.tolist())}
     rate = 1.0 - math.exp(-DT / valve.time_constant)
     stiffness, damping, friction = 0.0, 0.0, 0.0
@@ -69,8 +69,7 @@ def column_stiffness(spec: MachineSpec, joint: int, q: float) -> float:
     drive, bulk = j.oil, spec.hydraulics.bulk_modulus
     if not isinstance(drive, CylinderDrive):
         return 2.0 * bulk * drive.displacement**2 / drive.dead_volume
-    low, high = max(j.position.min, -math.pi), min(j.position.max, math.pi)
-    lengths = drive.linkage.length(np.linspace(low, high, 65))
+    lengths = drive.linkage.length(np.linspace(j.position.min, j.position.max, 65))
     length = float(drive.linkage.length(np.array([q]))[0])
     head = drive.dead_volume + drive.head_area * max(length - float(lengths.min()), 0.0)
     rod = drive.dead_volume + drive.rod_area * max(float(lengths.max()) - length, 0.0)

@@ -77,7 +77,7 @@ def _neighbours(
     other, way = spec.joint_names[worst], float(others[worst])
     own = max(abs(a.moved) for a in answers)
     wanted = max(abs(a.wanted) for a in answers)
-    led = way > tolerance("order") * max(own, 1e-9) and way > 3.0 * noise
+    led = way > tolerance("order") * own and way > 3.0 * noise
     yield judged("order", not led, other if led else name, name, name, other=other,
                  allowed="nothing else by half as much")  # fmt: skip
     allowed = tolerance("others") * wanted + noise

@@ -131,14 +131,13 @@ def plan(
         valve = list(spec.joints.values())[j].drive.valve
         u = curve.inverse(j, direction * SPEED * spec.qd_max[j], float(q[j]))
         command[j] = float(np.clip(u, -COMMAND, COMMAND))
-        speed = abs(curve.one(j, float(command[j]), float(q[j])))
+        # None at all where the dead band is wider than what the gate allows.
+        speed = max(abs(curve.one(j, float(command[j]), float(q[j]))), 1e-6)
         limit = spec.q_max[j] if direction > 0.0 else spec.q_min[j]
-        room = max(abs(limit - q[j]) - ROOM, 0.8 * back)
-        way = min(most, room)
-        if mover.travel:
-            way = speed * HOLD[1]
-        hold = min(hold, max(way / speed, HOLD[0]))
-        if speed * hold > max(room, 0.0):
+        room = max(direction * (limit - q[j]) - ROOM, 0.8 * back)
+        wanted = HOLD[1] if mover.travel else most / speed
+        hold = min(hold, max(wanted, HOLD[0]))
+        if speed * hold > room:
             hold = room / speed
         speeds.append(speed)
         after = max(after, valve.dead_time + 4.0 * valve.time_constant + 0.4 + LATEST)

@@ -104,7 +104,6 @@ class Preflight:
         self._request = self._neutral
         self._seen = _Seen()
         self._stamp = -np.inf
-        self._agreed = False
         self._refused = ""
         self._run = self._script()
         next(self._run)
@@ -133,7 +132,7 @@ class Preflight:
         """Answer the open question; no ends the preflight."""
         if not self.question:
             return
-        self.question, self._agreed = "", yes
+        self.question = ""
         if not yes:
             self.abort("a person said no")
 
@@ -218,9 +217,7 @@ class Preflight:
         )
         self.words = f"moving {mover.name}"
         self.question = _question(mover, self.spec)
-        yield
-        if not self._agreed:
-            return
+        yield  # Until a person has agreed: no ends the preflight.
         answers: dict[int, list[Answer]] = {joint: [] for joint in mover.joints}
         most, start, back = WAY, float(q[j]), 0.0
         for direction in (way, -way):
@@ -230,13 +227,16 @@ class Preflight:
                 self.checks.append(judged(
                     "near_limit", False, "too near to its limit", "room to move", mover.name
                 ))  # fmt: skip
-                return
+                break
             trace: list[Trace] = []
             yield from self._pulse(pulse, trace.append)
             for joint in mover.joints:
                 answers[joint].append(answer(self.spec, trace[0], joint, inertia[joint], LATEST))
             # Back a little less far than it came, so that it ends no nearer to a limit.
-            most, back = 0.8 * WAY, max(way * (float(self._newest.q[j]) - start), 0.0)
+            most, back = 0.8 * WAY, way * (float(self._newest.q[j]) - start)
+        if not answers[j]:
+            return
+        # One way as well: it may say why there was none back, as if sensors are swapped.
         for joint in mover.joints:
             self.traces[self.spec.joint_names[joint]] = answers[joint]
         self.checks += moved_checks(mover, answers, self.spec, self._ideal)
@@ -256,7 +256,7 @@ class Preflight:
             yield
 
     def _pulse(self, pulse: Pulse, keep: Callable[[Trace], None]) -> Iterator[None]:
-        rest = self._seen.state[-max(len(self._seen.state) // 2, 1) :]
+        rest = self._seen.state[len(self._seen.state) // 2 :]
         q0 = np.mean([s.q for s in rest], axis=0)
         begun = rest[-1].stamp
         seen = self._seen = _Seen(state=[rest[-1]], applied=[self._neutral])

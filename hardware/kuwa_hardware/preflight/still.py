@@ -129,9 +129,8 @@ def _attitude(w: Window, spec: MachineSpec) -> Iterator[Check]:
     if not np.isfinite(w.quaternion_wxyz).all():
         yield skipped("attitude", "the driver does not tell the machine's attitude")
         return
-    quaternion = w.quaternion_wxyz.mean(axis=0)
-    up = _up(quaternion / max(float(np.linalg.norm(quaternion)), 1e-9))
-    tilt = float(np.arccos(np.clip(up[2], -1.0, 1.0)))
+    up = _up(w.quaternion_wxyz.mean(axis=0))
+    tilt = float(np.arctan2(np.hypot(up[0], up[1]), up[2]))
     length = float(np.linalg.norm(w.quaternion_wxyz, axis=1).mean())
     good = tilt <= tolerance("attitude") and abs(length - 1.0) < 0.01
     yield judged("attitude", good, f"{_DEG * tilt:.1f}°, quaternion of length {length:.3f}", "0°",
@@ -141,7 +140,7 @@ def _attitude(w: Window, spec: MachineSpec) -> Iterator[Check]:
         return
     mean = w.acceleration.mean(axis=0)
     size = float(np.linalg.norm(mean))
-    angle = float(np.arccos(np.clip(mean @ up / max(size, 1e-9), -1.0, 1.0)))
+    angle = float(np.arctan2(np.linalg.norm(np.cross(mean, up)), mean @ up))
     good = angle <= tolerance("gravity") and abs(size - GRAVITY) < 0.08 * GRAVITY
     yield judged("gravity", good, f"{size:.2f} m/s², {_DEG * angle:.1f}° off", "9.81 m/s², 0°",
                  value=angle)  # fmt: skip
@@ -163,7 +162,7 @@ def _pressures(w: Window, spec: MachineSpec) -> Iterator[Check]:
         "pressure", good, f"highest port {top:.4g} Pa", f"{LEAST_PRESSURE:.0e} to {relief:.3g} Pa",
         value=top, allowed="above tank, up to 110 % of the relief valve",
     )  # fmt: skip
-    if good:
+    if good and np.isfinite(w.q).all():
         yield from _weights(w, spec, worked)
 
 
@@ -254,6 +253,9 @@ def _slope(t: Array, y: Array) -> float:
 
 
 def _up(quaternion: Array) -> Array:
-    """Return the world's upward direction in the frame that the quaternion turns, (3,)."""
+    """Return the world's upward direction in the frame that the quaternion turns, shape (3,).
+
+    It is as long as the square of the quaternion.
+    """
     w, x, y, z = quaternion
-    return np.array([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)])
+    return np.array([2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z])

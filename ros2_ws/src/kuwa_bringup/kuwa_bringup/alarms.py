@@ -78,8 +78,10 @@ def of_gate(safety: SafetyState) -> dict[str, str]:
 def of_box(box: BlackBox, age: float) -> dict[str, str]:
     """Return the black box's alarms; ``age``: time since its start [s]."""
     reasons = {}
-    if box.problem or box.full:
-        reasons["disk_full"] = box.problem or box.full
+    if box.idle:
+        reasons["black_box_idle"] = box.idle
+    if box.failure or box.full:
+        reasons["disk_full"] = box.failure or box.full
     if box.torn and age < TORN_SHOWN:
         reasons["black_box_torn"] = box.torn
     return reasons
