@@ -101,7 +101,7 @@ kuwa_msgs/msg/PlanStatus
 kuwa_msgs/msg/Recording
     989eb1949c9aac62e89123d238ab47bfdbf1e86cbb1532fae10e50c664b60763
 kuwa_msgs/msg/RobotStatus
-    f0f1d56ddc71176f7716868590052886a357415cc7b258ac4a9d62d1e746c46c
+    b18d9f0a301128be9d9a70a68d503adaa1c0175e49be3f100b3f3419ede7b7ed
 kuwa_msgs/msg/SafetyState
     c2fcec140628d10c19d9042c017c221426e4904a68b85d549d6698703655f26e
 kuwa_msgs/msg/Sealed
