@@ -199,7 +199,9 @@ def test_it_moves_while_the_key_is_held_and_no_longer(
         player.close()
 
 
-@pytest.mark.parametrize("given", [True, False], ids=["with the key", "without"])
+@pytest.mark.parametrize(
+    "given", [True, pytest.param(False, marks=pytest.mark.full)], ids=["with the key", "without"]
+)
 def test_a_stack_with_a_key_is_moved_by_who_has_it(
     ros_domain: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: bool
 ) -> None:
