@@ -103,7 +103,7 @@ SHOWN = (
     ("record", "record.load_after_fault", "saved episodes that load after 200 crashes", "{:.0f} %"),
     ("record", "record.crash_loss", "recorded and lost at a crash, worst", "{:.2f} s"),
     ("record", "record.control_delay_p999",
-     "real-time control late by recording three cameras, 99.9 %", "{:.2f} ms"),
+     "real-time control late by recording three cameras, 99.9 %", "{:.3f} ms"),
     ("record", "record.soak.messages_lost", "messages lost in an hour of recording", "{:.0f}"),
     ("record", "record.soak.memory_growth", "growth of memory in it, worst process", "{:.1f} %"),
     ("data", "data.doctor.defects_found", "seeded defects of data sets found, of 12", "{:.0f}"),
