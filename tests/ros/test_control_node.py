@@ -17,7 +17,14 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from trajectory_msgs.msg import JointTrajectory
 
-from kuwa_control.checks import EARLY, YOUNG, checked_chunk, checked_state, jump_limits
+from kuwa_control.checks import (
+    EARLY,
+    YOUNG,
+    checked_applied,
+    checked_chunk,
+    checked_state,
+    jump_limits,
+)
 from kuwa_control.node import ControlNode
 from kuwa_control.warm import at_rest, hold
 from kuwa_hardware.envelope import Envelope
@@ -65,7 +72,7 @@ class Around:
         self.node = Node("around")
         written = (
             topics.JOINT_STATES, topics.SAFETY, topics.TRAJECTORY, topics.VELOCITY_REFERENCE,
-            topics.PRESSURES,
+            topics.PRESSURES, topics.APPLIED,
         )  # fmt: skip
         self.send = {
             t.name: self.node.create_publisher(t.type, t.name, t.qos()).publish for t in written
@@ -447,6 +454,35 @@ def test_requests_carry_the_code_of_the_key(
     node.trigger_cleanup()
     assert node.trigger_configure() == FAILURE
     assert "chmod 600" in node._problem
+
+
+BAD_APPLIED = ([0.1] * 3, [math.nan] * 4, [1e300] * 4)
+
+
+@pytest.mark.parametrize("value", BAD_APPLIED, ids=str)
+def test_what_cannot_have_been_applied_does_not_reach_the_controller(
+    node: ControlNode, around: Around, value: list[float]
+) -> None:
+    activated(node, around, Mode.AUTO)
+    zero = JointCommand(0.0, 1, "gate", CommandKind.VALVE, tuple(NAMES), np.zeros(4))
+    told = command_msg(zero)
+    told.value = value
+    errors = node.errors
+
+    def refused() -> bool:
+        around.send[topics.APPLIED.name](told)
+        return around.tick() is not None and node.errors > errors
+
+    wait_for("the refusal", refused)
+    assert not node._applied.any()
+
+
+def test_with_a_key_only_the_gate_says_what_was_applied() -> None:
+    envelope, names = Envelope(bytes(range(32))), tuple(NAMES)
+    told = JointCommand(0.0, 1, "gate", CommandKind.VALVE, names, np.full(4, 0.3))
+    assert (checked_applied(envelope.seal(told), names, envelope) == 0.3).all()
+    with pytest.raises(CommandError, match="no code"):
+        checked_applied(told, names, envelope)
 
 
 def test_a_node_whose_key_is_no_good_goes_on_reporting(node: ControlNode, tmp_path: Path) -> None:

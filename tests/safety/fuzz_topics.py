@@ -182,9 +182,7 @@ def _goes_on(rig: Rig, envelope: Envelope, found: Found) -> None:
     try:
         rig.probe.stop(False)
         wait_for("the stack is well", lambda: rig.probe.supervisor() in ("running", "stopped"), 20)
-        for mode in ("ready", "armed", "auto"):
-            if rig.probe.mode != "auto":
-                wait_for(f"mode {mode}", lambda m=mode: _granted(rig, envelope, m), 20)
+        wait_for("mode auto", lambda: _climbed(rig, envelope), 20)
         count = len(rig.probe.applied)
         wait_for("commands", lambda: len(rig.probe.applied) > count + 50, 10)
     except AssertionError as error:
@@ -195,10 +193,13 @@ def _goes_on(rig: Rig, envelope: Envelope, found: Found) -> None:
 _answers: list[str] = []
 
 
-def _granted(rig: Rig, envelope: Envelope, mode: str) -> bool:
-    granted, why = rig.probe.set_mode(mode, envelope=envelope)
-    _answers.append(why)
-    return granted
+def _climbed(rig: Rig, envelope: Envelope) -> bool:
+    """Ask for the next mode on the way up; say if it is the last one."""
+    if rig.probe.mode == "auto":
+        return True
+    wanted = {"ready": "armed", "armed": "auto"}.get(rig.probe.mode, "ready")
+    _answers.append(rig.probe.set_mode(wanted, envelope=envelope)[1])
+    return False
 
 
 if __name__ == "__main__":

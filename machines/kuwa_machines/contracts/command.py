@@ -46,7 +46,7 @@ class JointCommand:
         Raises:
             CommandError: if a joint is missing, unknown or given twice.
         """
-        if self.names == names:
+        if self.names == names and len(self.values) == len(names):
             return self.values
         if len(self.values) != len(self.names) or sorted(self.names) != sorted(names):
             raise CommandError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kuwa_hardware.envelope import Envelope
 from kuwa_machines.contracts import Array, CommandKind, JointCommand, MachineState, Trajectory
 from kuwa_machines.errors import CommandError
 from kuwa_machines.spec import HydrostaticDrive, MachineSpec
@@ -78,5 +79,24 @@ def checked_velocity(command: JointCommand, names: tuple[str, ...]) -> Array:
         raise CommandError(
             f"velocity reference is {command.kind.name} {values.tolist()}; "
             f"expected VELOCITY_FRACTION with values in [-1, 1]"
+        )
+    return values
+
+
+def checked_applied(
+    command: JointCommand, names: tuple[str, ...], envelope: Envelope | None
+) -> Array:
+    """Return the values of what the gate says it has applied, in the machine's order, shape (n,).
+
+    Raises:
+        CommandError: where there is a key, it is not the gate's; it is of another kind or for
+            other joints, or a value is beyond ±1 or NaN.
+    """
+    why = "" if envelope is None else envelope.check(command)
+    values = command.ordered(names)
+    if why or command.kind is not CommandKind.VALVE or not (np.abs(values) <= 1).all():
+        raise CommandError(
+            f"applied command is {command.kind.name} {values.tolist()}; expected VALVE with "
+            f"values in [-1, 1]{why and ', and ' + why}"
         )
     return values

@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from kuwa_control.checks import YOUNG, checked_chunk, checked_state, checked_velocity, jump_limits
+from kuwa_control.checks import (
+    YOUNG,
+    checked_applied,
+    checked_chunk,
+    checked_state,
+    checked_velocity,
+    jump_limits,
+)
 from kuwa_control.keeper import Keeper
 from kuwa_control.warm import warm_up
 from kuwa_hardware.failures import timeout
@@ -322,7 +329,11 @@ class ControlNode(KuwaNode[ControlParameters]):
         try:
             applied = self._applied_commands.take()
             if applied is not None:
-                self._applied = command_from(applied).ordered(self._names)
+                told = command_from(applied)
+                self._applied = checked_applied(told, self._names, self._envelope)
+        except Exception as error:
+            self.complain("applied command", error)
+        try:
             trajectory = self._trajectories.take()
             if trajectory is not None:
                 self._take_trajectory(now, state, trajectory)
