@@ -67,7 +67,7 @@ def apply(priority: int, cpus: str) -> list[str]:
         priority: of SCHED_FIFO for all threads, 1 to 99; 0 leaves them as they are. The loop's
             own would not do: what it waits for comes through a thread of the middleware, and any
             thread that is kept from a processor while it holds the interpreter's lock holds up
-            the loop. Beside a recorder of three cameras it was 1.5 ms late.
+            the loop.
         cpus: as :func:`processors` reads them; empty: all.
 
     Raises:
