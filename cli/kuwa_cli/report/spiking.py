@@ -100,12 +100,12 @@ def _errors(ax: Axes, log: RunLog) -> None:
 
 
 def _frozen(ax: Axes, log: RunLog) -> None:
-    """Shade when nothing was learnt."""
+    """Shade when not all joints learnt: the controller says so as soon as one does not."""
     s = log.spikes
     off = np.flatnonzero(s["learning"] == 0.0)
     if not off.size:
         return
-    label = "nothing is learnt"
+    label = "not all joints learn"
     for run in np.split(off, np.flatnonzero(np.diff(off) > 1) + 1):
         end = s.t[min(run[-1] + 1, len(s) - 1)]
         ax.axvspan(s.t[run[0]], end, label=label, zorder=0.5, **HATCH)
@@ -113,8 +113,8 @@ def _frozen(ax: Axes, log: RunLog) -> None:
 
 
 def spiking_caption(log: RunLog) -> str:
-    """Say what is to be seen, and why nothing was learnt when nothing was."""
+    """Say what is to be seen, and why not all joints learnt when they did not."""
     words = "Band: about as irregular as a Poisson process."
     why = [f"{reason} ({100 * share:.0f} % of the time)"
            for reason, share in not_learning(log).items()]  # fmt: skip
-    return f"{words} Nothing was learnt while: {'; '.join(why)}." if why else words
+    return f"{words} Not all joints learnt while: {'; '.join(why)}." if why else words

@@ -493,7 +493,7 @@ function showValves(m) {
   const add = (name, value, unit) => { if (value !== null && value !== undefined) facts.push([name, `${value} ${unit}`]); };
   if (m.oil) { add("Pump", m.oil.pump, "MPa"); add("Flow", m.oil.flow, "L/min"); add("Load", m.oil.load, "kg"); }
   if (m.status) { add("Engine", m.status.engine, "rpm"); add("Oil", m.status.oil, "°C"); }
-  if (m.spikes) { add("Spikes", m.spikes.rate, "Hz"); facts.push(["Learning", m.spikes.learning ? "yes" : `no${m.spikes.reason ? `, ${m.spikes.reason}` : ""}`]); }
+  if (m.spikes) { add("Spikes", m.spikes.rate, "Hz"); facts.push(["Learning", m.spikes.learning ? "yes" : `not all joints${m.spikes.reason ? `, ${m.spikes.reason}` : ""}`]); }
   if (m.latent) add("Surprise", m.latent.energy, `of ${m.latent.limit} nat`);
   const key = facts.join();
   if ($("numbers").dataset.shown === key) return;
