@@ -33,6 +33,9 @@ SEND_S = 0.02
 PATIENCE_S = 60.0
 MOVING = 0.05
 """A machine with an applied command above this is in motion."""
+REVERSAL = 0.1
+"""The operator's lever goes to and fro: every two seconds commands pass through neutral, for 20 to
+40 ms."""
 HEARD = (
     topics.APPLIED, topics.SAFETY, topics.ROBOT_STATUS, topics.REQUEST, topics.JOINT_STATES,
     topics.ALARMS, topics.DEADMAN, topics.TRAJECTORY,
@@ -167,6 +170,14 @@ class Listener:
         """Whether a command moves the machine."""
         applied = self.heard[topics.APPLIED].newest
         return applied is not None and max(map(abs, applied.value)) > MOVING
+
+    def works(self) -> bool:
+        """Whether a command moves the machine, now or once the lever has gone through neutral."""
+        try:
+            self.wait("motion", self.moves, REVERSAL)
+        except ReactionError:
+            return False
+        return True
 
     def speed(self) -> float:
         """Return the highest joint speed [rad/s]."""

@@ -75,7 +75,7 @@ def cpu_starved(tmp_path: Path) -> Seen:
     after = stack.fastest(once, failure("cpu_starved").within_ms)
     said = listener.words()
     stack.healthy()
-    return Seen("neutral", after, listener.moves(), said)
+    return Seen("neutral", after, listener.works(), said)
 
 
 @row("disk_full", ROS)
@@ -92,7 +92,7 @@ def disk_full(tmp_path: Path) -> Seen:
             topics.ALARMS, lambda m: any(a.code == "disk_full" for a in m.alarms), since, "alarm"
         )
         said = listener.alarms()["disk_full"].reason
-        assert listener.moves() and listener.level is Level.NONE
+        assert listener.works() and listener.level is Level.NONE, listener.words()
     finally:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
     listener.wait("no more alarm", lambda: "disk_full" not in listener.alarms())

@@ -46,7 +46,7 @@ def ended(name: str, number: signal.Signals) -> Seen:
         return Seen(seen, after, stack.restart(name), words)
     stack.processes.send(name, signal.SIGCONT)
     stack.healthy()
-    return Seen(seen, after, listener.moves(), words)
+    return Seen(seen, after, listener.works(), words)
 
 
 @row("control_killed", ROS)
@@ -121,9 +121,9 @@ def operator_ended(number: signal.Signals) -> Seen:
             time.sleep(0.2)
             assert listener.mode == "armed" and not listener.moves()
             listener.wait("motion", lambda: listener.climb("teleop") and listener.moves())
-            return Seen("neutral", after, listener.moves(), words)
+            return Seen("neutral", after, listener.works(), words)
     with operator(stack):
-        return Seen("neutral", after, listener.moves(), words)
+        return Seen("neutral", after, listener.works(), words)
 
 
 @row("teleop_killed", ROS)
@@ -168,7 +168,7 @@ def node_problem(tmp_path: Path) -> Seen:
         listener.node.destroy_publisher(sender)
     assert "no number" in said, said
     stack.healthy()
-    return Seen("stopped", after, listener.moves(), said)
+    return Seen("stopped", after, listener.works(), said)
 
 
 @row("node_leaves_active", ROS)
@@ -185,4 +185,4 @@ def node_leaves_active(tmp_path: Path) -> Seen:
     listener.wait("the alarm", lambda: "node_leaves_active" in listener.alarms())
     said = listener.alarms()["node_leaves_active"].reason
     stack.healthy()
-    return Seen("stopped", after, listener.moves(), said)
+    return Seen("stopped", after, listener.works(), said)

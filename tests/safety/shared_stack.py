@@ -57,7 +57,7 @@ class Shared:
         listener.wait("the stop", lambda: listener.mode == "stopped")
         # The supervisor brings it up; only then a person may release the stop.
         listener.drive()
-        return listener.moves()
+        return listener.works()
 
     def fastest(self, once: Callable[[], float], within_ms: float) -> float:
         """Return a time that is within its bound, or the last of several tries [ms]."""
